@@ -1,0 +1,92 @@
+//! Speaks with people: each platform's adapter turns its payloads into inbounds and our messages into its markup.
+//!
+//! Adapters decide nothing. The outbox delivers what we owe, in order, within each platform's limits.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use async_trait::async_trait;
+
+use crate::domain::{Catalog, Form, Message, Place, Platform};
+use crate::store::{MessageRef, PostingId};
+
+/// The sending side of an adapter.
+#[async_trait]
+pub trait Transport: Send + Sync {
+    /// Which platform it speaks.
+    fn platform(&self) -> Platform;
+    /// How fast it may be spoken to.
+    fn pace(&self) -> Pace;
+    /// Posts a message into the place's channel, or into `thread` where one is given. `id` goes along where the platform
+    /// can carry it, so that [`Transport::find`] recognises the message.
+    async fn post(
+        &self,
+        to: &Place,
+        thread: Option<&MessageRef>,
+        message: &Message,
+        id: PostingId,
+    ) -> Result<MessageRef, DeliveryError>;
+    /// Replaces a message that was posted.
+    async fn edit(
+        &self,
+        to: &Place,
+        at: &MessageRef,
+        message: &Message,
+    ) -> Result<(), DeliveryError>;
+    /// Says something that only one account sees.
+    async fn whisper(
+        &self,
+        to: &Place,
+        speaker: &str,
+        message: &Message,
+    ) -> Result<(), DeliveryError>;
+    /// Attaches a text file to a thread.
+    async fn attach(
+        &self,
+        to: &Place,
+        thread: Option<&MessageRef>,
+        name: &str,
+        text: &str,
+    ) -> Result<(), DeliveryError>;
+    /// Opens a form. `Refused` when the handle is too old; the caller then whispers a button instead.
+    async fn open_form(&self, to: &Place, handle: &str, form: &Form) -> Result<(), DeliveryError>;
+    /// Looks whether a posting whose delivery is in doubt has arrived.
+    async fn find(
+        &self,
+        to: &Place,
+        thread: Option<&MessageRef>,
+        id: PostingId,
+    ) -> Result<Option<MessageRef>, DeliveryError>;
+    /// Whether it shows live output, line by line.
+    fn shows_live_output(&self) -> bool;
+}
+
+/// How fast a platform may be spoken to. Zero means that there is no limit.
+#[derive(Debug, Clone, Copy)]
+pub struct Pace {
+    /// Least time between two posts in one channel.
+    pub between_posts: Duration,
+    /// Least time between two edits in one space.
+    pub between_edits: Duration,
+}
+
+/// Why a delivery failed.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum DeliveryError {
+    /// Too fast; nothing before that time has passed.
+    #[error("the platform asks us to wait {0:?}")]
+    Limited(Duration),
+    /// It may have arrived: the answer is missing.
+    #[error("no answer: {0}")]
+    InDoubt(String),
+    /// It has not arrived; trying again may help.
+    #[error("not delivered: {0}")]
+    Failed(String),
+    /// The platform refuses it for good: no such channel, not a member, invalid.
+    #[error("refused: {0}")]
+    Refused(String),
+}
+
+/// The catalog in force; swapped whole on reload.
+pub type CurrentCatalog = Arc<ArcSwap<Catalog>>;

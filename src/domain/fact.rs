@@ -1,0 +1,176 @@
+//! What the ledger holds: facts, each one canonical JSON line. Additive only: old lines must be readable for ever.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::{
+    ApprovalTerms, GroupName, Identity, InboundKey, Invocation, Platform, Reference, Revision,
+    RuleRef, RunEvent, RunId, Source,
+};
+
+/// One line of the ledger.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Entry {
+    /// Its place, counted from 0, without gaps.
+    pub sequence: u64,
+    /// When it was recorded, by our clock.
+    pub at: Timestamp,
+    /// What is recorded.
+    pub fact: Fact,
+}
+
+/// What is recorded.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "kind")]
+pub enum Fact {
+    /// Something came in. Personal data stands as salted commitments.
+    Received {
+        /// The platform's identity of it.
+        inbound: InboundKey,
+        /// Which door.
+        source: Source,
+        /// Which platform.
+        platform: Platform,
+        /// Commitment to the speaker's account and place.
+        speaker: Commitment,
+        /// Commitment to the text.
+        text: Commitment,
+    },
+    /// It was refused before a rule was asked: not understood, a bot, a stranger, an edited message.
+    Refused {
+        /// What was refused.
+        inbound: InboundKey,
+        /// Who.
+        actor: Identity,
+        /// The refusal's stable word: `unknown_command`, `bot`, `edited` …
+        refusal: String,
+    },
+    /// A question was answered; nothing was done.
+    Answered {
+        /// What was asked.
+        inbound: InboundKey,
+        /// Who.
+        actor: Identity,
+        /// Which: `help`, `list`, `runs` …
+        question: String,
+    },
+    /// The runbook was asked.
+    Decided {
+        /// What was decided on.
+        inbound: InboundKey,
+        /// Who.
+        actor: Identity,
+        /// Their groups at that moment.
+        groups: Vec<GroupName>,
+        /// What they asked for. Arguments that name secrets hold names only.
+        invocation: Invocation,
+        /// What the runbook says.
+        decision: Decided,
+        /// The rule that says so; `None` only where the project's runbook is not there.
+        rule: Option<RuleRef>,
+        /// The run, when there is one.
+        run: Option<RunId>,
+        /// Its reference.
+        reference: Option<Reference>,
+        /// Digest of the plan, when there is one.
+        plan: Option<String>,
+    },
+    /// Something happened to a run.
+    Run {
+        /// Which.
+        run: RunId,
+        /// Its reference.
+        reference: Reference,
+        /// What.
+        happened: RunEvent,
+    },
+    /// A catalog is in force from here on.
+    CatalogLoaded {
+        /// Its revision.
+        revision: Revision,
+        /// How many commands.
+        commands: usize,
+        /// How many projects.
+        projects: usize,
+    },
+    /// Changed files were not taken; the catalog before stays in force.
+    CatalogKept {
+        /// The revision that stays.
+        revision: Revision,
+        /// How many mistakes.
+        mistakes: usize,
+        /// The first of them, one line.
+        first: String,
+    },
+    /// midwatch started or stopped.
+    Service {
+        /// `started` or `stopped`.
+        now: String,
+        /// Of the program.
+        version: String,
+    },
+}
+
+/// What the runbook said.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Decided {
+    /// May.
+    Allow,
+    /// May with consent.
+    RequireApproval(ApprovalTerms),
+    /// Not now: the stable word says why (`late`, `running`, `just_done`).
+    Hold(String),
+    /// May not.
+    Deny(String),
+}
+
+/// SHA-256 over a random salt and a value, in hexadecimal. Salt and value stand elsewhere and can be forgotten.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Commitment(pub String);
+
+/// JSON with sorted keys and no white space: the same value gives the same bytes, whatever made it.
+///
+/// Written out because the map type behind `serde_json::Value` keeps or sorts keys depending on what any crate in the
+/// tree asks for.
+pub fn canonical_json(value: &serde_json::Value) -> String {
+    use serde_json::Value;
+    match value {
+        Value::Array(items) => format!(
+            "[{}]",
+            items
+                .iter()
+                .map(canonical_json)
+                .collect::<Vec<_>>()
+                .join(",")
+        ),
+        Value::Object(map) => {
+            let mut keys: Vec<&String> = map.keys().collect();
+            keys.sort();
+            let pairs = keys.into_iter().map(|key| {
+                format!(
+                    "{}:{}",
+                    Value::from(key.as_str()),
+                    canonical_json(&map[key])
+                )
+            });
+            format!("{{{}}}", pairs.collect::<Vec<_>>().join(","))
+        }
+        scalar => scalar.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn canonical_json_sorts_keys_at_every_depth() {
+        let value = serde_json::json!({ "b": [ { "z": 1, "a": "x\"y" } ], "a": null });
+        assert_eq!(
+            canonical_json(&value),
+            r#"{"a":null,"b":[{"a":"x\"y","z":1}]}"#
+        );
+    }
+}

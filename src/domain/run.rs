@@ -1,0 +1,568 @@
+//! A run as a state machine: `apply` says what an event changes, `next` says what is due.
+//!
+//! No sequence of events leads to a state from which a run cannot finish; the property test below holds that.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use super::{
+    ApprovalTerms, Effect, Identity, Invocation, PersonId, Place, Plan, Reference, RuleRef, RunId,
+    StepName,
+};
+
+/// One durable execution of a plan.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Run {
+    /// For ever.
+    pub id: RunId,
+    /// For people.
+    pub reference: Reference,
+    /// What was asked for.
+    pub invocation: Invocation,
+    /// Who asked for it.
+    pub requester: Identity,
+    /// The rule that decided.
+    pub rule: RuleRef,
+    /// Where its thread is.
+    pub place: Place,
+    /// Where it stands.
+    pub phase: Phase,
+    /// What it does, fixed when it was allowed; `None` while consent is awaited.
+    pub plan: Option<Plan>,
+    /// One state for each step of the plan; empty while there is no plan.
+    pub steps: Vec<StepState>,
+    /// Who asked to stop it.
+    pub cancelled_by: Option<PersonId>,
+    /// When it was asked for.
+    pub created_at: Timestamp,
+    /// When its first step started.
+    pub started_at: Option<Timestamp>,
+    /// When its outcome was known.
+    pub finished_at: Option<Timestamp>,
+}
+
+/// Where a run stands.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Phase {
+    /// Consent is awaited.
+    AwaitingApproval {
+        /// Whose, and how much.
+        terms: ApprovalTerms,
+        /// Afterwards it expires.
+        until: Timestamp,
+        /// Who consented so far. Unique, never the requester.
+        approvers: Vec<PersonId>,
+    },
+    /// Allowed; no step has started.
+    Queued,
+    /// A step has started.
+    Running,
+    /// The outcome is known. `NeedsAttention` alone can be left again, by a person.
+    Finished(Outcome),
+}
+
+impl Phase {
+    /// The word used in SQL and the ledger.
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Self::AwaitingApproval { .. } => "awaiting_approval",
+            Self::Queued => "queued",
+            Self::Running => "running",
+            Self::Finished(_) => "finished",
+        }
+    }
+}
+
+/// How a run ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    /// Every step succeeded.
+    Succeeded,
+    /// A step failed and may not be tried again.
+    Failed,
+    /// A person stopped it, or refused consent.
+    Cancelled,
+    /// Nobody consented in time.
+    Expired,
+    /// A step's outcome is unknown and a person has to settle it.
+    NeedsAttention,
+}
+
+impl Outcome {
+    /// The word used in SQL and the ledger.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Succeeded => "succeeded",
+            Self::Failed => "failed",
+            Self::Cancelled => "cancelled",
+            Self::Expired => "expired",
+            Self::NeedsAttention => "needs_attention",
+        }
+    }
+}
+
+/// Where a step stands.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StepState {
+    /// Not started.
+    Pending,
+    /// Started; nothing more is known.
+    Started {
+        /// Counted from 1.
+        attempt: u32,
+        /// When.
+        at: Timestamp,
+    },
+    /// The attempt ended and its result is known.
+    Ended {
+        /// Counted from 1.
+        attempt: u32,
+        /// When it ended.
+        at: Timestamp,
+        /// How.
+        result: StepResult,
+    },
+    /// The attempt started, and the worker that did it is gone.
+    Interrupted {
+        /// Counted from 1.
+        attempt: u32,
+        /// When we found out.
+        at: Timestamp,
+    },
+}
+
+/// How an attempt of a step ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "result")]
+pub enum StepResult {
+    /// It did what it should.
+    Succeeded {
+        /// One line for the thread; may be empty.
+        note: String,
+    },
+    /// It did not, and says so.
+    Failed {
+        /// One line for the thread: what failed and what was seen.
+        why: String,
+    },
+    /// It may or may not have happened: the connection broke after the request was sent, or the time limit ended it.
+    Unknown {
+        /// One line for the thread.
+        why: String,
+    },
+    /// Ended because a person cancelled the run.
+    Stopped,
+}
+
+/// What a person says about a step of unknown outcome.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Verdict {
+    /// It happened: go on with the next step.
+    Happened,
+    /// It did not happen: the run has failed.
+    DidNot,
+    /// Run it again.
+    Again,
+}
+
+/// Something that happened to a run. Recorded in the ledger as it is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "event")]
+pub enum RunEvent {
+    /// A person consented.
+    Approved {
+        /// Who.
+        by: PersonId,
+    },
+    /// Enough persons consented; the rule was asked again, and allowed.
+    Allowed {
+        /// The plan that was made then.
+        plan: Box<Plan>,
+    },
+    /// A person refused consent.
+    Rejected {
+        /// Who.
+        by: PersonId,
+        /// Why, in their words; may be empty.
+        reason: String,
+    },
+    /// A person asked to stop the run.
+    CancelRequested {
+        /// Who.
+        by: PersonId,
+    },
+    /// A step begins. Recorded before anything is done.
+    StepStarted {
+        /// Counted from 0.
+        position: usize,
+        /// Its name.
+        step: StepName,
+        /// Counted from 1.
+        attempt: u32,
+    },
+    /// A step's attempt ended.
+    StepEnded {
+        /// Counted from 0.
+        position: usize,
+        /// Its name.
+        step: StepName,
+        /// Counted from 1.
+        attempt: u32,
+        /// How.
+        result: StepResult,
+        /// How long it took, in milliseconds.
+        elapsed_ms: u64,
+        /// SHA-256 of the output as it was shown, in hexadecimal; `None` when there was none.
+        output_sha256: Option<String>,
+    },
+    /// A step had started and the worker that did it is gone.
+    StepInterrupted {
+        /// Counted from 0.
+        position: usize,
+        /// Its name.
+        step: StepName,
+        /// Counted from 1.
+        attempt: u32,
+        /// What its effect allows.
+        effect: Effect,
+    },
+    /// A person settled a step of unknown outcome.
+    Settled {
+        /// Who.
+        by: PersonId,
+        /// What they say.
+        verdict: Verdict,
+    },
+    /// The outcome is known.
+    Finished {
+        /// How it ended.
+        outcome: Outcome,
+        /// Since the run was asked for, in milliseconds.
+        elapsed_ms: u64,
+    },
+}
+
+/// What is due.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Due {
+    /// Nothing, until an event comes from outside.
+    Nothing,
+    /// Nothing before this moment.
+    Wait(Timestamp),
+    /// Start this attempt of this step.
+    Start {
+        /// Counted from 0.
+        position: usize,
+        /// Counted from 1.
+        attempt: u32,
+    },
+    /// The step is marked as started, and whoever asks is not doing it: record that it was interrupted.
+    Interrupt {
+        /// Counted from 0.
+        position: usize,
+        /// Counted from 1.
+        attempt: u32,
+    },
+    /// Ask the step's `verify` action whether the interrupted attempt happened.
+    Verify {
+        /// Counted from 0.
+        position: usize,
+        /// Counted from 1.
+        attempt: u32,
+    },
+    /// Record this outcome.
+    Finish(Outcome),
+}
+
+/// An event that doesn't fit the run's state. Nothing was changed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{event}` does not fit a run that is {phase}")]
+pub struct DoesNotFit {
+    event: String,
+    phase: &'static str,
+}
+
+/// What is due for this run. Asked by a worker that holds its lease, or by the store to plan the next look.
+pub fn next(run: &Run, now: Timestamp) -> Due {
+    match &run.phase {
+        Phase::Finished(_) => Due::Nothing,
+        Phase::AwaitingApproval { .. } if run.cancelled_by.is_some() => {
+            Due::Finish(Outcome::Cancelled)
+        }
+        Phase::AwaitingApproval { until, .. } if now >= *until => Due::Finish(Outcome::Expired),
+        Phase::AwaitingApproval { until, .. } => Due::Wait(*until),
+        Phase::Queued | Phase::Running => next_step(run, now),
+    }
+}
+
+fn next_step(run: &Run, now: Timestamp) -> Due {
+    let Some(plan) = &run.plan else {
+        return Due::Finish(Outcome::Failed);
+    };
+    for (position, (step, state)) in plan.steps.iter().zip(&run.steps).enumerate() {
+        let due = match state {
+            StepState::Ended {
+                result: StepResult::Succeeded { .. },
+                ..
+            } => continue,
+            StepState::Started { attempt, .. } => Due::Interrupt {
+                position,
+                attempt: *attempt,
+            },
+            StepState::Interrupted { attempt, .. } => match step.effect {
+                Effect::Once => Due::Finish(Outcome::NeedsAttention),
+                Effect::Checked => Due::Verify {
+                    position,
+                    attempt: *attempt,
+                },
+                _ if run.cancelled_by.is_some() => Due::Finish(Outcome::Cancelled),
+                Effect::Read | Effect::Idempotent | Effect::Keyed => Due::Start {
+                    position,
+                    attempt: attempt + 1,
+                },
+            },
+            StepState::Ended {
+                result: StepResult::Stopped,
+                ..
+            } => Due::Finish(Outcome::Cancelled),
+            StepState::Ended {
+                result: StepResult::Unknown { .. },
+                ..
+            } if !step.effect.may_repeat() => Due::Finish(Outcome::NeedsAttention),
+            _ if run.cancelled_by.is_some() => Due::Finish(Outcome::Cancelled),
+            StepState::Pending => Due::Start {
+                position,
+                attempt: 1,
+            },
+            StepState::Ended { attempt, at, .. }
+                if *attempt < step.attempts && step.effect.may_repeat() =>
+            {
+                let again_at = *at + retry_delay(run.id, *attempt);
+                if now >= again_at {
+                    Due::Start {
+                        position,
+                        attempt: attempt + 1,
+                    }
+                } else {
+                    Due::Wait(again_at)
+                }
+            }
+            StepState::Ended { .. } => Due::Finish(Outcome::Failed),
+        };
+        return due;
+    }
+    Due::Finish(Outcome::Succeeded)
+}
+
+/// One second, doubled with each attempt up to a minute, spread by up to a half.
+///
+/// The spread comes from the run's id, so that a restart computes the same moment.
+fn retry_delay(run: RunId, attempt: u32) -> Duration {
+    let base_ms = 1_000_u64
+        .saturating_mul(1 << attempt.saturating_sub(1).min(6))
+        .min(60_000);
+    let digest = Sha256::digest(format!("{run}/{attempt}").as_bytes());
+    Duration::from_millis(base_ms + base_ms * u64::from(digest[0]) / 512)
+}
+
+/// What the event changes. The given run is untouched.
+pub fn apply(run: &Run, event: &RunEvent, at: Timestamp) -> Result<Run, DoesNotFit> {
+    let mut run = run.clone();
+    let fits = change(&mut run, event, at);
+    fits.then_some(run).ok_or_else(|| unfit(event))
+}
+
+fn unfit(event: &RunEvent) -> DoesNotFit {
+    let event = serde_json::to_value(event)
+        .ok()
+        .and_then(|value| value["event"].as_str().map(str::to_owned));
+    DoesNotFit {
+        event: event.unwrap_or_default(),
+        phase: "past that",
+    }
+}
+
+fn change(run: &mut Run, event: &RunEvent, at: Timestamp) -> bool {
+    match event {
+        RunEvent::Approved { by } => match &mut run.phase {
+            Phase::AwaitingApproval { approvers, .. } if !approvers.contains(by) => {
+                approvers.push(by.clone());
+                true
+            }
+            _ => false,
+        },
+        RunEvent::Allowed { plan } => {
+            let waiting = matches!(run.phase, Phase::AwaitingApproval { .. });
+            if waiting {
+                run.steps = vec![StepState::Pending; plan.steps.len()];
+                run.plan = Some((**plan).clone());
+                run.phase = Phase::Queued;
+            }
+            waiting
+        }
+        RunEvent::Rejected { by, .. } | RunEvent::CancelRequested { by } => {
+            let open = !matches!(run.phase, Phase::Finished(_)) && run.cancelled_by.is_none();
+            if open {
+                run.cancelled_by = Some(by.clone());
+            }
+            open
+        }
+        RunEvent::StepStarted {
+            position, attempt, ..
+        } => {
+            let waiting = !matches!(
+                run.steps.get(*position),
+                None | Some(StepState::Started { .. })
+            );
+            let fits = waiting && matches!(run.phase, Phase::Queued | Phase::Running);
+            if fits {
+                run.steps[*position] = StepState::Started {
+                    attempt: *attempt,
+                    at,
+                };
+                run.phase = Phase::Running;
+                run.started_at.get_or_insert(at);
+            }
+            fits
+        }
+        RunEvent::StepEnded {
+            position,
+            attempt,
+            result,
+            ..
+        } => {
+            // An interrupted step ends when its `verify` action answers.
+            let current = match run.steps.get(*position) {
+                Some(
+                    StepState::Started { attempt, .. } | StepState::Interrupted { attempt, .. },
+                ) => Some(*attempt),
+                _ => None,
+            };
+            let fits = current == Some(*attempt);
+            if fits {
+                run.steps[*position] = StepState::Ended {
+                    attempt: *attempt,
+                    at,
+                    result: result.clone(),
+                };
+            }
+            fits
+        }
+        RunEvent::StepInterrupted {
+            position, attempt, ..
+        } => {
+            let fits = matches!(run.steps.get(*position), Some(StepState::Started { attempt: now, .. }) if now == attempt);
+            if fits {
+                run.steps[*position] = StepState::Interrupted {
+                    attempt: *attempt,
+                    at,
+                };
+            }
+            fits
+        }
+        RunEvent::Settled { verdict, .. } => settle(run, *verdict, at),
+        RunEvent::Finished { outcome, .. } => {
+            let open = !matches!(run.phase, Phase::Finished(_));
+            if open {
+                run.phase = Phase::Finished(*outcome);
+                run.finished_at = Some(at);
+            }
+            open
+        }
+    }
+}
+
+fn settle(run: &mut Run, verdict: Verdict, at: Timestamp) -> bool {
+    if run.phase != Phase::Finished(Outcome::NeedsAttention) {
+        return false;
+    }
+    let Some(position) = run.unsettled_step() else {
+        return false;
+    };
+    let attempt = run.steps[position].attempt();
+    run.phase = Phase::Running;
+    run.finished_at = None;
+    run.steps[position] = match verdict {
+        Verdict::Happened => StepState::Ended {
+            attempt,
+            at,
+            result: StepResult::Succeeded {
+                note: "settled by a person".to_owned(),
+            },
+        },
+        Verdict::DidNot => StepState::Ended {
+            attempt,
+            at,
+            result: StepResult::Failed {
+                why: "a person says that it did not happen".to_owned(),
+            },
+        },
+        Verdict::Again => StepState::Pending,
+    };
+    true
+}
+
+impl Run {
+    /// The step whose outcome is unknown; a person has to settle it.
+    pub fn unsettled_step(&self) -> Option<usize> {
+        self.steps.iter().position(|state| {
+            matches!(
+                state,
+                StepState::Interrupted { .. }
+                    | StepState::Ended {
+                        result: StepResult::Unknown { .. },
+                        ..
+                    }
+            )
+        })
+    }
+
+    /// The outcome, once it is known.
+    pub fn outcome(&self) -> Option<Outcome> {
+        match self.phase {
+            Phase::Finished(outcome) => Some(outcome),
+            _ => None,
+        }
+    }
+
+    /// How many steps have succeeded.
+    pub fn steps_done(&self) -> usize {
+        let done = |state: &&StepState| {
+            matches!(
+                state,
+                StepState::Ended {
+                    result: StepResult::Succeeded { .. },
+                    ..
+                }
+            )
+        };
+        self.steps.iter().filter(done).count()
+    }
+
+    /// Whether its target's lock is held: it may still act, or what it did is not known.
+    pub fn holds_lock(&self) -> bool {
+        matches!(
+            self.phase,
+            Phase::Queued | Phase::Running | Phase::Finished(Outcome::NeedsAttention)
+        )
+    }
+}
+
+impl StepState {
+    /// The latest attempt; 0 before the first.
+    pub fn attempt(&self) -> u32 {
+        match self {
+            Self::Pending => 0,
+            Self::Started { attempt, .. }
+            | Self::Ended { attempt, .. }
+            | Self::Interrupted { attempt, .. } => *attempt,
+        }
+    }
+}

@@ -1,0 +1,380 @@
+//! A project's runbook, the people, and the snapshot that holds all of it. Checked; made by `catalog` only.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::{
+    Actor, Command, CommandName, EnvironmentName, FileLine, GroupName, Identity, LevelName,
+    ParameterName, PersonId, Platform, ProjectName, RotationName, Speaker,
+};
+
+/// All commands and runbooks, checked, at one revision. Immutable; swapped whole on reload.
+#[derive(Debug, Clone, Default)]
+pub struct Catalog {
+    /// Content hash of the files it was made from.
+    pub revision: Revision,
+    /// By name.
+    pub commands: BTreeMap<CommandName, Arc<Command>>,
+    /// By name.
+    pub projects: BTreeMap<ProjectName, Arc<Project>>,
+    /// Channel id → the project that is talked about there.
+    pub channels: HashMap<String, ProjectName>,
+    /// Persons, groups, rotations.
+    pub people: People,
+}
+
+impl Catalog {
+    /// The project talked about in a channel.
+    pub fn project_of_channel(&self, channel: &str) -> Option<&Arc<Project>> {
+        self.channels
+            .get(channel)
+            .and_then(|name| self.projects.get(name))
+    }
+}
+
+/// The first 12 hexadecimal digits of the SHA-256 of the catalog's files.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Revision(pub String);
+
+impl fmt::Display for Revision {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// What is operated on, and how that is done here.
+#[derive(Debug, Clone)]
+pub struct Project {
+    /// As typed.
+    pub name: ProjectName,
+    /// What it is, in a sentence or two.
+    pub about: String,
+    /// The group that answers for it.
+    pub owner: Option<GroupName>,
+    /// In file order.
+    pub environments: Vec<Environment>,
+    /// First match wins.
+    pub rules: Vec<Rule>,
+    /// The last line: whom to ask when no rule matches.
+    pub otherwise: Otherwise,
+    /// The order in which people are called when nobody answers. Sorted by time.
+    pub escalation: Vec<Escalation>,
+    /// The prose runbook's parts, in order; empty when there is none.
+    pub procedures: Vec<Procedure>,
+    /// Where its runbook is.
+    pub defined: FileLine,
+}
+
+impl Project {
+    /// The environment of this name.
+    pub fn environment(&self, name: &str) -> Option<&Environment> {
+        self.environments
+            .iter()
+            .find(|environment| environment.name.as_str() == name)
+    }
+}
+
+/// One copy of a project.
+#[derive(Debug, Clone)]
+pub struct Environment {
+    /// As typed.
+    pub name: EnvironmentName,
+    /// What `{environment.KEY}` stands for. Several values are allowed for one key (`dashboards`).
+    pub attributes: BTreeMap<String, Vec<String>>,
+}
+
+/// A part of a prose runbook.
+#[derive(Debug, Clone)]
+pub struct Procedure {
+    /// The heading's text.
+    pub heading: String,
+    /// 1 to 6.
+    pub level: u8,
+    /// The Markdown under it, without the blocks of commands.
+    pub text: String,
+    /// Commands of its fenced `ops` blocks, each a line that parses.
+    pub commands: Vec<String>,
+}
+
+/// One paragraph of a runbook: who may what, when, with whose consent.
+#[derive(Debug, Clone)]
+pub struct Rule {
+    /// The commands it speaks of.
+    pub may: Commands,
+    /// The environments it speaks of; `None` means all.
+    pub environments: Option<BTreeSet<EnvironmentName>>,
+    /// Who. Non-empty.
+    pub who: Vec<Who>,
+    /// Only within this window.
+    pub when: Option<Window>,
+    /// Only with these argument values. All must hold.
+    pub conditions: BTreeMap<ParameterName, Condition>,
+    /// What the rule gives.
+    pub grant: Grant,
+    /// Where it stands.
+    pub defined: FileLine,
+}
+
+/// The commands a rule speaks of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Commands {
+    /// These.
+    Named(BTreeSet<CommandName>),
+    /// Every command all of whose steps only read.
+    Reads,
+    /// Every command.
+    All,
+}
+
+/// Whom a rule speaks of.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Who {
+    /// A group.
+    Group(GroupName),
+    /// One person.
+    Person(PersonId),
+    /// Whoever is on call.
+    OnCall(OnCall),
+    /// Everybody in `people.yaml`.
+    Everyone,
+}
+
+/// `oncall(shop)`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OnCall {
+    /// `oncall`, `secondary`, `manager` …
+    pub level: LevelName,
+    /// The rotation.
+    pub rotation: RotationName,
+}
+
+impl fmt::Display for OnCall {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}({})", self.level, self.rotation)
+    }
+}
+
+impl fmt::Display for Who {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Group(group) => write!(f, "{group}"),
+            Self::Person(person) => write!(f, "{person}"),
+            Self::OnCall(on_call) => write!(f, "{on_call}"),
+            Self::Everyone => f.write_str("everyone"),
+        }
+    }
+}
+
+/// What an argument must be for a rule to match.
+#[derive(Debug, Clone)]
+pub enum Condition {
+    /// One of these, compared as the step would see it.
+    OneOf(Vec<String>),
+    /// Matches the whole pattern.
+    Matches(regex::Regex),
+    /// An integer within the range, both ends included.
+    Between {
+        /// Smallest.
+        min: i64,
+        /// Largest.
+        max: i64,
+    },
+}
+
+/// What a matching rule gives.
+#[derive(Debug, Clone)]
+pub enum Grant {
+    /// May.
+    Allow,
+    /// May, with consent.
+    Approval(ApprovalTerms),
+    /// May by deliberate override only.
+    BreakGlass,
+    /// May not, whatever later rules say; with the reason the runbook gives.
+    Never(String),
+}
+
+/// Whose consent is needed, how much of it, and how long we wait.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ApprovalTerms {
+    /// How many persons; at least 1. Never the requester.
+    pub approvals: u32,
+    /// Who may give it. Non-empty.
+    pub of: Vec<Who>,
+    /// Afterwards the run expires.
+    pub within: Duration,
+}
+
+/// A weekly window of time in a time zone.
+#[derive(Debug, Clone)]
+pub struct Window {
+    /// As the file has it, for messages.
+    pub text: String,
+    /// Days on which it opens. Non-empty.
+    pub days: Vec<jiff::civil::Weekday>,
+    /// When it opens.
+    pub from: jiff::civil::Time,
+    /// When it closes; earlier than `from`: on the next day. Equal: a whole day.
+    pub to: jiff::civil::Time,
+    /// Whose clock.
+    pub zone: jiff::tz::TimeZone,
+}
+
+impl Window {
+    /// Whether the window is open at that moment.
+    pub fn contains(&self, now: Timestamp) -> bool {
+        let local = now.to_zoned(self.zone.clone());
+        let (today, time) = (local.weekday(), local.time());
+        if self.from < self.to {
+            return self.days.contains(&today) && time >= self.from && time < self.to;
+        }
+        (self.days.contains(&today) && time >= self.from)
+            || (self.days.contains(&today.previous()) && time < self.to)
+    }
+}
+
+/// The last line of a runbook: whom to ask when no rule matches.
+#[derive(Debug, Clone)]
+pub struct Otherwise {
+    /// As the file has it.
+    pub text: String,
+    /// The rotations its text mentions, in order.
+    pub on_call: Vec<OnCall>,
+    /// Where it stands.
+    pub defined: FileLine,
+}
+
+/// One stage of an escalation.
+#[derive(Debug, Clone)]
+pub struct Escalation {
+    /// How long after the beginning.
+    pub at: Duration,
+    /// Whom to call.
+    pub call: Who,
+    /// Whether the thread is told that this level is called.
+    pub say_so: bool,
+}
+
+/// Persons, groups, rotations.
+#[derive(Debug, Clone, Default)]
+pub struct People {
+    /// By id.
+    pub persons: BTreeMap<PersonId, Person>,
+    /// Members by group. A group may be empty; `check` warns.
+    pub groups: BTreeMap<GroupName, BTreeSet<PersonId>>,
+    /// By name.
+    pub rotations: BTreeMap<RotationName, Rotation>,
+    /// Platform account → person: `slack:T0/U0ANA` or `slack:U0ANA`.
+    pub accounts: HashMap<String, PersonId>,
+}
+
+/// A person of `people.yaml`.
+#[derive(Debug, Clone)]
+pub struct Person {
+    /// As people know them.
+    pub name: String,
+    /// Account ids by platform, as in the file.
+    pub accounts: BTreeMap<Platform, Vec<String>>,
+}
+
+/// Who is on call when.
+#[derive(Debug, Clone)]
+pub struct Rotation {
+    /// Whose clock.
+    pub zone: jiff::tz::TimeZone,
+    /// A moment at which the first person of each level took over; hand-overs repeat from it.
+    pub starts: jiff::civil::DateTime,
+    /// Days between hand-overs; at least 1.
+    pub every_days: u32,
+    /// Persons in turn, by level. Each non-empty.
+    pub levels: BTreeMap<LevelName, Vec<PersonId>>,
+}
+
+impl Rotation {
+    /// Who holds a level at that moment: `None` for an unknown level or before the rotation starts.
+    ///
+    /// Counted in calendar days of the rotation's zone, so a change of clocks moves no hand-over.
+    pub fn holder(&self, level: &LevelName, now: Timestamp) -> Option<&PersonId> {
+        let turns = self.levels.get(level)?;
+        let local = now.to_zoned(self.zone.clone()).datetime();
+        let mut days = i64::from((local.date() - self.starts.date()).get_days());
+        if local.time() < self.starts.time() {
+            days -= 1;
+        }
+        let turn = usize::try_from(days.div_euclid(i64::from(self.every_days.max(1)))).ok()?;
+        turns.get(turn % turns.len().max(1))
+    }
+}
+
+impl People {
+    /// Whom we hold responsible for what this account says: by platform id only, never by a display name.
+    pub fn identify(&self, speaker: &Speaker) -> Actor {
+        let narrow = format!("{}:{}/{}", speaker.platform, speaker.space, speaker.id);
+        let wide = format!("{}:{}", speaker.platform, speaker.id);
+        match self
+            .accounts
+            .get(&narrow)
+            .or_else(|| self.accounts.get(&wide))
+        {
+            Some(person) => self.actor(person),
+            None => Actor {
+                identity: Identity::Stranger,
+                groups: BTreeSet::new(),
+            },
+        }
+    }
+
+    /// The person as an actor, with their groups.
+    pub fn actor(&self, person: &PersonId) -> Actor {
+        let groups = self
+            .groups
+            .iter()
+            .filter(|(_, members)| members.contains(person));
+        Actor {
+            identity: Identity::Person(person.clone()),
+            groups: groups.map(|(group, _)| group.clone()).collect(),
+        }
+    }
+
+    /// Who is on call: `None` when nobody is.
+    pub fn on_call(&self, on_call: &OnCall, now: Timestamp) -> Option<&PersonId> {
+        self.rotations
+            .get(&on_call.rotation)?
+            .holder(&on_call.level, now)
+    }
+
+    /// Whether the person is meant.
+    pub fn is_meant(&self, who: &Who, person: &PersonId, now: Timestamp) -> bool {
+        match who {
+            Who::Group(group) => self
+                .groups
+                .get(group)
+                .is_some_and(|members| members.contains(person)),
+            Who::Person(named) => named == person,
+            Who::OnCall(on_call) => self.on_call(on_call, now) == Some(person),
+            Who::Everyone => self.persons.contains_key(person),
+        }
+    }
+
+    /// All persons that are meant, in alphabetical order of their ids.
+    pub fn meant(&self, who: &Who, now: Timestamp) -> Vec<&PersonId> {
+        self.persons
+            .keys()
+            .filter(|person| self.is_meant(who, person, now))
+            .collect()
+    }
+
+    /// The name people know; the id when the file has none.
+    pub fn name<'a>(&'a self, person: &'a PersonId) -> &'a str {
+        self.persons
+            .get(person)
+            .map_or(person.as_str(), |found| found.name.as_str())
+    }
+}

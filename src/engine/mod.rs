@@ -1,0 +1,3 @@
+//! Takes runs, does their steps, survives crashes.
+
+pub mod actions;

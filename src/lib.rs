@@ -1,0 +1,7 @@
+//! Midwatch, a chat-ops bot.
+
+pub mod chat;
+pub mod clock;
+pub mod domain;
+pub mod engine;
+pub mod store;
