@@ -3,6 +3,7 @@
 mod command;
 mod decide;
 mod fact;
+mod fill;
 mod inbound;
 mod message;
 mod names;
@@ -15,6 +16,7 @@ mod value;
 pub use command::*;
 pub use decide::*;
 pub use fact::*;
+pub use fill::*;
 pub use inbound::*;
 pub use message::*;
 pub use names::*;
@@ -23,3 +25,8 @@ pub use refusal::*;
 pub use run::*;
 pub use runbook::*;
 pub use value::*;
+
+/// Stub until the grammar lands.
+pub fn examples_of(command: &Command, _: &Catalog, _: Option<&Project>) -> String {
+    command.usage()
+}
