@@ -6,8 +6,8 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Actor, ApprovalTerms, Catalog, Command, Commands, Condition, FileLine, Grant, Identity, Invocation,
-    Outcome, PersonId, Project, Reference, Revision, Rule, Who,
+    Actor, ApprovalTerms, Catalog, Command, Commands, Condition, FileLine, Grant, Identity,
+    Invocation, Outcome, PersonId, Project, Reference, Revision, Rule, Who,
 };
 
 /// A command that changes something and reached us later than this after it was sent is asked for
@@ -25,18 +25,39 @@ pub fn decide(
     let project = catalog.projects.get(&invocation.project);
     let command = catalog.commands.get(&invocation.command);
     let (Some(project), Some(command)) = (project, command) else {
-        return Decision::Deny { denial: Denial::Gone, rule: None };
+        return Decision::Deny {
+            denial: Denial::Gone,
+            rule: None,
+        };
     };
-    let question = Asked { invocation, command, project, catalog, now };
-    let reference = |at: &FileLine| RuleRef { at: at.clone(), revision: catalog.revision.clone() };
+    let question = Asked {
+        invocation,
+        command,
+        project,
+        catalog,
+        now,
+    };
+    let reference = |at: &FileLine| RuleRef {
+        at: at.clone(),
+        revision: catalog.revision.clone(),
+    };
     let person = actor.person();
     let found = project.rules.iter().find(|rule| {
-        question.covers(rule) && question.is_open(rule) && person.is_some_and(|it| question.means(&rule.who, it))
+        question.covers(rule)
+            && question.is_open(rule)
+            && person.is_some_and(|it| question.means(&rule.who, it))
     });
     let (Some(rule), Some(person)) = (found, person) else {
         let (contact, on_call) = question.contact();
-        let denial = Denial::NoRule { routes: question.routes(person), contact, on_call };
-        return Decision::Deny { denial, rule: Some(reference(&project.otherwise.defined)) };
+        let denial = Denial::NoRule {
+            routes: question.routes(person),
+            contact,
+            on_call,
+        };
+        return Decision::Deny {
+            denial,
+            rule: Some(reference(&project.otherwise.defined)),
+        };
     };
     let at = reference(&rule.defined);
     let terms = match &rule.grant {
@@ -44,12 +65,22 @@ pub fn decide(
         Grant::Approval(terms) => Some(terms),
         Grant::BreakGlass => {
             let (contact, on_call) = question.contact();
-            return Decision::Deny { denial: Denial::BreakGlass { contact, on_call }, rule: Some(at) };
+            return Decision::Deny {
+                denial: Denial::BreakGlass { contact, on_call },
+                rule: Some(at),
+            };
         }
         Grant::Never(reason) => {
             let (contact, on_call) = question.contact();
-            let denial = Denial::Never { reason: reason.clone(), contact, on_call };
-            return Decision::Deny { denial, rule: Some(at) };
+            let denial = Denial::Never {
+                reason: reason.clone(),
+                contact,
+                on_call,
+            };
+            return Decision::Deny {
+                denial,
+                rule: Some(at),
+            };
         }
     };
     if let Some(hold) = question.hold(facts) {
@@ -57,9 +88,17 @@ pub fn decide(
     }
     match terms {
         Some(terms) if !question.has_consent(terms, person, &facts.approvers) => {
-            Decision::RequireApproval { terms: terms.clone(), rule: at }
+            Decision::RequireApproval {
+                terms: terms.clone(),
+                rule: at,
+            }
         }
-        Some(_) | None => Decision::Allow { permit: Permit { invocation: invocation.clone() }, rule: at },
+        Some(_) | None => Decision::Allow {
+            permit: Permit {
+                invocation: invocation.clone(),
+            },
+            rule: at,
+        },
     }
 }
 
@@ -72,7 +111,10 @@ pub fn may_consent(
     now: Timestamp,
 ) -> bool {
     *requester != Identity::Person(person.clone())
-        && terms.of.iter().any(|who| catalog.people.is_meant(who, person, now))
+        && terms
+            .of
+            .iter()
+            .any(|who| catalog.people.is_meant(who, person, now))
 }
 
 /// One question to one runbook.
@@ -97,11 +139,18 @@ impl Asked<'_> {
             (Some(named), Some(environment)) => named.contains(environment),
             (Some(_), None) => false,
         };
-        command && environment && rule.conditions.iter().all(|(name, condition)| self.meets(name.as_str(), condition))
+        command
+            && environment
+            && rule
+                .conditions
+                .iter()
+                .all(|(name, condition)| self.meets(name.as_str(), condition))
     }
 
     fn meets(&self, name: &str, condition: &Condition) -> bool {
-        let Some(value) = self.invocation.arguments.get(name) else { return false };
+        let Some(value) = self.invocation.arguments.get(name) else {
+            return false;
+        };
         // Of a list every item must hold: a rule about one value must not let another ride along.
         let items = match value {
             super::Value::List(items) => items.as_slice(),
@@ -112,7 +161,9 @@ impl Asked<'_> {
                 Condition::OneOf(allowed) => allowed.contains(&item.to_string()),
                 Condition::Matches(pattern) => {
                     let text = item.to_string();
-                    pattern.find(&text).is_some_and(|found| found.range() == (0..text.len()))
+                    pattern
+                        .find(&text)
+                        .is_some_and(|found| found.range() == (0..text.len()))
                 }
                 Condition::Between { min, max } => {
                     matches!(item, super::Value::Integer(number) if number >= min && number <= max)
@@ -121,14 +172,22 @@ impl Asked<'_> {
     }
 
     fn is_open(&self, rule: &Rule) -> bool {
-        rule.when.as_ref().is_none_or(|window| window.contains(self.now))
+        rule.when
+            .as_ref()
+            .is_none_or(|window| window.contains(self.now))
     }
 
     fn means(&self, who: &[Who], person: &PersonId) -> bool {
-        who.iter().any(|who| self.catalog.people.is_meant(who, person, self.now))
+        who.iter()
+            .any(|who| self.catalog.people.is_meant(who, person, self.now))
     }
 
-    fn has_consent(&self, terms: &ApprovalTerms, requester: &PersonId, approvers: &[PersonId]) -> bool {
+    fn has_consent(
+        &self,
+        terms: &ApprovalTerms,
+        requester: &PersonId,
+        approvers: &[PersonId],
+    ) -> bool {
         let requester = Identity::Person(requester.clone());
         let mut counted: Vec<&PersonId> = approvers
             .iter()
@@ -144,39 +203,60 @@ impl Asked<'_> {
             return Some(Hold::Late { by: facts.age });
         }
         if let Some(other) = &facts.running {
-            return Some(Hold::Running { other: other.clone() });
+            return Some(Hold::Running {
+                other: other.clone(),
+            });
         }
         match (&facts.just_done, self.command.fresh) {
-            (Some(other), Some(fresh)) if !self.invocation.again => {
-                Some(Hold::JustDone { other: other.clone(), fresh })
-            }
+            (Some(other), Some(fresh)) if !self.invocation.again => Some(Hold::JustDone {
+                other: other.clone(),
+                fresh,
+            }),
             _ => None,
         }
     }
 
     /// The rules that would let somebody do this, or this person at another time.
     fn routes(&self, asker: Option<&PersonId>) -> Vec<Route> {
-        let routes = self.project.rules.iter().filter(|rule| self.covers(rule)).filter_map(|rule| {
-            let approvals = match &rule.grant {
-                Grant::Allow => None,
-                Grant::Approval(terms) => Some(terms.clone()),
-                Grant::BreakGlass | Grant::Never(_) => return None,
-            };
-            let mut persons: Vec<PersonId> = Vec::new();
-            for person in rule.who.iter().flat_map(|who| self.catalog.people.meant(who, self.now)) {
-                if Some(person) != asker && !persons.contains(person) && persons.len() < 5 {
-                    persons.push(person.clone());
+        let routes = self
+            .project
+            .rules
+            .iter()
+            .filter(|rule| self.covers(rule))
+            .filter_map(|rule| {
+                let approvals = match &rule.grant {
+                    Grant::Allow => None,
+                    Grant::Approval(terms) => Some(terms.clone()),
+                    Grant::BreakGlass | Grant::Never(_) => return None,
+                };
+                let mut persons: Vec<PersonId> = Vec::new();
+                for person in rule
+                    .who
+                    .iter()
+                    .flat_map(|who| self.catalog.people.meant(who, self.now))
+                {
+                    if Some(person) != asker && !persons.contains(person) && persons.len() < 5 {
+                        persons.push(person.clone());
+                    }
                 }
-            }
-            let when = rule.when.as_ref().map(|window| window.text.clone());
-            Some(Route { who: rule.who.clone(), persons, when, approvals, at: rule.defined.clone() })
-        });
+                let when = rule.when.as_ref().map(|window| window.text.clone());
+                Some(Route {
+                    who: rule.who.clone(),
+                    persons,
+                    when,
+                    approvals,
+                    at: rule.defined.clone(),
+                })
+            });
         routes.take(3).collect()
     }
 
     fn contact(&self) -> (String, Vec<PersonId>) {
         let otherwise = &self.project.otherwise;
-        let holders = otherwise.on_call.iter().filter_map(|it| self.catalog.people.on_call(it, self.now));
+        let holders = otherwise
+            .on_call
+            .iter()
+            .filter_map(|it| self.catalog.people.on_call(it, self.now));
         (otherwise.text.clone(), holders.cloned().collect())
     }
 }

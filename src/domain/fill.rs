@@ -5,8 +5,9 @@
 use std::collections::BTreeMap;
 
 use super::{
-    Action, Catalog, Command, Environment, HttpAction, Identity, Invocation, JsonTemplate, Permit, Piece, Plan,
-    PlannedStep, Reference, Refusal, Rendered, RunAction, RunId, Segment, Template, Value, examples_of,
+    Action, Catalog, Command, Environment, HttpAction, Identity, Invocation, JsonTemplate, Permit,
+    Piece, Plan, PlannedStep, Reference, Refusal, Rendered, RunAction, RunId, Segment, Template,
+    Value, examples_of,
 };
 
 /// The run a plan is made for.
@@ -37,17 +38,30 @@ pub fn plan(permit: Permit, catalog: &Catalog, of: PlanFor<'_>) -> Result<Plan, 
         Some(name) => Some(project.environment(name.as_str()).ok_or_else(gone)?),
         None => None,
     };
-    let filler = Filler { invocation: &invocation, command, catalog, environment, of };
+    let filler = Filler {
+        invocation: &invocation,
+        command,
+        catalog,
+        environment,
+        of,
+    };
     let steps = command.steps.iter().map(|step| {
         let hosts = environment.map(hosts_of).unwrap_or_default();
         Ok(PlannedStep {
             name: step.name.clone(),
             action: filler.action(&step.action, step.name.as_str())?,
-            verify: step.verify.as_ref().map(|verify| filler.action(verify, step.name.as_str())).transpose()?,
+            verify: step
+                .verify
+                .as_ref()
+                .map(|verify| filler.action(verify, step.name.as_str()))
+                .transpose()?,
             effect: step.effect,
             timeout_ms: u64::try_from(step.timeout.as_millis()).unwrap_or(u64::MAX),
             attempts: step.attempts.max(1),
-            hosts: hosts.into_iter().chain(declared_hosts(&step.action)).collect(),
+            hosts: hosts
+                .into_iter()
+                .chain(declared_hosts(&step.action))
+                .collect(),
         })
     });
     Ok(Plan {
@@ -61,20 +75,37 @@ pub fn plan(permit: Permit, catalog: &Catalog, of: PlanFor<'_>) -> Result<Plan, 
 
 /// `host:port` of every address among the environment's attributes.
 fn hosts_of(environment: &Environment) -> Vec<String> {
-    environment.attributes.values().flatten().filter_map(|value| host_and_port(value)).collect()
+    environment
+        .attributes
+        .values()
+        .flatten()
+        .filter_map(|value| host_and_port(value))
+        .collect()
 }
 
 fn host_and_port(address: &str) -> Option<String> {
-    let url = url::Url::parse(address).ok().filter(|url| matches!(url.scheme(), "http" | "https"))?;
-    Some(format!("{}:{}", url.host_str()?.to_ascii_lowercase(), url.port_or_known_default()?))
+    let url = url::Url::parse(address)
+        .ok()
+        .filter(|url| matches!(url.scheme(), "http" | "https"))?;
+    Some(format!(
+        "{}:{}",
+        url.host_str()?.to_ascii_lowercase(),
+        url.port_or_known_default()?
+    ))
 }
 
 /// The hosts a file names itself; one without a port stands for both usual ports.
 fn declared_hosts<T>(action: &Action<T>) -> Vec<String> {
-    let Action::Http(http) = action else { return Vec::new() };
+    let Action::Http(http) = action else {
+        return Vec::new();
+    };
     let both = |host: &String| {
         let host = host.to_ascii_lowercase();
-        if host.rsplit(':').next().is_some_and(|port| port.parse::<u16>().is_ok()) {
+        if host
+            .rsplit(':')
+            .next()
+            .is_some_and(|port| port.parse::<u16>().is_ok())
+        {
             vec![host]
         } else {
             vec![format!("{host}:80"), format!("{host}:443")]
@@ -113,8 +144,15 @@ impl Filler<'_> {
         })
     }
 
-    fn map(&self, templates: &BTreeMap<String, Template>, step: &str) -> BTreeMap<String, Rendered> {
-        templates.iter().map(|(key, template)| (key.clone(), self.text(template, step))).collect()
+    fn map(
+        &self,
+        templates: &BTreeMap<String, Template>,
+        step: &str,
+    ) -> BTreeMap<String, Rendered> {
+        templates
+            .iter()
+            .map(|(key, template)| (key.clone(), self.text(template, step)))
+            .collect()
     }
 
     fn text(&self, template: &Template, step: &str) -> Rendered {
@@ -132,9 +170,11 @@ impl Filler<'_> {
                 continue;
             };
             let elements = match self.invocation.arguments.get(name) {
-                Some(Value::List(items)) if template.0.len() == 1 => {
-                    items.iter().map(|item| piece_of(item)).map(|piece| Rendered(vec![piece])).collect()
-                }
+                Some(Value::List(items)) if template.0.len() == 1 => items
+                    .iter()
+                    .map(|item| piece_of(item))
+                    .map(|piece| Rendered(vec![piece]))
+                    .collect(),
                 _ => vec![self.text(template, step)],
             };
             let first_is_dash = |text: &Rendered| matches!(text.0.first(), Some(Piece::Text(text)) if text.starts_with('-'));
@@ -158,7 +198,10 @@ impl Filler<'_> {
                         continue;
                     }
                     let text = value.map(ToString::to_string).unwrap_or_default();
-                    if text.split(['/', '\\']).any(|part| part == ".." || part == ".") {
+                    if text
+                        .split(['/', '\\'])
+                        .any(|part| part == ".." || part == ".")
+                    {
                         return Err(self.bad_value(name.as_str(), "a path without `.` and `..`"));
                     }
                     Piece::Text(percent_encoded(&text))
@@ -173,10 +216,14 @@ impl Filler<'_> {
     fn json(&self, json: &JsonTemplate<Template>, step: &str) -> JsonTemplate<Rendered> {
         match json {
             JsonTemplate::Literal(value) => JsonTemplate::Literal(value.clone()),
-            JsonTemplate::Array(items) => JsonTemplate::Array(items.iter().map(|item| self.json(item, step)).collect()),
-            JsonTemplate::Object(map) => {
-                JsonTemplate::Object(map.iter().map(|(key, item)| (key.clone(), self.json(item, step))).collect())
+            JsonTemplate::Array(items) => {
+                JsonTemplate::Array(items.iter().map(|item| self.json(item, step)).collect())
             }
+            JsonTemplate::Object(map) => JsonTemplate::Object(
+                map.iter()
+                    .map(|(key, item)| (key.clone(), self.json(item, step)))
+                    .collect(),
+            ),
             JsonTemplate::Text(template) => match template.0.as_slice() {
                 [Segment::Argument(name)] => match self.invocation.arguments.get(name) {
                     Some(value) => json_value(value),
@@ -195,7 +242,9 @@ impl Filler<'_> {
                 None => String::new(),
             },
             Segment::Attribute(key) => {
-                let values = self.environment.and_then(|environment| environment.attributes.get(key));
+                let values = self
+                    .environment
+                    .and_then(|environment| environment.attributes.get(key));
                 values.map(|values| values.join(",")).unwrap_or_default()
             }
             Segment::Project => self.invocation.project.to_string(),
@@ -209,8 +258,15 @@ impl Filler<'_> {
 
     fn bad_value(&self, parameter: &str, expected: &str) -> Refusal {
         let project = self.catalog.projects.get(&self.invocation.project);
-        let found = self.command.parameter(parameter).expect("the catalog checked that placeholders name parameters");
-        let typed = self.invocation.arguments.get(parameter).map(|value| value.to_string().chars().take(60).collect());
+        let found = self
+            .command
+            .parameter(parameter)
+            .expect("the catalog checked that placeholders name parameters");
+        let typed = self
+            .invocation
+            .arguments
+            .get(parameter)
+            .map(|value| value.to_string().chars().take(60).collect());
         Refusal::BadValue {
             parameter: found.name.clone(),
             typed,

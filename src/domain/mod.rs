@@ -9,6 +9,7 @@ mod message;
 mod names;
 mod plan;
 mod refusal;
+pub mod render;
 mod run;
 mod runbook;
 mod value;

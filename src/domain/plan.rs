@@ -93,6 +93,11 @@ impl Invocation {
         words.join(" ")
     }
 
+    /// The text that says the same in any channel.
+    pub fn typed_in_full(&self) -> String {
+        format!("{} project={}", self.typed(), self.project)
+    }
+
     /// What a lock is about: the same text for two invocations that may not run at once.
     pub fn target(&self, exclusive: super::Exclusive) -> String {
         let environment = self
