@@ -2,6 +2,9 @@
 
 pub mod chat;
 pub mod clock;
+pub mod config;
 pub mod domain;
 pub mod engine;
+pub mod http;
 pub mod store;
+pub mod telemetry;

@@ -1,1 +1,5 @@
-fn main() {}
+//! Everything that needs files, sockets or the whole product.
+
+mod config;
+
+mod http;
