@@ -3,6 +3,7 @@
 pub mod chat;
 pub mod clock;
 pub mod config;
+pub mod dispatch;
 pub mod domain;
 pub mod engine;
 pub mod http;

@@ -2,6 +2,8 @@
 //!
 //! Adapters decide nothing. The outbox delivers what we owe, in order, within each platform's limits.
 
+pub mod outbox;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -58,8 +60,6 @@ pub trait Transport: Send + Sync {
         thread: Option<&MessageRef>,
         id: PostingId,
     ) -> Result<Option<MessageRef>, DeliveryError>;
-    /// Whether it shows live output, line by line.
-    fn shows_live_output(&self) -> bool;
 }
 
 /// How fast a platform may be spoken to. Zero means that there is no limit.

@@ -40,7 +40,12 @@ impl Outbox {
     /// An outbox for one transport.
     pub fn new(store: Store, transport: Arc<dyn Transport>, clock: Clock) -> Self {
         let pace = Pacer::new(transport.pace());
-        Self { store, transport, clock, pace }
+        Self {
+            store,
+            transport,
+            clock,
+            pace,
+        }
     }
 
     /// Delivers until cancelled; then delivers what is due for as long as `drain` and stops.
@@ -60,7 +65,8 @@ impl Outbox {
             };
             if cancel.is_cancelled() {
                 let deadline = *deadline.get_or_insert(tokio::time::Instant::now() + drain);
-                let idle = under_way.is_empty() && self.store.postings_waiting().await.unwrap_or(0) == 0;
+                let idle =
+                    under_way.is_empty() && self.store.postings_waiting().await.unwrap_or(0) == 0;
                 if idle || tokio::time::Instant::now() >= deadline {
                     return;
                 }
@@ -74,12 +80,19 @@ impl Outbox {
         }
     }
 
-    fn note(&mut self, done: Result<(DuePosting, Result<(), StoreError>), tokio::task::JoinError>, busy: &mut HashSet<PostingId>) {
+    fn note(
+        &mut self,
+        done: Result<(DuePosting, Result<(), StoreError>), tokio::task::JoinError>,
+        busy: &mut HashSet<PostingId>,
+    ) {
         match done {
             Ok((due, result)) => {
                 busy.remove(&due.id);
                 if let Err(fault) = result {
-                    warn!("what became of posting {:?} is not recorded: {fault}", due.id);
+                    warn!(
+                        "what became of posting {:?} is not recorded: {fault}",
+                        due.id
+                    );
                 }
             }
             // The posting stays in doubt in the store; forgetting who was busy lets it be looked at again.
@@ -97,8 +110,15 @@ impl Outbox {
         busy: &mut HashSet<PostingId>,
     ) -> Result<Duration, StoreError> {
         let mut wait = LOOK_EVERY;
-        let due = self.store.due_postings(self.transport.platform(), self.clock.now(), 64).await?;
-        for due in due.into_iter().filter(|due| !busy.contains(&due.id)).collect::<Vec<_>>() {
+        let due = self
+            .store
+            .due_postings(self.transport.platform(), self.clock.now(), 64)
+            .await?;
+        for due in due
+            .into_iter()
+            .filter(|due| !busy.contains(&due.id))
+            .collect::<Vec<_>>()
+        {
             if under_way.len() >= AT_ONCE {
                 break;
             }
@@ -139,14 +159,24 @@ impl Pacer {
             let quota = Quota::with_period(between).map(|quota| quota.allow_burst(NonZeroU32::MIN));
             quota.map(RateLimiter::keyed)
         };
-        Self { posts: limiter(pace.between_posts), edits: limiter(pace.between_edits), blocked: Blocked::default(), asked: 0 }
+        Self {
+            posts: limiter(pace.between_posts),
+            edits: limiter(pace.between_edits),
+            blocked: Blocked::default(),
+            asked: 0,
+        }
     }
 
     /// Whether this may be sent now; otherwise how long to wait.
     fn ready(&mut self, due: &DuePosting) -> Result<(), Duration> {
         let key = block_key(due);
         let now = tokio::time::Instant::now();
-        if let Some(until) = self.blocked.lock().expect("no code panics while it holds this").get(&key) {
+        if let Some(until) = self
+            .blocked
+            .lock()
+            .expect("no code panics while it holds this")
+            .get(&key)
+        {
             if *until > now {
                 return Err(*until - now);
             }
@@ -155,10 +185,17 @@ impl Pacer {
         let (limiter, key) = if is_edit(due) {
             (&self.edits, due.posting.to.space.clone())
         } else {
-            (&self.posts, format!("{}/{}", due.posting.to.space, due.posting.to.channel))
+            (
+                &self.posts,
+                format!("{}/{}", due.posting.to.space, due.posting.to.channel),
+            )
         };
-        let Some(limiter) = limiter else { return Ok(()) };
-        limiter.check_key(&key).map_err(|not_until| not_until.wait_time_from(DefaultClock::default().now()))
+        let Some(limiter) = limiter else {
+            return Ok(());
+        };
+        limiter
+            .check_key(&key)
+            .map_err(|not_until| not_until.wait_time_from(DefaultClock::default().now()))
     }
 
     /// Channels that nobody talked in for a while cost no memory.
@@ -169,7 +206,10 @@ impl Pacer {
                 limiter.retain_recent();
             }
             let now = tokio::time::Instant::now();
-            self.blocked.lock().expect("no code panics while it holds this").retain(|_, until| *until > now);
+            self.blocked
+                .lock()
+                .expect("no code panics while it holds this")
+                .retain(|_, until| *until > now);
         }
     }
 }
@@ -180,7 +220,11 @@ fn is_edit(due: &DuePosting) -> bool {
 
 /// What a `Retry-After` is about: the method in the space.
 fn block_key(due: &DuePosting) -> String {
-    format!("{}/{}", due.posting.to.space, if is_edit(due) { "edit" } else { "post" })
+    format!(
+        "{}/{}",
+        due.posting.to.space,
+        if is_edit(due) { "edit" } else { "post" }
+    )
 }
 
 /// One delivery, from beginning to recorded end.
@@ -197,22 +241,40 @@ impl Delivery {
         let result = self.send(due).await;
         let now = self.clock.now();
         let after = |wait: Duration| {
-            now.saturating_add(jiff::SignedDuration::try_from(wait).unwrap_or(jiff::SignedDuration::ZERO)).unwrap_or(now)
+            now.saturating_add(
+                jiff::SignedDuration::try_from(wait).unwrap_or(jiff::SignedDuration::ZERO),
+            )
+            .unwrap_or(now)
         };
         let kind = if is_edit(due) { "edit" } else { "post" };
         match result {
             Ok(message) => {
                 metrics::counter!("midwatch_deliveries_total", "kind" => kind).increment(1);
-                self.store.posting_delivered(due.id, due.version, message, now).await
+                self.store
+                    .posting_delivered(due.id, due.version, message, now)
+                    .await
             }
             Err(DeliveryError::Limited(wait)) => {
                 metrics::counter!("midwatch_deliveries_limited_total", "kind" => kind).increment(1);
                 let until = tokio::time::Instant::now() + wait;
-                self.blocked.lock().expect("no code panics while it holds this").insert(block_key(due), until);
-                self.store.defer_posting(due.id, after(wait), false, "the platform asks us to wait").await
+                self.blocked
+                    .lock()
+                    .expect("no code panics while it holds this")
+                    .insert(block_key(due), until);
+                self.store
+                    .defer_posting(due.id, after(wait), false, "the platform asks us to wait")
+                    .await
             }
-            Err(DeliveryError::InDoubt(why)) => self.store.defer_posting(due.id, after(wait_for(due)), true, &why).await,
-            Err(DeliveryError::Failed(why)) => self.store.defer_posting(due.id, after(wait_for(due)), false, &why).await,
+            Err(DeliveryError::InDoubt(why)) => {
+                self.store
+                    .defer_posting(due.id, after(wait_for(due)), true, &why)
+                    .await
+            }
+            Err(DeliveryError::Failed(why)) => {
+                self.store
+                    .defer_posting(due.id, after(wait_for(due)), false, &why)
+                    .await
+            }
             Err(DeliveryError::Refused(why)) => {
                 warn!("posting {:?} is given up: {why}", due.id);
                 metrics::counter!("midwatch_postings_dropped_total").increment(1);
@@ -222,12 +284,17 @@ impl Delivery {
     }
 
     async fn send(&self, due: &DuePosting) -> Result<Option<MessageRef>, DeliveryError> {
-        let Posting { to, kind, message, .. } = &due.posting;
+        let Posting {
+            to, kind, message, ..
+        } = &due.posting;
         let said_in = to.thread.clone().map(MessageRef);
         match kind {
             PostingKind::Root => match &due.delivered {
                 Some(at) => self.transport.edit(to, at, message).await.map(|()| None),
-                None => self.post_once(due, said_in.as_ref(), message).await.map(Some),
+                None => self
+                    .post_once(due, said_in.as_ref(), message)
+                    .await
+                    .map(Some),
             },
             PostingKind::Line { attachment, .. } => {
                 let thread = said_in.or_else(|| due.thread.clone());
@@ -239,16 +306,32 @@ impl Delivery {
             }
             PostingKind::Output { .. } => {
                 let thread = said_in.or_else(|| due.thread.clone());
-                self.post_once(due, thread.as_ref(), message).await.map(Some)
+                self.post_once(due, thread.as_ref(), message)
+                    .await
+                    .map(Some)
             }
-            PostingKind::Answer => self.post_once(due, said_in.as_ref(), message).await.map(Some),
-            PostingKind::Whisper { speaker } => self.transport.whisper(to, speaker, message).await.map(|()| None),
-            PostingKind::Form { speaker, handle, form } => match self.transport.open_form(to, handle, form).await {
+            PostingKind::Answer => self
+                .post_once(due, said_in.as_ref(), message)
+                .await
+                .map(Some),
+            PostingKind::Whisper { speaker } => self
+                .transport
+                .whisper(to, speaker, message)
+                .await
+                .map(|()| None),
+            PostingKind::Form {
+                speaker,
+                handle,
+                form,
+            } => match self.transport.open_form(to, handle, form).await {
                 Err(DeliveryError::Limited(wait)) => Err(DeliveryError::Limited(wait)),
                 Err(why) => {
                     info!("no form, a button instead: {why}");
                     let message = fill_in(message.clone(), &form.says);
-                    self.transport.whisper(to, speaker, &message).await.map(|()| None)
+                    self.transport
+                        .whisper(to, speaker, &message)
+                        .await
+                        .map(|()| None)
                 }
                 Ok(()) => Ok(None),
             },
@@ -256,22 +339,44 @@ impl Delivery {
     }
 
     /// Posts, unless an earlier try of unknown end turns out to have arrived.
-    async fn post_once(&self, due: &DuePosting, thread: Option<&MessageRef>, message: &Message) -> Result<MessageRef, DeliveryError> {
+    async fn post_once(
+        &self,
+        due: &DuePosting,
+        thread: Option<&MessageRef>,
+        message: &Message,
+    ) -> Result<MessageRef, DeliveryError> {
         if due.in_doubt {
             if let Some(found) = self.transport.find(&due.posting.to, thread, due.id).await? {
                 return Ok(found);
             }
         }
-        self.transport.post(&due.posting.to, thread, message, due.id).await
+        self.transport
+            .post(&due.posting.to, thread, message, due.id)
+            .await
     }
 
     /// Attaches the whole output. The line is there already: a failure leaves it in doubt, so that only the file is
     /// tried again; after some tries the line stands without it.
-    async fn attach(&self, due: &DuePosting, thread: Option<&MessageRef>, of: crate::domain::OutputRef) -> Result<(), DeliveryError> {
-        let text = self.store.output(of).await.map_err(|fault| DeliveryError::InDoubt(fault.to_string()))?;
+    async fn attach(
+        &self,
+        due: &DuePosting,
+        thread: Option<&MessageRef>,
+        of: crate::domain::OutputRef,
+    ) -> Result<(), DeliveryError> {
+        let text = self
+            .store
+            .output(of)
+            .await
+            .map_err(|fault| DeliveryError::InDoubt(fault.to_string()))?;
         let name = format!("step-{}-attempt-{}.txt", of.position + 1, of.attempt);
-        match self.transport.attach(&due.posting.to, thread, &name, &text).await {
-            Err(why) if due.attempts + 1 < FILE_TRIES => Err(DeliveryError::InDoubt(why.to_string())),
+        match self
+            .transport
+            .attach(&due.posting.to, thread, &name, &text)
+            .await
+        {
+            Err(why) if due.attempts + 1 < FILE_TRIES => {
+                Err(DeliveryError::InDoubt(why.to_string()))
+            }
             Err(why) => {
                 warn!("the line stands without its file: {why}");
                 Ok(())

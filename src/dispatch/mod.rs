@@ -16,9 +16,10 @@ use tracing::{error, info, warn};
 
 use crate::clock::Clock;
 use crate::domain::{
-    Actor, Catalog, Decided, Decision, Fact, Facts, Form, FormField, Hold, Identity, Inbound, Invocation, Manner,
-    Message, OtherRun, ParameterKind, Permit, Phase, PlanFor, Posting, PostingKind, Refusal, RuleRef, Run, RunId,
-    SpeakerKind, StepState, Typed, decide, parse, plan, render,
+    Actor, Catalog, Decided, Decision, Fact, Facts, Form, FormField, Hold, Identity, Inbound,
+    Invocation, Manner, Message, OtherRun, ParameterKind, Permit, Phase, PlanFor, Posting,
+    PostingKind, Refusal, RuleRef, Run, RunId, SpeakerKind, StepState, Typed, decide, parse, plan,
+    render,
 };
 use crate::store::{Change, Conclusion, Store, StoreError};
 
@@ -71,8 +72,13 @@ impl Dispatch {
     pub async fn dispatch_waiting(&self) -> Result<usize, StoreError> {
         let waiting = self.store.waiting_inbounds(256).await?;
         let count = waiting.len();
-        let results = futures_util::stream::iter(waiting).map(|inbound| self.dispatch(inbound)).buffer_unordered(AT_ONCE);
-        let faults: Vec<StoreError> = results.filter_map(|result| async { result.err() }).collect().await;
+        let results = futures_util::stream::iter(waiting)
+            .map(|inbound| self.dispatch(inbound))
+            .buffer_unordered(AT_ONCE);
+        let faults: Vec<StoreError> = results
+            .filter_map(|result| async { result.err() })
+            .collect()
+            .await;
         faults.into_iter().next().map_or(Ok(count), Err)
     }
 
@@ -82,12 +88,17 @@ impl Dispatch {
             let conclusion = self.walk(&inbound, now).await?;
             match self.store.conclude(conclusion, now).await {
                 // Somebody else was first: the facts have changed, so the runbook is asked again.
-                Err(StoreError::Conflict(what)) => info!(inbound = inbound.key.as_str(), "walking again: {what}"),
+                Err(StoreError::Conflict(what)) => {
+                    info!(inbound = inbound.key.as_str(), "walking again: {what}")
+                }
                 other => return other,
             }
         }
         let code = RunId::of_inbound(&inbound.key).reference(8).to_string();
-        error!(inbound = inbound.key.as_str(), code, "every try to conclude met a conflict");
+        error!(
+            inbound = inbound.key.as_str(),
+            code, "every try to conclude met a conflict"
+        );
         let now = self.clock.now();
         let conclusion = refused(&inbound, &Identity::Stranger, &Refusal::Fault { code });
         match self.store.conclude(conclusion, now).await {
@@ -110,7 +121,13 @@ impl Dispatch {
         if let Some(refusal) = refusal {
             return Ok(refused(inbound, &actor.identity, &refusal));
         }
-        let walk = Walk { dispatch: self, catalog: &catalog, inbound, actor: &actor, now };
+        let walk = Walk {
+            dispatch: self,
+            catalog: &catalog,
+            inbound,
+            actor: &actor,
+            now,
+        };
         match parse(&inbound.text, &walk.hearing()) {
             Err(refusal) => Ok(walk.refuse(&refusal)),
             Ok(Typed::Ask(question)) => walk.answer(question).await,
@@ -129,15 +146,34 @@ async fn sleep_or(cancel: &CancellationToken, duration: Duration) {
 fn refused(inbound: &Inbound, actor: &Identity, refusal: &Refusal) -> Conclusion {
     metrics::counter!("midwatch_refusals_total", "refusal" => refusal.word()).increment(1);
     // A bot is not answered: two bots could talk for ever.
-    let postings = if *refusal == Refusal::Bot { Vec::new() } else { vec![whisper(inbound, refusal.message())] };
-    let fact =
-        Fact::Refused { inbound: inbound.key.clone(), actor: actor.clone(), refusal: refusal.word().to_owned() };
-    Conclusion { inbound: inbound.key.clone(), fact, change: Change::Nothing, postings }
+    let postings = if *refusal == Refusal::Bot {
+        Vec::new()
+    } else {
+        vec![whisper(inbound, refusal.message())]
+    };
+    let fact = Fact::Refused {
+        inbound: inbound.key.clone(),
+        actor: actor.clone(),
+        refusal: refusal.word().to_owned(),
+    };
+    Conclusion {
+        inbound: inbound.key.clone(),
+        fact,
+        change: Change::Nothing,
+        postings,
+    }
 }
 
 fn whisper(inbound: &Inbound, message: Message) -> Posting {
-    let kind = PostingKind::Whisper { speaker: inbound.speaker.id.clone() };
-    Posting { to: inbound.place.clone(), kind, run: None, message }
+    let kind = PostingKind::Whisper {
+        speaker: inbound.speaker.id.clone(),
+    };
+    Posting {
+        to: inbound.place.clone(),
+        kind,
+        run: None,
+        message,
+    }
 }
 
 /// One inbound, with what was read for it.
@@ -151,17 +187,28 @@ struct Walk<'a> {
 
 impl Walk<'_> {
     fn hearing(&self) -> crate::domain::Hearing<'_> {
-        crate::domain::Hearing { catalog: self.catalog, channel: &self.inbound.place.channel }
+        crate::domain::Hearing {
+            catalog: self.catalog,
+            channel: &self.inbound.place.channel,
+        }
     }
 
     fn refuse(&self, refusal: &Refusal) -> Conclusion {
         let mut conclusion = refused(self.inbound, &self.actor.identity, refusal);
         if let (Refusal::Missing { .. }, Some(handle)) = (refusal, &self.inbound.form_handle) {
             if let Some(form) = form_for(refusal, &self.hearing()) {
-                let kind =
-                    PostingKind::Form { speaker: self.inbound.speaker.id.clone(), handle: handle.clone(), form };
+                let kind = PostingKind::Form {
+                    speaker: self.inbound.speaker.id.clone(),
+                    handle: handle.clone(),
+                    form,
+                };
                 let to = self.inbound.place.clone();
-                conclusion.postings = vec![Posting { to, kind, run: None, message: refusal.message() }];
+                conclusion.postings = vec![Posting {
+                    to,
+                    kind,
+                    run: None,
+                    message: refusal.message(),
+                }];
             }
         }
         conclusion
@@ -173,37 +220,63 @@ impl Walk<'_> {
         match decide(&invocation, self.actor, self.catalog, &facts, self.now) {
             Decision::Allow { permit, rule } => self.begin(invocation, permit, rule).await,
             Decision::RequireApproval { terms, rule } => {
-                let within = jiff::SignedDuration::try_from(terms.within).unwrap_or(jiff::SignedDuration::MAX);
+                let within = jiff::SignedDuration::try_from(terms.within)
+                    .unwrap_or(jiff::SignedDuration::MAX);
                 let until = self.now.saturating_add(within).unwrap_or(Timestamp::MAX);
                 let decided = Decided::RequireApproval(terms.clone());
                 let mut run = self.new_run(invocation, rule).await?;
-                run.phase = Phase::AwaitingApproval { terms: terms.clone(), until, approvers: Vec::new() };
+                run.phase = Phase::AwaitingApproval {
+                    terms: terms.clone(),
+                    until,
+                    approvers: Vec::new(),
+                };
                 let approvers = self.approvers(&terms, &run.requester);
                 let ask = render::ask_approvers(&terms, &run, &approvers);
                 Ok(self.start(run, decided, vec![ask]))
             }
-            not_run @ (Decision::Hold { .. } | Decision::Deny { .. }) => Ok(self.tell_not_run(invocation, &not_run)),
+            not_run @ (Decision::Hold { .. } | Decision::Deny { .. }) => {
+                Ok(self.tell_not_run(invocation, &not_run))
+            }
         }
     }
 
     /// What was read before the decision, and matters to it.
-    async fn facts(&self, invocation: &Invocation, approvers: Vec<crate::domain::PersonId>) -> Result<Facts, StoreError> {
+    async fn facts(
+        &self,
+        invocation: &Invocation,
+        approvers: Vec<crate::domain::PersonId>,
+    ) -> Result<Facts, StoreError> {
         let command = self.catalog.commands.get(&invocation.command);
-        let lock = command.and_then(|command| command.one_at_a_time).map(|exclusive| invocation.target(exclusive));
+        let lock = command
+            .and_then(|command| command.one_at_a_time)
+            .map(|exclusive| invocation.target(exclusive));
         let fresh_since = command.and_then(|command| command.fresh).map(|fresh| {
             let fresh = jiff::SignedDuration::try_from(fresh).unwrap_or(jiff::SignedDuration::MAX);
             self.now.saturating_sub(fresh).unwrap_or(Timestamp::MIN)
         });
-        let mut facts = self.dispatch.store.facts_for(lock, invocation.same_target(), fresh_since).await?;
+        let mut facts = self
+            .dispatch
+            .store
+            .facts_for(lock, invocation.same_target(), fresh_since)
+            .await?;
         let age = self.now.duration_since(self.inbound.sent_at);
         facts.age = Duration::try_from(age).unwrap_or_default();
         facts.approvers = approvers;
         Ok(facts)
     }
 
-    async fn begin(&self, invocation: Invocation, permit: Permit, rule: RuleRef) -> Result<Conclusion, StoreError> {
+    async fn begin(
+        &self,
+        invocation: Invocation,
+        permit: Permit,
+        rule: RuleRef,
+    ) -> Result<Conclusion, StoreError> {
         let mut run = self.new_run(invocation, rule).await?;
-        let of = PlanFor { run: run.id, reference: &run.reference, requester: &run.requester };
+        let of = PlanFor {
+            run: run.id,
+            reference: &run.reference,
+            requester: &run.requester,
+        };
         match plan(permit, self.catalog, of) {
             Err(refusal) => Ok(self.refuse(&refusal)),
             Ok(plan) => {
@@ -234,32 +307,53 @@ impl Walk<'_> {
     }
 
     fn start(&self, run: Run, decision: Decided, more: Vec<Message>) -> Conclusion {
-        metrics::counter!("midwatch_runs_total", "command" => run.invocation.command.to_string()).increment(1);
+        metrics::counter!("midwatch_runs_total", "command" => run.invocation.command.to_string())
+            .increment(1);
         info!(run.id = %run.id, command.name = %run.invocation.command, "decided on run {}", run.reference);
         let groups: Vec<_> = self.actor.groups.iter().cloned().collect();
-        let posting = |kind, message| Posting { to: run.place.clone(), kind, run: Some(run.id), message };
-        let line = || PostingKind::Line { attachment: None, last: false };
+        let posting = |kind, message| Posting {
+            to: run.place.clone(),
+            kind,
+            run: Some(run.id),
+            message,
+        };
+        let line = || PostingKind::Line {
+            attachment: None,
+            last: false,
+        };
         let mut postings = vec![
             posting(PostingKind::Root, render::root(&run, self.now, None)),
             posting(line(), render::first_line(&run, &groups)),
         ];
         postings.extend(more.into_iter().map(|message| posting(line(), message)));
         let command = self.catalog.commands.get(&run.invocation.command);
-        let lock = command.and_then(|it| it.one_at_a_time).map(|exclusive| run.invocation.target(exclusive));
+        let lock = command
+            .and_then(|it| it.one_at_a_time)
+            .map(|exclusive| run.invocation.target(exclusive));
         Conclusion {
             inbound: self.inbound.key.clone(),
             fact: self.decided(&run.invocation, decision, Some(&run.rule), Some(&run)),
-            change: Change::NewRun { run: Box::new(run), lock },
+            change: Change::NewRun {
+                run: Box::new(run),
+                lock,
+            },
             postings,
         }
     }
 
     fn tell_not_run(&self, invocation: Invocation, decision: &Decision) -> Conclusion {
         let (decided, rule) = match decision {
-            Decision::Hold { hold, rule } => (Decided::Hold(hold_word(hold).to_owned()), Some(rule)),
-            Decision::Deny { rule, .. } => (Decided::Deny(render::decision_in_words(decision)), rule.as_ref()),
+            Decision::Hold { hold, rule } => {
+                (Decided::Hold(hold_word(hold).to_owned()), Some(rule))
+            }
+            Decision::Deny { rule, .. } => (
+                Decided::Deny(render::decision_in_words(decision)),
+                rule.as_ref(),
+            ),
             Decision::Allow { rule, .. } => (Decided::Allow, Some(rule)),
-            Decision::RequireApproval { terms, rule } => (Decided::RequireApproval(terms.clone()), Some(rule)),
+            Decision::RequireApproval { terms, rule } => {
+                (Decided::RequireApproval(terms.clone()), Some(rule))
+            }
         };
         let message = render::not_run(&invocation, decision, self.now);
         Conclusion {
@@ -270,7 +364,13 @@ impl Walk<'_> {
         }
     }
 
-    fn decided(&self, invocation: &Invocation, decision: Decided, rule: Option<&RuleRef>, run: Option<&Run>) -> Fact {
+    fn decided(
+        &self,
+        invocation: &Invocation,
+        decision: Decided,
+        rule: Option<&RuleRef>,
+        run: Option<&Run>,
+    ) -> Fact {
         Fact::Decided {
             inbound: self.inbound.key.clone(),
             actor: self.actor.identity.clone(),
@@ -280,13 +380,23 @@ impl Walk<'_> {
             rule: rule.cloned(),
             run: run.map(|run| run.id),
             reference: run.map(|run| run.reference.clone()),
-            plan: run.and_then(|run| run.plan.as_ref()).map(crate::domain::Plan::digest),
+            plan: run
+                .and_then(|run| run.plan.as_ref())
+                .map(crate::domain::Plan::digest),
         }
     }
 
     /// Persons who may consent now, without the requester; at most five are asked.
-    fn approvers(&self, terms: &crate::domain::ApprovalTerms, requester: &Identity) -> Vec<crate::domain::PersonId> {
-        let mut persons: Vec<_> = terms.of.iter().flat_map(|who| self.catalog.people.meant(who, self.now)).collect();
+    fn approvers(
+        &self,
+        terms: &crate::domain::ApprovalTerms,
+        requester: &Identity,
+    ) -> Vec<crate::domain::PersonId> {
+        let mut persons: Vec<_> = terms
+            .of
+            .iter()
+            .flat_map(|who| self.catalog.people.meant(who, self.now))
+            .collect();
         persons.sort();
         persons.dedup();
         persons.retain(|person| *requester != Identity::Person((*person).clone()));
@@ -304,32 +414,56 @@ fn hold_word(hold: &Hold) -> &'static str {
 
 /// The form that asks for what is missing.
 fn form_for(refusal: &Refusal, hearing: &crate::domain::Hearing<'_>) -> Option<Form> {
-    let Refusal::Missing { command, parameters, says, .. } = refusal else { return None };
+    let Refusal::Missing {
+        command,
+        parameters,
+        says,
+        ..
+    } = refusal
+    else {
+        return None;
+    };
     let command = hearing.catalog.commands.get(command)?;
-    let project = hearing.catalog.project_of_channel(hearing.channel).or_else(|| hearing.catalog.projects.values().next());
-    let fields = parameters.iter().filter_map(|name| command.parameter(name.as_str())).map(|parameter| {
-        let choices = match &parameter.kind {
-            ParameterKind::Choice(words) => words.clone(),
-            ParameterKind::Boolean => vec!["true".to_owned(), "false".to_owned()],
-            ParameterKind::Environment => {
-                project.map(|it| it.environments.iter().map(|it| it.name.to_string()).collect()).unwrap_or_default()
+    let project = hearing
+        .catalog
+        .project_of_channel(hearing.channel)
+        .or_else(|| hearing.catalog.projects.values().next());
+    let fields = parameters
+        .iter()
+        .filter_map(|name| command.parameter(name.as_str()))
+        .map(|parameter| {
+            let choices = match &parameter.kind {
+                ParameterKind::Choice(words) => words.clone(),
+                ParameterKind::Boolean => vec!["true".to_owned(), "false".to_owned()],
+                ParameterKind::Environment => project
+                    .map(|it| {
+                        it.environments
+                            .iter()
+                            .map(|it| it.name.to_string())
+                            .collect()
+                    })
+                    .unwrap_or_default(),
+                ParameterKind::Text { .. }
+                | ParameterKind::Integer { .. }
+                | ParameterKind::Duration { .. }
+                | ParameterKind::Secret { .. }
+                | ParameterKind::List { .. } => Vec::new(),
+            };
+            FormField {
+                name: parameter.name.clone(),
+                help: parameter.help.clone().unwrap_or_default(),
+                choices,
+                example: parameter.example.clone().unwrap_or_default(),
+                optional: !parameter.required(),
             }
-            ParameterKind::Text { .. }
-            | ParameterKind::Integer { .. }
-            | ParameterKind::Duration { .. }
-            | ParameterKind::Secret { .. }
-            | ParameterKind::List { .. } => Vec::new(),
-        };
-        FormField {
-            name: parameter.name.clone(),
-            help: parameter.help.clone().unwrap_or_default(),
-            choices,
-            example: parameter.example.clone().unwrap_or_default(),
-            optional: !parameter.required(),
-        }
-    });
+        });
     let fields: Vec<FormField> = fields.collect();
-    let form = Form { command: command.name.clone(), says: says.clone(), does: command.does.clone(), fields };
+    let form = Form {
+        command: command.name.clone(),
+        says: says.clone(),
+        does: command.does.clone(),
+        fields,
+    };
     (!form.fields.is_empty()).then_some(form)
 }
 

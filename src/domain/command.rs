@@ -42,6 +42,30 @@ impl Command {
             .find(|parameter| parameter.name.as_str() == name)
     }
 
+    /// The parameters in the order in which words without a name fill them: as declared, but those that may be missing
+    /// come last, and an environment comes first of them.
+    ///
+    /// So a word can't fall into an earlier gap: `Invocation::typed` relies on that.
+    pub fn positional(&self) -> Vec<&Parameter> {
+        let mut parameters: Vec<&Parameter> = self.parameters.iter().collect();
+        parameters.sort_by_key(|parameter| {
+            let may_be_missing = parameter.optional && parameter.default.is_none();
+            let other = !matches!(parameter.kind, ParameterKind::Environment);
+            (may_be_missing, may_be_missing && other)
+        });
+        parameters
+    }
+
+    /// The parameter that says in which environment, when there is exactly one.
+    pub fn environment_parameter(&self) -> Option<&Parameter> {
+        let mut all = self
+            .parameters
+            .iter()
+            .filter(|parameter| matches!(parameter.kind, ParameterKind::Environment));
+        let first = all.next();
+        first.filter(|_| all.next().is_none())
+    }
+
     /// Whether every step only reads.
     pub fn only_reads(&self) -> bool {
         self.steps
@@ -52,7 +76,7 @@ impl Command {
     /// `flush-cache <environment> [path]`, as help shows it.
     pub fn usage(&self) -> String {
         let mut usage = self.name.to_string();
-        for parameter in &self.parameters {
+        for parameter in self.positional() {
             let (open, close) = if parameter.required() {
                 ('<', '>')
             } else {

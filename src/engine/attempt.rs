@@ -12,8 +12,8 @@ use tracing::warn;
 use super::actions::{Answer, ask, perform};
 use super::{Engine, LEASE, Told, elapsed_ms, interrupted, is_unknown};
 use crate::domain::{
-    Action, Block, Effect, Message, OutputRef, PlannedStep, Posting, PostingKind, Rendered, Run, RunEvent, StepResult,
-    Text, render,
+    Action, Block, Effect, Message, OutputRef, PlannedStep, Posting, PostingKind, Rendered, Run,
+    RunEvent, StepResult, Text, render,
 };
 use crate::store::{Lease, StoreError};
 
@@ -34,15 +34,29 @@ impl Engine {
         attempt: u32,
     ) -> Result<Run, StoreError> {
         let step = step_of(run, position);
-        let started = RunEvent::StepStarted { position, step: step.name.clone(), attempt };
+        let started = RunEvent::StepStarted {
+            position,
+            step: step.name.clone(),
+            attempt,
+        };
         let run = self.record(lease, run, vec![Told::of(started)]).await?;
-        let of = OutputRef { run: run.id, position, attempt };
+        let of = OutputRef {
+            run: run.id,
+            position,
+            attempt,
+        };
         let began = self.clock.now();
         let (mut result, output) = self.watch(lease, &run, &step, &step.action, of).await?;
-        if let (true, Effect::Checked, Some(verify)) = (is_unknown(&result), step.effect, &step.verify) {
+        if let (true, Effect::Checked, Some(verify)) =
+            (is_unknown(&result), step.effect, &step.verify)
+        {
             result = match self.ask_whether(&step, verify).await {
-                Answer::Happened => StepResult::Succeeded { note: "no answer, but its check says that it happened".to_owned() },
-                Answer::DidNot => StepResult::Failed { why: "no answer, and its check says that it did not happen".to_owned() },
+                Answer::Happened => StepResult::Succeeded {
+                    note: "no answer, but its check says that it happened".to_owned(),
+                },
+                Answer::DidNot => StepResult::Failed {
+                    why: "no answer, and its check says that it did not happen".to_owned(),
+                },
                 Answer::Unknown(why) => StepResult::Unknown { why },
             };
         }
@@ -54,7 +68,15 @@ impl Engine {
             elapsed_ms: elapsed_ms(began, self.clock.now()),
             output_sha256: (!output.is_empty()).then(|| sha256(&output)),
         };
-        self.record(lease, &run, vec![Told { event: ended, output }]).await
+        self.record(
+            lease,
+            &run,
+            vec![Told {
+                event: ended,
+                output,
+            }],
+        )
+        .await
     }
 
     /// Asks the step's `verify` action about an interrupted attempt: go on, run again, or leave it to a person.
@@ -71,7 +93,9 @@ impl Engine {
             None => Answer::Unknown("the step has no check".to_owned()),
         };
         let result = match answer {
-            Answer::Happened => StepResult::Succeeded { note: "its check says that it happened".to_owned() },
+            Answer::Happened => StepResult::Succeeded {
+                note: "its check says that it happened".to_owned(),
+            },
             Answer::DidNot => return self.attempt(lease, run, position, attempt + 1).await,
             Answer::Unknown(why) => StepResult::Unknown { why },
         };
@@ -104,7 +128,10 @@ impl Engine {
         let stop = CancellationToken::new();
         let work = perform(step, action, &self.surroundings, sender, &stop);
         tokio::pin!(work);
-        let mut output = Output { whole: String::new(), unkept: 0 };
+        let mut output = Output {
+            whole: String::new(),
+            unkept: 0,
+        };
         let mut changes = self.store.changes();
         let mut show = interval(SHOW_EVERY);
         let mut refresh = interval(REFRESH_EVERY);
@@ -166,10 +193,21 @@ impl Engine {
         }
         let mut postings = Vec::new();
         if run.place.platform.shows_live_output() {
-            let message = Message { blocks: vec![Block::Output(fresh.to_owned())] };
-            postings.push(Posting { to: run.place.clone(), kind: PostingKind::Output { of }, run: Some(run.id), message });
+            let message = Message {
+                blocks: vec![Block::Output(fresh.to_owned())],
+            };
+            postings.push(Posting {
+                to: run.place.clone(),
+                kind: PostingKind::Output { of },
+                run: Some(run.id),
+                message,
+            });
         }
-        match self.store.append_output(lease, of, fresh.to_owned(), postings, self.clock.now()).await {
+        match self
+            .store
+            .append_output(lease, of, fresh.to_owned(), postings, self.clock.now())
+            .await
+        {
             Ok(()) => output.unkept = output.whole.len(),
             Err(fault) => warn!("output is not kept yet: {fault}"),
         }
@@ -180,8 +218,17 @@ impl Engine {
         let tail = lines[lines.len().saturating_sub(TAIL_LINES)..].join("\n");
         let now = self.clock.now();
         let message = render::root(run, now, Some(render::Live { tail: &tail }));
-        let root = Posting { to: run.place.clone(), kind: PostingKind::Root, run: Some(run.id), message };
-        if let Err(fault) = self.store.append_output(lease, of, String::new(), vec![root], now).await {
+        let root = Posting {
+            to: run.place.clone(),
+            kind: PostingKind::Root,
+            run: Some(run.id),
+            message,
+        };
+        if let Err(fault) = self
+            .store
+            .append_output(lease, of, String::new(), vec![root], now)
+            .await
+        {
             warn!("the root message is not refreshed: {fault}");
         }
     }
@@ -200,7 +247,10 @@ fn interval(every: Duration) -> tokio::time::Interval {
 }
 
 fn step_of(run: &Run, position: usize) -> Arc<PlannedStep> {
-    let plan = run.plan.as_ref().expect("a step is only due in a run that has a plan");
+    let plan = run
+        .plan
+        .as_ref()
+        .expect("a step is only due in a run that has a plan");
     Arc::new(plan.steps[position].clone())
 }
 

@@ -54,7 +54,8 @@ impl Engine {
             match self.claim(working.len()).await {
                 Ok(Some((lease, run))) => {
                     let engine = self.clone();
-                    let span = info_span!("run", run.id = %run.id, command.name = %run.invocation.command);
+                    let span =
+                        info_span!("run", run.id = %run.id, command.name = %run.invocation.command);
                     working.spawn(async move { engine.work(lease, run).await }.instrument(span));
                     continue;
                 }
@@ -68,9 +69,15 @@ impl Engine {
                 () = tokio::time::sleep(LOOK_EVERY) => {}
             }
         }
-        let drained = tokio::time::timeout(self.drain, async { while working.join_next().await.is_some() {} }).await;
+        let drained = tokio::time::timeout(self.drain, async {
+            while working.join_next().await.is_some() {}
+        })
+        .await;
         if drained.is_err() {
-            warn!("{} runs were still going on at the end; their steps are interrupted", working.len());
+            warn!(
+                "{} runs were still going on at the end; their steps are interrupted",
+                working.len()
+            );
         }
         // Dropping the set ends what is left; programs are ended with their tree.
     }
@@ -79,14 +86,18 @@ impl Engine {
         if working >= self.at_once {
             return Ok(None);
         }
-        self.store.claim_run(&self.worker, self.clock.now(), LEASE).await
+        self.store
+            .claim_run(&self.worker, self.clock.now(), LEASE)
+            .await
     }
 
     async fn work(&self, lease: Lease, run: Run) {
         let reference = run.reference.clone();
         match self.drive(&lease, run).await {
             Ok(()) => {}
-            Err(StoreError::Conflict(what)) => warn!("run {reference} is somebody else's now: {what}"),
+            Err(StoreError::Conflict(what)) => {
+                warn!("run {reference} is somebody else's now: {what}")
+            }
             Err(fault) => {
                 error!("run {reference} stays as it is until its lease ends: {fault}");
                 metrics::counter!("midwatch_faults_total", "where" => "engine").increment(1);
@@ -98,9 +109,15 @@ impl Engine {
     async fn drive(&self, lease: &Lease, mut run: Run) -> Result<(), StoreError> {
         loop {
             run = match next(&run, self.clock.now()) {
-                Due::Nothing | Due::Wait(_) => return self.store.release_lease(lease, self.clock.now()).await,
-                Due::Start { position, attempt } => self.attempt(lease, &run, position, attempt).await?,
-                Due::Verify { position, attempt } => self.verify(lease, &run, position, attempt).await?,
+                Due::Nothing | Due::Wait(_) => {
+                    return self.store.release_lease(lease, self.clock.now()).await;
+                }
+                Due::Start { position, attempt } => {
+                    self.attempt(lease, &run, position, attempt).await?
+                }
+                Due::Verify { position, attempt } => {
+                    self.verify(lease, &run, position, attempt).await?
+                }
                 Due::Interrupt { position, attempt } => {
                     let event = interrupted(&run, position, attempt);
                     self.record(lease, &run, vec![Told::of(event)]).await?
@@ -113,27 +130,49 @@ impl Engine {
     /// Records events, and the run's end in the same transaction when they lead to it.
     ///
     /// A known result is not given up because the store can't take it now: it is tried for ten minutes.
-    async fn record(&self, lease: &Lease, run: &Run, mut told: Vec<Told>) -> Result<Run, StoreError> {
+    async fn record(
+        &self,
+        lease: &Lease,
+        run: &Run,
+        mut told: Vec<Told>,
+    ) -> Result<Run, StoreError> {
         let now = self.clock.now();
         let mut after = run.clone();
         for told in &told {
-            after = apply(&after, &told.event, now).map_err(|unfit| StoreError::Conflict(unfit.to_string()))?;
+            after = apply(&after, &told.event, now)
+                .map_err(|unfit| StoreError::Conflict(unfit.to_string()))?;
         }
         if let Due::Finish(outcome) = next(&after, now) {
             let elapsed_ms = elapsed_ms(run.created_at, now);
-            told.push(Told::of(RunEvent::Finished { outcome, elapsed_ms }));
-            info!(outcome = outcome.as_str(), elapsed_ms, "run {} ends", run.reference);
-            metrics::counter!("midwatch_outcomes_total", "outcome" => outcome.as_str()).increment(1);
+            told.push(Told::of(RunEvent::Finished {
+                outcome,
+                elapsed_ms,
+            }));
+            info!(
+                outcome = outcome.as_str(),
+                elapsed_ms, "run {} ends", run.reference
+            );
+            metrics::counter!("midwatch_outcomes_total", "outcome" => outcome.as_str())
+                .increment(1);
         }
         let told = Arc::new(told);
         let deadline = tokio::time::Instant::now() + RECORD_WITHIN;
         loop {
             let events = told.iter().map(|told| told.event.clone()).collect();
-            match self.store.record_run(lease, events, tell(Arc::clone(&told), now), now).await {
-                Err(fault @ (StoreError::Unavailable(_) | StoreError::NotWritable(_) | StoreError::Busy(_)))
-                    if tokio::time::Instant::now() < deadline =>
-                {
-                    warn!("what happened to run {} can't be recorded yet: {fault}", run.reference);
+            match self
+                .store
+                .record_run(lease, events, tell(Arc::clone(&told), now), now)
+                .await
+            {
+                Err(
+                    fault @ (StoreError::Unavailable(_)
+                    | StoreError::NotWritable(_)
+                    | StoreError::Busy(_)),
+                ) if tokio::time::Instant::now() < deadline => {
+                    warn!(
+                        "what happened to run {} can't be recorded yet: {fault}",
+                        run.reference
+                    );
                     tokio::time::sleep(Duration::from_millis(500)).await;
                 }
                 other => return other,
@@ -150,38 +189,71 @@ struct Told {
 
 impl Told {
     fn of(event: RunEvent) -> Self {
-        Self { event, output: String::new() }
+        Self {
+            event,
+            output: String::new(),
+        }
     }
 }
 
 fn interrupted(run: &Run, position: usize, attempt: u32) -> RunEvent {
-    let step = &run.plan.as_ref().expect("a step is only due in a run that has a plan").steps[position];
-    RunEvent::StepInterrupted { position, step: step.name.clone(), attempt, effect: step.effect }
+    let step = &run
+        .plan
+        .as_ref()
+        .expect("a step is only due in a run that has a plan")
+        .steps[position];
+    RunEvent::StepInterrupted {
+        position,
+        step: step.name.clone(),
+        attempt,
+        effect: step.effect,
+    }
 }
 
 /// Renders what events mean for the thread: the root's new state, a line each, the last line with the checkpoint.
 fn tell(told: Arc<Vec<Told>>, now: Timestamp) -> Tell {
     Box::new(move |run, checkpoint| {
         let live = run.place.platform.shows_live_output();
-        let posting = |kind, message| Posting { to: run.place.clone(), kind, run: Some(run.id), message };
+        let posting = |kind, message| Posting {
+            to: run.place.clone(),
+            kind,
+            run: Some(run.id),
+            message,
+        };
         let mut postings = vec![posting(PostingKind::Root, render::root(run, now, None))];
         for Told { event, output } in told.iter() {
             let shown = if live { "" } else { output.as_str() };
             let too_long = render::excerpt(shown).1;
             let attachment = match event {
-                RunEvent::StepEnded { position, attempt, .. } if too_long => {
-                    Some(OutputRef { run: run.id, position: *position, attempt: *attempt })
-                }
+                RunEvent::StepEnded {
+                    position, attempt, ..
+                } if too_long => Some(OutputRef {
+                    run: run.id,
+                    position: *position,
+                    attempt: *attempt,
+                }),
                 // The root says it already; live output needs it as a heading.
                 RunEvent::StepStarted { .. } if !live => continue,
                 _ => None,
             };
             if let Some(message) = render::line(run, event, shown) {
-                postings.push(posting(PostingKind::Line { attachment, last: false }, message));
+                postings.push(posting(
+                    PostingKind::Line {
+                        attachment,
+                        last: false,
+                    },
+                    message,
+                ));
             }
         }
-        if told.iter().any(|told| matches!(told.event, RunEvent::Finished { .. })) {
-            let kind = PostingKind::Line { attachment: None, last: true };
+        if told
+            .iter()
+            .any(|told| matches!(told.event, RunEvent::Finished { .. }))
+        {
+            let kind = PostingKind::Line {
+                attachment: None,
+                last: true,
+            };
             postings.push(posting(kind, render::last_line(run, now, checkpoint)));
         }
         postings
