@@ -1,0 +1,3 @@
+//! Wires everything: subcommands, startup, shutdown, exit codes.
+
+pub mod sample_shop;
