@@ -12,7 +12,9 @@ use std::io::{self, BufRead};
 use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Duration;
 
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 pub use self::paint::Paint;
@@ -26,6 +28,9 @@ use super::{CurrentCatalog, Intake};
 use crate::clock::Clock;
 use crate::domain::InboundKey;
 use crate::store::StoreError;
+
+/// How long leaving may wait for the screen.
+const GIVE_UP_AFTER: Duration = Duration::from_secs(1);
 
 /// The console: reads what is typed and hands it in. Answers come through [`ConsoleTransport`].
 pub struct Console {
@@ -114,11 +119,13 @@ impl Console {
             () = cancel.cancelled() => None,
             result = conversation => Some(result),
         };
-        reader.restore_terminal();
-        match stopped {
-            Some(result) => result,
-            None => Ok(talk.cut_off()),
-        }
+        let Some(result) = stopped else {
+            reader.restore_terminal();
+            // The screen may be waiting for the line editor, which waits for a key that nobody presses.
+            let _ = timeout(GIVE_UP_AFTER, talk.give_line_up()).await;
+            return Ok(talk.cut_off());
+        };
+        result
     }
 
     async fn open(&self, input: Input) -> Result<Lines, ConsoleError> {

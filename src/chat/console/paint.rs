@@ -85,7 +85,7 @@ impl Paint<'_> {
         let rule = self.styled(Style::Dim, "│");
         clean(output)
             .lines()
-            .map(|line| format!("  {rule} {line}"))
+            .map(|line| format!("  {rule} {line}").trim_end().to_owned())
             .collect()
     }
 

@@ -24,12 +24,14 @@ enum Work {
     /// Write this.
     Print(String),
     /// From here on write through this: it keeps the line that is being edited below the text.
-    Through(Box<dyn ExternalPrinter + Send>),
+    Beside(Box<dyn ExternalPrinter + Send>),
+    /// The line that was being edited is given up.
+    Alone,
 }
 
-enum Way {
-    Plain(Box<dyn Write + Send>),
-    Beside(Box<dyn ExternalPrinter + Send>),
+struct Ways {
+    plain: Box<dyn Write + Send>,
+    beside: Option<Box<dyn ExternalPrinter + Send>>,
 }
 
 impl Screen {
@@ -40,7 +42,7 @@ impl Screen {
         // A thread of its own: the line editor takes texts only while it waits for keys, and blocks us meanwhile.
         thread::Builder::new()
             .name("screen".to_owned())
-            .spawn(move || write_all(queue, Way::Plain(out)))?;
+            .spawn(move || write_in_order(queue, out))?;
         Ok(Self { jobs })
     }
 
@@ -54,7 +56,12 @@ impl Screen {
         &self,
         printer: Box<dyn ExternalPrinter + Send>,
     ) -> io::Result<()> {
-        self.ask(Work::Through(printer)).await
+        self.ask(Work::Beside(printer)).await
+    }
+
+    /// Ends the line that is being edited, and writes without the line editor from here on.
+    pub(super) async fn give_line_up(&self) -> io::Result<()> {
+        self.ask(Work::Alone).await
     }
 
     async fn ask(&self, work: Work) -> io::Result<()> {
@@ -66,27 +73,36 @@ impl Screen {
     }
 }
 
-fn write_all(mut queue: mpsc::Receiver<Job>, mut way: Way) {
+fn write_in_order(mut queue: mpsc::Receiver<Job>, out: Box<dyn Write + Send>) {
+    let mut ways = Ways {
+        plain: out,
+        beside: None,
+    };
     while let Some(Job { work, done }) = queue.blocking_recv() {
-        let result = match work {
-            Work::Print(text) => way.write(text),
-            Work::Through(printer) => {
-                way = Way::Beside(printer);
-                Ok(())
-            }
-        };
-        let _ = done.send(result); // Whoever asked may be gone; the text is written all the same.
+        let _ = done.send(ways.work(work)); // Whoever asked may be gone; the text is written all the same.
     }
 }
 
-impl Way {
-    fn write(&mut self, text: String) -> io::Result<()> {
-        match self {
-            Self::Plain(out) => {
-                out.write_all(text.as_bytes())?;
-                out.flush()
+impl Ways {
+    fn work(&mut self, work: Work) -> io::Result<()> {
+        match (work, &mut self.beside) {
+            (Work::Print(text), Some(printer)) => printer.print(text).map_err(io::Error::other),
+            (Work::Print(text), None) => self.write(&text),
+            (Work::Beside(printer), _) => {
+                self.beside = Some(printer);
+                Ok(())
             }
-            Self::Beside(printer) => printer.print(text).map_err(io::Error::other),
+            (Work::Alone, None) => Ok(()),
+            (Work::Alone, Some(_)) => {
+                self.beside = None;
+                // The editor had switched bracketed paste on.
+                self.write("\x1b[?2004l\n")
+            }
         }
+    }
+
+    fn write(&mut self, text: &str) -> io::Result<()> {
+        self.plain.write_all(text.as_bytes())?;
+        self.plain.flush()
     }
 }

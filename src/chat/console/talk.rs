@@ -4,7 +4,9 @@ use super::lines::{Ask, Heard, LONGEST_LINE};
 use super::paint::clean;
 use super::said::{Said, said};
 use super::{Console, ConsoleError, Ended};
-use crate::domain::{Inbound, InboundKey, Manner, Place, Platform, Source, Speaker, SpeakerKind};
+use crate::domain::{
+    Inbound, InboundKey, Manner, PersonId, Place, Platform, Source, Speaker, SpeakerKind,
+};
 use crate::store::StoreError;
 
 const HOW_TO_STOP: &str = "nothing was stopped: to stop a run type `/ops cancel REF`; to leave press Ctrl-C again, or type `/quit`";
@@ -102,7 +104,7 @@ impl Talk {
             .people
             .persons
             .keys()
-            .map(|id| id.as_str())
+            .map(PersonId::as_str)
             .collect();
         let why = format!(
             "no person `{person}` in people.yaml; you are still `{speaker}`; there are {}",
@@ -180,6 +182,11 @@ impl Talk {
             }
         }
         Ok(self.end())
+    }
+
+    /// Ends the line that is being edited.
+    pub(super) async fn give_line_up(&self) -> Result<(), ConsoleError> {
+        Ok(self.console.screen.give_line_up().await?)
     }
 
     /// How it ended when it was cut off: not all of it was done.

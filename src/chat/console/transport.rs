@@ -44,7 +44,10 @@ impl ConsoleTransport {
         };
         let text = paint.message(message);
         let text = if in_thread { indented(&text) } else { text };
-        self.screen.print(&text).await.map_err(undelivered)
+        self.screen
+            .print(&text)
+            .await
+            .map_err(|error| undelivered(&error))
     }
 }
 
@@ -121,7 +124,7 @@ fn indented(text: &str) -> String {
 }
 
 /// A closed output never opens again, so such a message is dropped instead of tried for ever.
-fn undelivered(error: io::Error) -> DeliveryError {
+fn undelivered(error: &io::Error) -> DeliveryError {
     match error.kind() {
         io::ErrorKind::BrokenPipe => DeliveryError::Refused(format!("standard output: {error}")),
         _ => DeliveryError::Failed(format!("standard output: {error}")),

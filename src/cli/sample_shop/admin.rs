@@ -105,7 +105,7 @@ async fn post(shop: &Shop, path: &str, headers: &HeaderMap, body: &[u8]) -> Answ
             StatusCode::UNAUTHORIZED,
             "wants the admin token: authorization: Bearer …",
         )),
-        "/admin/secrets" => read(body).and_then(|asked| shop.state().operations.rotate(asked)),
+        "/admin/secrets" => read(body).and_then(|asked| shop.state().operations.rotate(&asked)),
         _ => Err(unknown(path)),
     };
     answer.unwrap_or_else(|refused| refused)
@@ -118,7 +118,7 @@ async fn restart(shop: &Shop, body: &[u8]) -> Result<Answer, Answer> {
     };
     shop.state().operations.check_hosts(&hosts)?;
     tokio::time::sleep(RESTART_TAKES).await;
-    shop.state().operations.restart(&hosts)
+    Ok(shop.state().operations.restart(&hosts))
 }
 
 impl Operations {
@@ -193,13 +193,13 @@ impl Operations {
         }
     }
 
-    fn restart(&mut self, hosts: &[String]) -> Result<Answer, Answer> {
+    fn restart(&mut self, hosts: &[String]) -> Answer {
         for host in hosts {
             if let Some(restarts) = self.hosts.get_mut(host) {
                 *restarts += 1;
             }
         }
-        Ok((StatusCode::OK, json!({ "restarted": hosts })))
+        (StatusCode::OK, json!({ "restarted": hosts }))
     }
 
     fn migrate(&mut self, asked: &Migrate, key: Option<&str>) -> Result<Answer, Answer> {
@@ -222,7 +222,7 @@ impl Operations {
         Ok((StatusCode::OK, json!({ "migration": self.migration })))
     }
 
-    fn rotate(&mut self, asked: Rotate) -> Result<Answer, Answer> {
+    fn rotate(&mut self, asked: &Rotate) -> Result<Answer, Answer> {
         named(&asked.name)?;
         if self.secrets.len() >= MOST_SECRETS && !self.secrets.contains_key(&asked.name) {
             return Err(full("secrets"));
@@ -231,7 +231,7 @@ impl Operations {
         *times += 1;
         Ok((
             StatusCode::OK,
-            json!({ "name": asked.name, "rotated": *times }),
+            json!({ "name": asked.name, "rotated": times }),
         ))
     }
 }

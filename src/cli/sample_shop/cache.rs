@@ -11,7 +11,7 @@ pub(super) type Page = Arc<str>;
 
 /// The longest path that is kept, with its query, in bytes.
 pub(super) const LONGEST_PATH: usize = 2_048;
-const TIME_TO_LIVE: Duration = Duration::from_secs(180);
+const TIME_TO_LIVE: Duration = Duration::from_mins(3);
 const MOST_PAGES: usize = 1_000;
 
 /// Pages by path and query.
