@@ -1,6 +1,7 @@
 //! Midwatch, a chat-ops bot.
 
 pub mod chat;
+pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod dispatch;

@@ -2,16 +2,18 @@
 //!
 //! Adapters decide nothing. The outbox delivers what we owe, in order, within each platform's limits.
 
+pub mod console;
 pub mod outbox;
 
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
 
-use crate::domain::{Catalog, Form, Message, Place, Platform};
-use crate::store::{MessageRef, PostingId};
+use crate::domain::{Catalog, Form, Inbound, Message, Place, Platform};
+use crate::store::{MessageRef, PostingId, Receipt, StoreError};
 
 /// The sending side of an adapter.
 #[async_trait]
@@ -90,3 +92,10 @@ pub enum DeliveryError {
 
 /// The catalog in force; swapped whole on reload.
 pub type CurrentCatalog = Arc<ArcSwap<Catalog>>;
+
+/// Takes an inbound durably; an edge acknowledges to its platform only after that.
+pub type Intake = Arc<
+    dyn Fn(Inbound) -> Pin<Box<dyn Future<Output = Result<Receipt, StoreError>> + Send>>
+        + Send
+        + Sync,
+>;

@@ -1,5 +1,12 @@
-//! Everything that needs files, sockets or the whole product.
+//! Stories, and everything else that needs a folder, a socket or the whole product.
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a test ends by panicking, and says what it passed over"
+)]
 
 mod config;
-
+mod console;
 mod http;
+mod sample_shop;
+mod varnish;
