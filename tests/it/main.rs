@@ -1,5 +1,6 @@
 //! Everything that needs files, sockets or the whole product.
 
+mod architecture;
 mod config;
-
+mod dockerfile;
 mod http;
