@@ -14,7 +14,8 @@ RUN touch src/lib.rs src/main.rs
 RUN cargo build --profile image --locked
 
 FROM debian:bookworm-slim
-RUN apt-get update && apt-get install -y --no-install-recommends ca-certificates && rm -rf /var/lib/apt/lists/*
+# Certificates for Slack, time zones for rotations and windows.
+RUN apt-get update && apt-get install -y --no-install-recommends ca-certificates tzdata && rm -rf /var/lib/apt/lists/*
 RUN mkdir /data && chown 10001:10001 /data
 COPY --from=build /build/target/image/midwatch /usr/local/bin/midwatch
 COPY commands /etc/midwatch/commands
