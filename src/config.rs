@@ -19,6 +19,26 @@ use reader::Reader;
 /// The file that is read when `MIDWATCH_CONFIG` names none and it exists.
 pub const DEFAULT_FILE: &str = "midwatch.env";
 
+/// Every name that is read, beside the families `MIDWATCH_SECRET_…` and `VAR_…`.
+pub const NAMES: &[&str] = &[
+    "DATABASE_URL",
+    "DISCORD_API_URL",
+    "DISCORD_PUBLIC_KEY",
+    "DISCORD_TOKEN",
+    "MIDWATCH_COMMANDS",
+    "MIDWATCH_CONFIG",
+    "MIDWATCH_DATA",
+    "MIDWATCH_LISTEN",
+    "MIDWATCH_LOG",
+    "MIDWATCH_LOG_FORMAT",
+    "MIDWATCH_RUNBOOKS",
+    "MIDWATCH_SECRETS",
+    "SLACK_API_URL",
+    "SLACK_APP_TOKEN",
+    "SLACK_BOT_TOKEN",
+    "SLACK_SIGNING_SECRET",
+];
+
 /// Every setting, checked.
 #[derive(Clone)]
 pub struct Settings {

@@ -38,10 +38,14 @@ pub fn start_logs(filter: &str, json: bool, scrub: Scrubber) -> Result<(), Telem
             .with_writer(writer)
             .try_init()
     } else {
-        let colours = io::IsTerminal::is_terminal(&io::stderr());
-        tracing_subscriber::fmt()
-            .with_ansi(colours)
-            .with_env_filter(EnvFilter::try_new(filter)?)
+        let logs = tracing_subscriber::fmt();
+        // Left alone on a terminal: the default respects NO_COLOR.
+        let logs = if io::IsTerminal::is_terminal(&io::stderr()) {
+            logs
+        } else {
+            logs.with_ansi(false)
+        };
+        logs.with_env_filter(EnvFilter::try_new(filter)?)
             .with_writer(Scrubbed::new(io::stderr, scrub))
             .try_init()
     };

@@ -6,28 +6,8 @@ use std::path::{Path, PathBuf};
 use secrecy::SecretString;
 use url::{Host, Url};
 
-use super::{Origin, Shown, file};
+use super::{NAMES, Origin, Shown, file};
 use crate::domain::SecretName;
-
-/// Every name that we read, beside the open families below.
-const KNOWN: &[&str] = &[
-    "DATABASE_URL",
-    "DISCORD_API_URL",
-    "DISCORD_PUBLIC_KEY",
-    "DISCORD_TOKEN",
-    "MIDWATCH_COMMANDS",
-    "MIDWATCH_CONFIG",
-    "MIDWATCH_DATA",
-    "MIDWATCH_LISTEN",
-    "MIDWATCH_LOG",
-    "MIDWATCH_LOG_FORMAT",
-    "MIDWATCH_RUNBOOKS",
-    "MIDWATCH_SECRETS",
-    "SLACK_API_URL",
-    "SLACK_APP_TOKEN",
-    "SLACK_BOT_TOKEN",
-    "SLACK_SIGNING_SECRET",
-];
 
 /// Names of the environment that are ours: an unknown one is a mistake and not another program's.
 const OURS: &[&str] = &["MIDWATCH_", "SLACK_", "DISCORD_"];
@@ -196,7 +176,7 @@ impl Reader {
 
     /// Says that Discord's settings have no effect yet, so that nobody waits for an answer there.
     pub(super) fn notes_on_discord(&mut self) -> Vec<String> {
-        let given = KNOWN
+        let given = NAMES
             .iter()
             .filter(|name| name.starts_with("DISCORD_"))
             .filter_map(|name| Some((*name, self.values.get(*name)?.1.clone())));
@@ -241,11 +221,11 @@ impl Reader {
 }
 
 fn is_known(name: &str) -> bool {
-    KNOWN.contains(&name) || name.starts_with(SECRET) || name.starts_with(VARIABLE)
+    NAMES.contains(&name) || name.starts_with(SECRET) || name.starts_with(VARIABLE)
 }
 
 fn unknown(place: &str, name: &str) -> String {
-    let nearest = KNOWN
+    let nearest = NAMES
         .iter()
         .map(|known| (strsim::damerau_levenshtein(name, known), known))
         .min()

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use midwatch::config::{DEFAULT_FILE, LogFormat, Settings, settings_file, try_environment};
+use midwatch::config::{DEFAULT_FILE, LogFormat, NAMES, Settings, settings_file, try_environment};
 use midwatch::domain::SecretName;
 use secrecy::ExposeSecret;
 
@@ -388,4 +388,16 @@ fn trying_needs_no_account_and_touches_none() {
     );
     let kept = try_environment(map(&[("MIDWATCH_DATA", "/elsewhere")]));
     assert_eq!(kept, map(&[("MIDWATCH_DATA", "/elsewhere")]));
+}
+
+#[test]
+fn every_setting_and_metric_is_in_the_documentation() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/operations.md");
+    let documentation = std::fs::read_to_string(path).unwrap();
+    let metrics = midwatch::telemetry::METRICS
+        .iter()
+        .map(|metric| metric.name);
+    for name in NAMES.iter().copied().chain(metrics) {
+        assert!(documentation.contains(&format!("`{name}`")), "{name}");
+    }
 }

@@ -5,8 +5,10 @@
     reason = "a test ends by panicking, and says what it passed over"
 )]
 
+mod architecture;
 mod config;
 mod console;
+mod dockerfile;
 mod http;
 mod sample_shop;
 mod varnish;
