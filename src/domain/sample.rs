@@ -1,7 +1,7 @@
 //! A small catalog with every kind of parameter, for tests.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use super::{
@@ -17,7 +17,7 @@ fn here() -> FileLine {
     }
 }
 
-pub(super) fn parameter(name: &str, kind: ParameterKind) -> Parameter {
+fn parameter(name: &str, kind: ParameterKind) -> Parameter {
     Parameter {
         name: ParameterName::parse(name).unwrap(),
         kind,
@@ -210,8 +210,14 @@ fn commands() -> Vec<Command> {
     ]
 }
 
+/// Made once: compiling patterns is slow where nothing is optimised.
+pub(super) fn catalog() -> &'static Catalog {
+    static CATALOG: LazyLock<Catalog> = LazyLock::new(made);
+    &CATALOG
+}
+
 /// Projects `shop` (channel `C-SHOP`), `blog` (channel `C-BLOG`) and `bare`, which has no environments.
-pub(super) fn catalog() -> Catalog {
+fn made() -> Catalog {
     let projects = [
         project(
             "shop",

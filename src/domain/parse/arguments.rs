@@ -37,6 +37,9 @@ pub(super) fn takes_secret(command: &Command) -> bool {
     command.parameters.iter().any(|p| names_secret(&p.kind))
 }
 
+/// Shown in the place of a word that may be a secret.
+const UNREAD: &str = "…";
+
 /// What has been understood so far.
 struct Reading<'a> {
     command: &'a Command,
@@ -265,7 +268,7 @@ impl<'a> Reading<'a> {
             self.read_into(&mut arguments, parameter, &[])?;
         }
         let reason = self.reason()?;
-        let project = self.project()?;
+        let project = self.project(&arguments)?;
         for parameter in &parameters[split..] {
             self.read_into(&mut arguments, parameter, &project.environments)?;
         }
@@ -341,24 +344,44 @@ impl<'a> Reading<'a> {
         Ok(Some(reason).filter(|reason| !reason.is_empty()))
     }
 
-    fn project(&self) -> Result<&'a Arc<Project>, Refusal> {
+    fn project(&self, known: &Arguments) -> Result<&'a Arc<Project>, Refusal> {
         if let Some(given) = self.given.get("project") {
-            let line = |name: &str| Some(self.line_with(given, name));
-            return self.hearing.project(&given[0].text, line);
+            // `WORD/WORD` in the place of an environment has not been read yet.
+            let unread = !given[0].tail.is_empty() && takes_secret(self.command);
+            let line = |name: &str| (!unread).then(|| self.line_with(given, name));
+            let project = self.hearing.project(&given[0].text, line);
+            return project.map_err(|refusal| match refusal {
+                Refusal::UnknownProject { nearest, known, .. } if unread => {
+                    Refusal::UnknownProject {
+                        typed: UNREAD.to_owned(),
+                        nearest,
+                        known,
+                    }
+                }
+                other => other,
+            });
         }
-        self.hearing
-            .implied_project()
-            .ok_or_else(|| Refusal::WhichProject {
-                typed: line_of(self.words),
-                known: self.hearing.catalog.projects.keys().cloned().collect(),
-            })
+        let which = || Refusal::WhichProject {
+            typed: self.completable(known),
+            known: self.hearing.catalog.projects.keys().cloned().collect(),
+        };
+        self.hearing.implied_project().ok_or_else(which)
+    }
+
+    /// The line, so that a project can be appended to it; without what has not been read where that may be a secret.
+    fn completable(&self, known: &Arguments) -> String {
+        if !takes_secret(self.command) {
+            return line_of(self.words);
+        }
+        let read = known
+            .iter()
+            .map(|(name, value)| format!(" {name}={}", quoted(&value.to_string())));
+        format!("{}{}", self.command.name, read.collect::<String>())
     }
 
     fn refuse_missing(&self, known: &Invocation, project: &Project) -> Result<(), Refusal> {
         let missing = |parameter: &&Parameter| {
-            !known.arguments.contains_key(&parameter.name)
-                && !parameter.optional
-                && default_in(parameter, project).is_none()
+            !known.arguments.contains_key(&parameter.name) && required_in(parameter, project)
         };
         let parameters: Vec<ParameterName> = self
             .command
@@ -479,7 +502,7 @@ impl Reading<'_> {
         });
         Refusal::BadValue {
             parameter: parameter.clone(),
-            typed: (!secret).then(|| echo(&wrong.part)),
+            typed: (!takes_secret(self.command)).then(|| echo(&wrong.part)),
             expected: wrong.expected,
             nearest,
             example: self.example(),
@@ -506,7 +529,7 @@ impl Reading<'_> {
     /// A word that has not been read yet: it may be a secret that somebody typed.
     fn echo_unread(&self, text: &str) -> String {
         if takes_secret(self.command) {
-            "…".to_owned()
+            UNREAD.to_owned()
         } else {
             echo(text)
         }
@@ -569,6 +592,11 @@ fn default_in<'p>(parameter: &'p Parameter, project: &Project) -> Option<&'p Val
     }
     let default = parameter.default.as_ref();
     default.filter(|value| exists(value, project))
+}
+
+/// Whether an invocation in this project must give it.
+pub(super) fn required_in(parameter: &Parameter, project: &Project) -> bool {
+    !parameter.optional && default_in(parameter, project).is_none()
 }
 
 /// The name of a parameter, or one of ours: it was matched against a name before.

@@ -1,6 +1,7 @@
 //! Makes an example of a command that works when it is typed.
 
 use super::Hearing;
+use super::arguments::required_in;
 use crate::domain::{Catalog, Command, Parameter, ParameterKind, Project, quoted, show_duration};
 
 /// An example that parses where the project is understood; where none is given, it names one.
@@ -42,7 +43,11 @@ fn words(command: &Command, project: Option<&Project>) -> Vec<String> {
     let mut words = vec![command.name.to_string()];
     let mut named = false;
     for parameter in command.positional() {
-        if !parameter.required() {
+        let required = match project {
+            Some(project) => required_in(parameter, project),
+            None => parameter.required(),
+        };
+        if !required {
             // What follows can't be told from it by its position.
             named = true;
             continue;
