@@ -1,5 +1,6 @@
 //! What things are and what follows from what. No I/O, no clock, no async: time comes in as `now`.
 
+mod clean;
 mod command;
 mod decide;
 mod fact;
@@ -7,11 +8,13 @@ mod inbound;
 mod message;
 mod names;
 mod plan;
+mod redact;
 mod refusal;
 mod run;
 mod runbook;
 mod value;
 
+pub use clean::*;
 pub use command::*;
 pub use decide::*;
 pub use fact::*;
@@ -19,6 +22,7 @@ pub use inbound::*;
 pub use message::*;
 pub use names::*;
 pub use plan::*;
+pub use redact::*;
 pub use refusal::*;
 pub use run::*;
 pub use runbook::*;

@@ -1,3 +1,4 @@
 //! Takes runs, does their steps, survives crashes.
 
 pub mod actions;
+pub mod secrets;
