@@ -1,5 +1,6 @@
 //! What things are and what follows from what. No I/O, no clock, no async: time comes in as `now`.
 
+mod clean;
 mod command;
 mod complete;
 mod decide;
@@ -10,6 +11,7 @@ mod message;
 mod names;
 mod parse;
 mod plan;
+mod redact;
 mod refusal;
 mod refusal_message;
 pub mod render;
@@ -19,6 +21,7 @@ mod runbook;
 mod sample;
 mod value;
 
+pub use clean::*;
 pub use command::*;
 pub use complete::*;
 pub use decide::*;
@@ -29,6 +32,7 @@ pub use message::*;
 pub use names::*;
 pub use parse::{At, BUILT_INS, Hearing, Question, RESERVED_PARAMETERS, Typed, examples_of, parse};
 pub use plan::*;
+pub use redact::*;
 pub use refusal::*;
 pub use run::*;
 pub use runbook::*;

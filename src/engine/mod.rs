@@ -2,6 +2,7 @@
 
 pub mod actions;
 mod attempt;
+pub mod secrets;
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,0 +1,242 @@
+//! Output of one attempt, on its way to people: decoded, without control sequences, redacted, in lines, capped.
+//!
+//! Controls go before secrets are looked for, so that a colour within a secret hides nothing; lines are cut after it, so
+//! that no secret is cut in two and half of it shown.
+
+use std::sync::Arc;
+
+use tokio::sync::mpsc;
+
+use crate::domain::{ControlFilter, Lines, Redaction, Redactor};
+
+/// Bytes kept of the beginning.
+const HEAD: usize = 128 * 1024;
+/// Bytes kept of the end.
+const TAIL: usize = 64 * 1024;
+/// Bytes before the tail's end that are thrown away, beside the longest secret's: the cut may have halved a secret.
+const TAIL_SLACK: usize = 4 * 1024;
+
+/// Takes bytes as they come and sends text. Memory is bounded, however much comes and however slowly it is taken.
+pub(super) struct Output {
+    redactor: Arc<Redactor>,
+    pipeline: Pipeline,
+    shown: usize,
+    /// Whether what came last was no line break.
+    line_begun: bool,
+    tail: Tail,
+    pending: String,
+    sender: mpsc::Sender<String>,
+}
+
+impl Output {
+    pub(super) fn new(redactor: Arc<Redactor>, sender: mpsc::Sender<String>) -> Self {
+        Self {
+            tail: Tail::new(TAIL + TAIL_SLACK + 2 * redactor.longest()),
+            redactor,
+            pipeline: Pipeline::default(),
+            shown: 0,
+            line_begun: false,
+            pending: String::new(),
+            sender,
+        }
+    }
+
+    /// Adds a line of our own.
+    pub(super) fn say(&mut self, line: &str) {
+        let before = if self.line_begun { "\n" } else { "" };
+        self.push(format!("{before}{line}\n").as_bytes());
+    }
+
+    /// Takes the next bytes; what of them can be shown waits for [`Self::flush`].
+    pub(super) fn push(&mut self, bytes: &[u8]) {
+        self.line_begun = bytes.last().map_or(self.line_begun, |last| *last != b'\n');
+        if self.shown >= HEAD {
+            self.tail.push(bytes);
+            return;
+        }
+        let text = self.pipeline.push(&self.redactor, bytes);
+        self.shown += text.len();
+        self.pending.push_str(&text);
+    }
+
+    /// A text without secrets, for who has to cut it before it is said.
+    pub(super) fn redact(&self, text: &str) -> String {
+        self.redactor.redact(text)
+    }
+
+    /// Bytes beyond a cut that have to be redacted too, so that no half secret stays before it.
+    pub(super) fn longest_secret(&self) -> usize {
+        self.redactor.longest()
+    }
+
+    /// Whether something waits for [`Self::flush`].
+    pub(super) fn waits(&self) -> bool {
+        !self.pending.is_empty()
+    }
+
+    /// Sends what waits. Cancel safe: nothing is lost. Output that nobody takes is thrown away.
+    pub(super) async fn flush(&mut self) {
+        if self.pending.is_empty() {
+            return;
+        }
+        if let Ok(permit) = self.sender.reserve().await {
+            permit.send(std::mem::take(&mut self.pending));
+        } else {
+            self.pending.clear();
+        }
+    }
+
+    /// Sends the rest.
+    pub(super) async fn finish(mut self) {
+        self.end_text();
+        self.flush().await;
+    }
+
+    fn end_text(&mut self) {
+        let tail = std::mem::replace(&mut self.tail, Tail::new(0));
+        if tail.left_out_bytes == 0 {
+            let text = self.pipeline.push(&self.redactor, &tail.bytes);
+            self.pending.push_str(&text);
+            self.pending.push_str(&self.pipeline.finish(&self.redactor));
+            return;
+        }
+        // What the head still holds back may be half a secret.
+        self.pending.push_str(&self.pipeline.finish_line());
+        let (left_out, bytes) = tail.after_slack(TAIL);
+        let mut fresh = Pipeline::default();
+        let mut text = fresh.push(&self.redactor, bytes);
+        text.push_str(&fresh.finish(&self.redactor));
+        if !self.pending.is_empty() && !self.pending.ends_with('\n') {
+            self.pending.push('\n');
+        }
+        self.pending
+            .push_str(&format!("… {left_out} lines left out …\n"));
+        self.pending.push_str(last_lines(&text, TAIL));
+    }
+}
+
+/// From bytes to lines that may be shown.
+#[derive(Default)]
+struct Pipeline {
+    decoder: Decoder,
+    controls: ControlFilter,
+    redaction: Redaction,
+    lines: Lines,
+}
+
+impl Pipeline {
+    fn push(&mut self, redactor: &Redactor, bytes: &[u8]) -> String {
+        let text = self.decoder.push(bytes);
+        let text = self.controls.push(&text);
+        let text = self.redaction.push(redactor, &text);
+        self.lines.push(&text)
+    }
+
+    fn finish(&mut self, redactor: &Redactor) -> String {
+        let mut text = self.controls.push(self.decoder.finish());
+        text = self.redaction.push(redactor, &text);
+        text.push_str(&self.redaction.finish(redactor));
+        let mut lines = self.lines.push(&text);
+        lines.push_str(&self.lines.finish());
+        lines
+    }
+
+    /// The line that is not complete, without what is held back.
+    fn finish_line(&mut self) -> String {
+        self.lines.finish()
+    }
+}
+
+/// Bytes to text; what is not UTF-8 becomes `�`.
+#[derive(Default)]
+struct Decoder {
+    /// The beginning of a character; at most three bytes.
+    begun: Vec<u8>,
+}
+
+impl Decoder {
+    fn push(&mut self, bytes: &[u8]) -> String {
+        let joined = [self.begun.as_slice(), bytes].concat();
+        let mut rest = joined.as_slice();
+        let mut text = String::with_capacity(rest.len());
+        self.begun.clear();
+        loop {
+            let error = match std::str::from_utf8(rest) {
+                Ok(valid) => {
+                    text.push_str(valid);
+                    return text;
+                }
+                Err(error) => error,
+            };
+            let (valid, broken) = rest.split_at(error.valid_up_to());
+            text.push_str(&String::from_utf8_lossy(valid));
+            let Some(length) = error.error_len() else {
+                self.begun = broken.to_vec();
+                return text;
+            };
+            text.push(char::REPLACEMENT_CHARACTER);
+            rest = &broken[length..];
+        }
+    }
+
+    fn finish(&mut self) -> &'static str {
+        let broken = !std::mem::take(&mut self.begun).is_empty();
+        if broken { "\u{fffd}" } else { "" }
+    }
+}
+
+/// The last bytes, and how much came before them.
+struct Tail {
+    bytes: Vec<u8>,
+    capacity: usize,
+    left_out_bytes: usize,
+    left_out_lines: usize,
+}
+
+impl Tail {
+    fn new(capacity: usize) -> Self {
+        Self {
+            bytes: Vec::new(),
+            capacity,
+            left_out_bytes: 0,
+            left_out_lines: 0,
+        }
+    }
+
+    /// Keeps at least the last `capacity` bytes and at most twice as many, so that moving them costs little.
+    fn push(&mut self, bytes: &[u8]) {
+        self.bytes.extend_from_slice(bytes);
+        if self.bytes.len() > 2 * self.capacity {
+            let surplus = self.bytes.len() - self.capacity;
+            self.left_out_bytes += surplus;
+            self.left_out_lines += line_breaks(&self.bytes[..surplus]);
+            self.bytes.drain(..surplus);
+        }
+    }
+
+    /// The lines left out, and the last `kept` bytes or so, from the beginning of a line where one begins.
+    fn after_slack(&self, kept: usize) -> (usize, &[u8]) {
+        let cut = self.bytes.len().saturating_sub(kept);
+        let line = self.bytes[cut..].iter().position(|byte| *byte == b'\n');
+        let begin = cut + line.map_or(0, |at| at + 1);
+        let left_out = self.left_out_lines + line_breaks(&self.bytes[..begin]);
+        (left_out, &self.bytes[begin..])
+    }
+}
+
+fn line_breaks(bytes: &[u8]) -> usize {
+    bytes.iter().filter(|byte| **byte == b'\n').count()
+}
+
+/// The end of the text, at most so many bytes, from the beginning of a line or at least of a character.
+fn last_lines(text: &str, longest: usize) -> &str {
+    let mut cut = text.len().saturating_sub(longest);
+    while !text.is_char_boundary(cut) {
+        cut += 1;
+    }
+    let end = &text[cut..];
+    match end.find('\n') {
+        Some(at) if cut > 0 => &end[at + 1..],
+        _ => end,
+    }
+}

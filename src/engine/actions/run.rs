@@ -1,0 +1,309 @@
+//! Runs a program: an argv array, never a shell; its own process group, which ends as a whole.
+
+use std::io;
+use std::os::unix::process::ExitStatusExt as _;
+use std::path::{Component, Path, PathBuf};
+use std::process::{ExitStatus, Stdio};
+use std::time::Duration;
+
+use process_wrap::tokio::{ChildWrapper, CommandWrap, KillOnDrop, ProcessGroup};
+use rustix::process::{Pid, Signal, kill_process_group, test_kill_process_group};
+use tokio::io::AsyncReadExt as _;
+use tokio::net::unix::pipe;
+use tokio::time::{Instant, sleep, sleep_until, timeout};
+use tokio_util::sync::CancellationToken;
+
+use super::output::Output;
+use super::{Ended, Revealed, Surroundings};
+use crate::domain::{PlannedStep, Rendered, RunAction, StepResult, show_duration};
+
+/// Variables that every program gets, where midwatch has them.
+const ALWAYS_PASSED: [&str; 7] = ["PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "USER"];
+/// Between the request to end and the end.
+const GRACE: Duration = Duration::from_secs(2);
+/// How long processes that outlive the program may go on writing.
+const AFTERMATH: Duration = Duration::from_secs(1);
+/// How often we look whether a group is gone.
+const LOOK: Duration = Duration::from_millis(20);
+
+pub(super) async fn perform(
+    action: &RunAction<Rendered>,
+    step: &PlannedStep,
+    surroundings: &Surroundings,
+    revealed: &Revealed,
+    output: &mut Output,
+    cancel: &CancellationToken,
+) -> Ended {
+    let deadline = Instant::now() + step.timeout();
+    let mut tree = match start(action, surroundings, revealed) {
+        Ok(tree) => tree,
+        Err(why) => return Ended::failed(why),
+    };
+    let status = tokio::select! {
+        biased;
+        () = cancel.cancelled() => None,
+        () = sleep_until(deadline) => None,
+        status = tree.leader_exit(output) => Some(status),
+    };
+    match status {
+        Some(status) => {
+            tree.settle(output).await;
+            conclude(status)
+        }
+        None => {
+            tree.end(output).await;
+            if cancel.is_cancelled() {
+                return StepResult::Stopped.into();
+            }
+            let limit = show_duration(step.timeout());
+            Ended::unknown(format!(
+                "ended after {limit} by its time limit; what it had done until then is not known"
+            ))
+        }
+    }
+}
+
+/// What the program's end means.
+fn conclude(status: io::Result<ExitStatus>) -> Ended {
+    let status = match status {
+        Ok(status) => status,
+        Err(error) => return Ended::unknown(format!("the program's end was not seen: {error}")),
+    };
+    match (status.code(), status.signal()) {
+        (Some(0), _) => StepResult::Succeeded {
+            note: String::new(),
+        }
+        .into(),
+        (Some(code), _) => Ended {
+            says_no: code == 1,
+            ..Ended::failed(format!("exit code {code}"))
+        },
+        (None, Some(signal)) => Ended::failed(format!("ended by signal {signal}")),
+        (None, None) => Ended::unknown(format!("the program ended strangely: {status}")),
+    }
+}
+
+/// Starts the program. Nothing runs when this errs.
+fn start(
+    action: &RunAction<Rendered>,
+    surroundings: &Surroundings,
+    revealed: &Revealed,
+) -> Result<Tree, String> {
+    let argv: Vec<String> = action.argv.iter().map(|text| revealed.text(text)).collect();
+    let Some((program, arguments)) = argv.split_first() else {
+        return Err("the step names no program".to_owned());
+    };
+    let shown = action.argv[0].to_string();
+    let directory = working_directory(&surroundings.directory, action.directory.as_deref())?;
+    let environment = environment(action, surroundings, revealed);
+    check_nul(&shown, &argv, &environment)?;
+
+    let fault = |error: io::Error| format!("no pipe for the output of `{shown}`: {error}");
+    // One pipe for both, so that their lines arrive in the order in which they were written.
+    let (reader, writer) = io::pipe().map_err(fault)?;
+    let errors = writer.try_clone().map_err(fault)?;
+    let reader = pipe::Receiver::from_owned_fd(reader.into()).map_err(fault)?;
+    let mut command = CommandWrap::with_new(program, |command| {
+        command
+            .args(arguments)
+            .current_dir(&directory)
+            .env_clear()
+            .envs(environment)
+            .stdin(Stdio::null())
+            .stdout(writer)
+            .stderr(errors);
+    });
+    command.wrap(ProcessGroup::leader()).wrap(KillOnDrop);
+    let child = command
+        .spawn()
+        .map_err(|error| why_not_started(&shown, &directory, &error))?;
+    // The command holds the pipe's writing end; the reader would never see the end of it.
+    drop(command);
+    let group = child
+        .id()
+        .and_then(|id| i32::try_from(id).ok())
+        .and_then(Pid::from_raw);
+    Ok(Tree {
+        child,
+        group,
+        reader: Some(reader),
+        buffer: vec![0; 16 * 1024],
+    })
+}
+
+fn why_not_started(program: &str, directory: &Path, error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::NotFound if program.contains('/') => format!(
+            "no program `{program}` in {}, or the interpreter in its first line is missing",
+            directory.display()
+        ),
+        io::ErrorKind::NotFound => format!("no program `{program}` in PATH"),
+        io::ErrorKind::PermissionDenied => {
+            format!("`{program}` may not be executed; check its mode (chmod +x)")
+        }
+        io::ErrorKind::ArgumentListTooLong => {
+            format!("the arguments of `{program}` are longer than the system allows")
+        }
+        _ => format!("`{program}` can't be started: {error}"),
+    }
+}
+
+/// The folder to run in; it may not lie outside of the base, not even through a symbolic link.
+fn working_directory(base: &Path, relative: Option<&str>) -> Result<PathBuf, String> {
+    let relative = relative.unwrap_or(".");
+    let inside = Path::new(relative)
+        .components()
+        .all(|part| matches!(part, Component::Normal(_) | Component::CurDir));
+    let missing = |path: &Path| format!("no directory {} to run in", path.display());
+    let real_base = base.canonicalize().map_err(|_| missing(base))?;
+    let joined = real_base.join(relative);
+    let outside = format!(
+        "directory `{relative}` lies outside of {}; give one inside, without `..`",
+        base.display()
+    );
+    if !inside {
+        return Err(outside);
+    }
+    let real = joined.canonicalize().map_err(|_| missing(&joined))?;
+    if !real.starts_with(&real_base) {
+        return Err(outside);
+    }
+    if !real.is_dir() {
+        return Err(missing(&real));
+    }
+    Ok(real)
+}
+
+/// What the program sees: the allow-list, what the file passes on, and what it declares.
+fn environment(
+    action: &RunAction<Rendered>,
+    surroundings: &Surroundings,
+    revealed: &Revealed,
+) -> Vec<(String, String)> {
+    let own = &surroundings.environment;
+    let passed = ALWAYS_PASSED
+        .into_iter()
+        .chain(action.pass.iter().map(String::as_str))
+        .filter_map(|name| Some((name.to_owned(), own.get(name)?.clone())));
+    let declared = action
+        .environment
+        .iter()
+        .map(|(name, value)| (name.clone(), revealed.text(value)));
+    passed.chain(declared).collect()
+}
+
+/// The system would cut a text at a NUL byte, or refuse it without saying which.
+fn check_nul(
+    program: &str,
+    argv: &[String],
+    environment: &[(String, String)],
+) -> Result<(), String> {
+    if let Some(position) = argv.iter().position(|argument| argument.contains('\0')) {
+        return Err(format!(
+            "argument {position} of `{program}` holds a NUL byte"
+        ));
+    }
+    let bad = |(name, value): &&(String, String)| {
+        name.is_empty() || name.contains(['\0', '=']) || value.contains('\0')
+    };
+    match environment.iter().find(bad) {
+        Some((name, _)) => Err(format!(
+            "variable `{name}` of `{program}` has an impossible name or holds a NUL byte"
+        )),
+        None => Ok(()),
+    }
+}
+
+/// A program and all that it started in its process group. Dropped while it runs, it is killed as a whole.
+struct Tree {
+    child: Box<dyn ChildWrapper>,
+    /// `None` once nothing of it may be signalled any more.
+    group: Option<Pid>,
+    /// `None` after the end of the output.
+    reader: Option<pipe::Receiver>,
+    buffer: Vec<u8>,
+}
+
+impl Tree {
+    /// Passes output on until the program itself has exited. Cancel safe.
+    async fn leader_exit(&mut self, output: &mut Output) -> io::Result<ExitStatus> {
+        loop {
+            // The inner child: the group's own `wait` waits for orphans too, and without end where we are process 1.
+            tokio::select! {
+                status = self.child.inner_mut().wait() => return status,
+                length = read(&mut self.reader, &mut self.buffer), if self.reader.is_some() => {
+                    output.push(&self.buffer[..length]);
+                }
+                () = output.flush(), if output.waits() => {}
+            }
+        }
+    }
+
+    /// Passes output on until its end. Cancel safe.
+    async fn rest(&mut self, output: &mut Output) {
+        while self.reader.is_some() {
+            tokio::select! {
+                length = read(&mut self.reader, &mut self.buffer) => output.push(&self.buffer[..length]),
+                () = output.flush(), if output.waits() => {}
+            }
+        }
+    }
+
+    /// After the program's own end: waits for the rest of the output, and ends who holds on to it.
+    async fn settle(&mut self, output: &mut Output) {
+        if timeout(AFTERMATH, self.rest(output)).await.is_err() {
+            self.signal(Signal::KILL);
+            // What is in the pipe is there at once; who left the group may hold it open for ever.
+            let _ = timeout(LOOK, self.rest(output)).await; // the time-out is the expected end then
+            output.say("processes that the program left behind were ended");
+        }
+        self.group = None;
+    }
+
+    /// Asks everything to end, waits a little, ends it.
+    async fn end(&mut self, output: &mut Output) {
+        self.signal(Signal::TERM);
+        let _ = timeout(GRACE, self.gone(output)).await; // whoever needs longer is killed
+        self.signal(Signal::KILL);
+        let _ = timeout(GRACE, self.leader_exit(output)).await; // nothing outlives KILL but in the kernel
+        let _ = timeout(LOOK, self.rest(output)).await; // as in `settle`
+        self.group = None;
+    }
+
+    /// Passes output on until no process of the group is left.
+    async fn gone(&mut self, output: &mut Output) {
+        let _ = self.leader_exit(output).await; // only that it is over matters
+        while let Some(group) = self.group
+            && test_kill_process_group(group).is_ok()
+        {
+            let _ = timeout(LOOK, self.rest(output)).await; // a pause, in which output is passed on
+            sleep(Duration::from_millis(1)).await;
+        }
+    }
+
+    fn signal(&self, signal: Signal) {
+        if let Some(group) = self.group {
+            let _ = kill_process_group(group, signal); // it may be gone already: that is the aim
+        }
+    }
+}
+
+impl Drop for Tree {
+    fn drop(&mut self) {
+        self.signal(Signal::KILL);
+    }
+}
+
+/// Reads the next bytes; forgets the reader at the end of the output. Cancel safe.
+async fn read(reader: &mut Option<pipe::Receiver>, buffer: &mut [u8]) -> usize {
+    let Some(open) = reader else {
+        return 0;
+    };
+    match open.read(buffer).await {
+        Ok(length) if length > 0 => length,
+        Ok(_) | Err(_) => {
+            *reader = None;
+            0
+        }
+    }
+}
