@@ -1,12 +1,12 @@
 //! Words that change an existing run: cancel, approve, reject, settle. The runbook says who may.
 
 use crate::domain::{
-    Decision, Facts, Hold, Identity, PersonId, Phase, PlanFor, Posting, PostingKind, Question,
-    Reference, Refusal, Run, RunEvent, RunId, Verdict, decide, may_consent, plan, render,
+    Decision, Facts, Hold, Identity, PersonId, Phase, PlanFor, Posting, PostingKind,
+    Reference, Refusal, Run, RunEvent, Verdict, decide, may_consent, plan, render,
 };
 use crate::store::{Change, Conclusion, StoreError, Tell};
 
-use super::{Walk, other_run};
+use super::Walk;
 
 impl Walk<'_> {
     pub(super) async fn cancel(&self, reference: &Reference) -> Result<Conclusion, StoreError> {

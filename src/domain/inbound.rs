@@ -99,7 +99,7 @@ pub struct Place {
 }
 
 /// How it was said.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Manner {
     /// Typed, clicked or filled in: all three are text in our grammar by now.

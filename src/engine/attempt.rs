@@ -9,11 +9,11 @@ use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
-use super::actions::{Answer, ask, perform};
-use super::{Engine, LEASE, Told, elapsed_ms, interrupted, is_unknown};
+use super::actions::{Verified, perform, verify};
+use super::{Engine, LEASE, Told, elapsed_ms, is_unknown};
 use crate::domain::{
     Action, Block, Effect, Message, OutputRef, PlannedStep, Posting, PostingKind, Rendered, Run,
-    RunEvent, StepResult, Text, render,
+    RunEvent, StepResult, render,
 };
 use crate::store::{Lease, StoreError};
 
@@ -51,13 +51,13 @@ impl Engine {
             (is_unknown(&result), step.effect, &step.verify)
         {
             result = match self.ask_whether(&step, verify).await {
-                Answer::Happened => StepResult::Succeeded {
+                Verified::Happened => StepResult::Succeeded {
                     note: "no answer, but its check says that it happened".to_owned(),
                 },
-                Answer::DidNot => StepResult::Failed {
+                Verified::DidNot(_) => StepResult::Failed {
                     why: "no answer, and its check says that it did not happen".to_owned(),
                 },
-                Answer::Unknown(why) => StepResult::Unknown { why },
+                Verified::Unknown(why) => StepResult::Unknown { why },
             };
         }
         let ended = RunEvent::StepEnded {
@@ -90,14 +90,14 @@ impl Engine {
         let step = step_of(run, position);
         let answer = match &step.verify {
             Some(verify) => self.ask_whether(&step, verify).await,
-            None => Answer::Unknown("the step has no check".to_owned()),
+            None => Verified::Unknown("the step has no check".to_owned()),
         };
         let result = match answer {
-            Answer::Happened => StepResult::Succeeded {
+            Verified::Happened => StepResult::Succeeded {
                 note: "its check says that it happened".to_owned(),
             },
-            Answer::DidNot => return self.attempt(lease, run, position, attempt + 1).await,
-            Answer::Unknown(why) => StepResult::Unknown { why },
+            Verified::DidNot(_) => return self.attempt(lease, run, position, attempt + 1).await,
+            Verified::Unknown(why) => StepResult::Unknown { why },
         };
         let ended = RunEvent::StepEnded {
             position,
@@ -110,8 +110,13 @@ impl Engine {
         self.record(lease, run, vec![Told::of(ended)]).await
     }
 
-    async fn ask_whether(&self, step: &PlannedStep, verify: &Action<Rendered>) -> Answer {
-        ask(step, verify, &self.surroundings, &CancellationToken::new()).await
+    /// Asks the step's `verify` action; what it prints is nobody's business.
+    async fn ask_whether(&self, step: &PlannedStep, action: &Action<Rendered>) -> Verified {
+        let (sender, mut receiver) = mpsc::channel(64);
+        let drain = async { while receiver.recv().await.is_some() {} };
+        let stop = CancellationToken::new();
+        let (answer, ()) = tokio::join!(verify(step, action, &self.surroundings, sender, &stop), drain);
+        answer
     }
 
     /// Performs the action while its output is kept and shown, the lease renewed, and cancellation looked for.

@@ -1,0 +1,126 @@
+-- Times are milliseconds since 1970, booleans 0 or 1, structures JSON as text: so the same statements run on any engine.
+
+create table inbound (
+    arrival      integer primary key,
+    key          text    not null unique,
+    platform     text    not null check (platform in ('slack', 'discord', 'console')),
+    body         text,             -- forgotten when it is concluded
+    received_at  bigint  not null,
+    concluded_at bigint,
+    check ((body is null) = (concluded_at is not null))
+);
+create index inbound_waiting on inbound (arrival) where concluded_at is null;
+
+-- The only home of personal data. Deleting a row makes the ledger's commitment unreadable and leaves the ledger whole.
+create table commitments (
+    commitment text not null primary key,
+    inbound    text not null references inbound (key),
+    part       text not null check (part in ('speaker', 'text')),
+    salt       text not null,
+    value      text,               -- of a text: stands in `inbound.body` until it is concluded, then nowhere
+    unique (inbound, part)
+);
+
+create table ledger (
+    sequence integer primary key check (sequence >= 0),
+    run      text,
+    line     text not null
+);
+create index ledger_of_run on ledger (run, sequence) where run is not null;
+
+-- The Merkle tree over `ledger`, reduced to the roots of its perfect subtrees.
+create table tree (
+    id    integer primary key check (id = 1),
+    size  bigint not null check (size >= 0),
+    nodes text   not null
+);
+insert into tree (id, size, nodes) values (1, 0, '[]');
+
+create table checkpoints (
+    size bigint not null primary key check (size >= 0),
+    note text   not null,
+    at   bigint not null
+);
+
+create table runs (
+    id           text   not null primary key,
+    reference    text   not null unique,
+    project      text   not null,
+    same_target  text   not null,
+    lock         text,
+    holds_lock   bigint not null check (holds_lock in (0, 1)),
+    phase        text   not null check (phase in ('awaiting_approval', 'queued', 'running', 'finished')),
+    outcome      text   check (outcome in ('succeeded', 'failed', 'cancelled', 'expired', 'needs_attention')),
+    details      text   not null,  -- invocation, requester, rule, place: fixed when the run begins
+    phase_json   text   not null,
+    plan         text,
+    cancelled_by text,
+    created_at   bigint not null,
+    started_at   bigint,
+    finished_at  bigint,
+    due_at       bigint,           -- when a worker should look; null: when something happens
+    fence        bigint not null default 0,
+    leased_by    text,
+    leased_until bigint,
+    check ((phase = 'finished') = (outcome is not null)),
+    check ((phase = 'finished') = (finished_at is not null)),
+    check (phase <> 'awaiting_approval' or plan is null),
+    check ((leased_by is null) = (leased_until is null))
+);
+create unique index runs_one_at_a_time on runs (lock) where holds_lock = 1;
+create index runs_due on runs (due_at) where due_at is not null;
+create index runs_newest on runs (created_at);
+create index runs_succeeded on runs (same_target, finished_at) where outcome = 'succeeded';
+
+create table steps (
+    run      text   not null references runs (id),
+    position bigint not null check (position >= 0),
+    name     text   not null,
+    effect   text   not null check (effect in ('read', 'idempotent', 'keyed', 'checked', 'once')),
+    state    text   not null check (state in ('pending', 'started', 'ended', 'interrupted')),
+    attempt  bigint not null check (attempt >= 0),
+    result   text,
+    at       bigint,               -- when it came into this state
+    primary key (run, position),
+    check ((state = 'ended') = (result is not null)),
+    check ((state = 'pending') = (at is null))
+);
+
+create table output (
+    run      text   not null references runs (id),
+    position bigint not null,
+    attempt  bigint not null,
+    part     bigint not null,
+    text     text   not null,
+    primary key (run, position, attempt, part)
+);
+
+-- What we owe to people. A line is deleted when it is delivered; a root stays, because it is edited.
+create table outbox (
+    id                integer primary key autoincrement,
+    kind              text   not null check (kind in ('root', 'line', 'output', 'answer', 'whisper', 'form')),
+    platform          text   not null check (platform in ('slack', 'discord', 'console')),
+    channel           text   not null,
+    place             text   not null,
+    run               text   references runs (id),
+    body              text   not null,
+    final             bigint not null check (final in (0, 1)),
+    state             text   not null check (state in ('waiting', 'sending', 'delivered', 'dropped')),
+    version           bigint not null default 1,
+    delivered_version bigint not null default 0,
+    message           text,
+    in_doubt          bigint not null default 0 check (in_doubt in (0, 1)),
+    attempts          bigint not null default 0,
+    not_before        bigint not null,
+    why               text,
+    check (delivered_version <= version),
+    check (state <> 'delivered' or kind = 'root')
+);
+create unique index outbox_one_root on outbox (run, place) where kind = 'root';
+create index outbox_waiting on outbox (platform, id) where state in ('waiting', 'sending');
+create index outbox_thread on outbox (run, place, id) where kind in ('line', 'output');
+
+create table probe (
+    id integer primary key check (id = 1),
+    at bigint not null
+);

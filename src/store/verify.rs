@@ -1,0 +1,1 @@
+//! Verifies a ledger without trusting the database: every line, every checkpoint, every witness.
