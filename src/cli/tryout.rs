@@ -190,7 +190,7 @@ async fn ended(store: &Store, key: &InboundKey) -> Result<Option<Ended>, StoreEr
             let Some(run) = store.run(RunId::of_inbound(key)).await? else { return Ok(Some(Ended::Failed)) };
             Ok(match run.phase {
                 Phase::AwaitingApproval { .. } => Some(Ended::Waiting),
-                Phase::Queued | Phase::Running => None,
+                Phase::Queued { .. } | Phase::Running => None,
                 Phase::Finished(Outcome::Succeeded) => Some(Ended::Done),
                 Phase::Finished(_) => Some(Ended::Failed),
             })

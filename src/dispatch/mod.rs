@@ -296,7 +296,7 @@ impl Walk<'_> {
             requester: self.actor.identity.clone(),
             rule,
             place: self.inbound.place.clone(),
-            phase: Phase::Queued,
+            phase: Phase::Queued { since: self.now },
             plan: None,
             steps: Vec::new(),
             cancelled_by: None,

@@ -100,7 +100,7 @@ pub fn root(run: &Run, now: Timestamp, live: Option<Live<'_>>) -> Message {
     message = message.with(Block::Fields(fields));
     let progressing = matches!(
         run.phase,
-        Phase::Running | Phase::Queued | Phase::Finished(_)
+        Phase::Running | Phase::Queued { .. } | Phase::Finished(_)
     );
     if let (true, total @ 1..) = (progressing, run.steps.len()) {
         message = message.with(Block::Progress {
@@ -132,7 +132,7 @@ fn buttons(run: &Run) -> Vec<Button> {
             Button::primary("Approve", format!("approve {reference}")),
             Button::danger("Reject", format!("reject {reference}")),
         ],
-        Phase::Queued | Phase::Running if run.cancelled_by.is_none() => {
+        Phase::Queued { .. } | Phase::Running if run.cancelled_by.is_none() => {
             vec![Button::danger("Cancel", format!("cancel {reference}"))]
         }
         Phase::Finished(Outcome::NeedsAttention) => vec![
@@ -140,7 +140,7 @@ fn buttons(run: &Run) -> Vec<Button> {
             Button::plain("It did not", format!("settle {reference} did-not")),
             Button::danger("Run it again", format!("settle {reference} again")),
         ],
-        Phase::Queued | Phase::Running | Phase::Finished(_) => Vec::new(),
+        Phase::Queued { .. } | Phase::Running | Phase::Finished(_) => Vec::new(),
     }
 }
 
@@ -183,7 +183,7 @@ fn headline(run: &Run, now: Timestamp) -> Text {
             ));
             return text.time(*until).plain(format!(" · ref {}", run.reference));
         }
-        Phase::Queued => ("⏳", " is about to start".to_owned()),
+        Phase::Queued { .. } => ("⏳", " is about to start".to_owned()),
         Phase::Running if run.cancelled_by.is_some() => {
             ("⏳", format!(" is being cancelled, {took}"))
         }
@@ -243,7 +243,7 @@ pub fn first_line(run: &Run, groups_of_requester: &[super::GroupName]) -> Messag
             let text = rule(text.plain(format!(": it needs {}, says ", terms_in_words(terms))));
             Message::new(text)
         }
-        Phase::Queued | Phase::Running | Phase::Finished(_) => {
+        Phase::Queued { .. } | Phase::Running | Phase::Finished(_) => {
             let mut message = Message::new(rule(text.plain(": allowed by ")));
             if let Some(plan) = &run.plan {
                 let steps: Vec<String> = plan
@@ -874,7 +874,7 @@ pub fn runs(runs: &[Run], now: Timestamp) -> Message {
         let state = match &run.phase {
             Phase::Finished(outcome) => outcome_word(*outcome).to_owned(),
             Phase::AwaitingApproval { terms, .. } => format!("waits for {}", terms_in_words(terms)),
-            Phase::Queued => "about to start".to_owned(),
+            Phase::Queued { .. } => "about to start".to_owned(),
             Phase::Running => format!("running for {}", show_elapsed(between(run.created_at, now))),
         };
         field(
