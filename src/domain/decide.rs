@@ -307,6 +307,12 @@ impl Permit {
     }
 }
 
+/// A permit without a decision, for tests of what follows one.
+#[cfg(test)]
+pub(super) fn permit_for_tests(invocation: Invocation) -> Permit {
+    Permit { invocation }
+}
+
 /// A rule, so that a person can open it and the ledger can name it a year later.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RuleRef {

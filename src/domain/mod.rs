@@ -6,6 +6,8 @@ mod complete;
 mod decide;
 mod fact;
 mod fill;
+#[cfg(test)]
+mod fill_tests;
 mod inbound;
 mod merkle;
 mod message;
