@@ -18,14 +18,13 @@ mod sample;
 mod value;
 
 pub use command::*;
+pub use complete::complete;
 pub use decide::*;
 pub use fact::*;
 pub use inbound::*;
 pub use message::*;
 pub use names::*;
-pub use parse::{
-    At, BUILT_INS, Hearing, Question, RESERVED_PARAMETERS, Typed, examples_of, parse,
-};
+pub use parse::{At, BUILT_INS, Hearing, Question, RESERVED_PARAMETERS, Typed, examples_of, parse};
 pub use plan::*;
 pub use refusal::*;
 pub use run::*;

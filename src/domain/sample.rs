@@ -118,7 +118,10 @@ fn commands() -> Vec<Command> {
     let choice =
         |words: &[&str]| ParameterKind::Choice(words.iter().map(|w| (*w).to_owned()).collect());
     let secret = |names: &[&str]| ParameterKind::Secret {
-        names: names.iter().map(|n| SecretName::parse(n).unwrap()).collect(),
+        names: names
+            .iter()
+            .map(|n| SecretName::parse(n).unwrap())
+            .collect(),
     };
     let list = |of: ParameterKind| ParameterKind::List {
         of: Box::new(of),
@@ -148,8 +151,7 @@ fn commands() -> Vec<Command> {
             "restart",
             vec![
                 environment(),
-                parameter("count", ParameterKind::Integer { min: 1, max: 9 })
-                    .or(Value::Integer(1)),
+                parameter("count", ParameterKind::Integer { min: 1, max: 9 }).or(Value::Integer(1)),
                 parameter(
                     "pause",
                     ParameterKind::Duration {
@@ -163,7 +165,10 @@ fn commands() -> Vec<Command> {
         ),
         command(
             "rotate-secret",
-            vec![environment(), parameter("secret", secret(&["varnish", "database"]))],
+            vec![
+                environment(),
+                parameter("secret", secret(&["varnish", "database"])),
+            ],
         ),
         command("forget", vec![parameter("secret", secret(&[]))]),
         command(
@@ -197,7 +202,9 @@ fn commands() -> Vec<Command> {
         ),
         command(
             "usual",
-            vec![environment().or(Value::Environment(EnvironmentName::parse("staging").unwrap()))],
+            vec![environment().or(Value::Environment(
+                EnvironmentName::parse("staging").unwrap(),
+            ))],
         ),
         command("status", Vec::new()),
     ]
@@ -212,7 +219,11 @@ pub(super) fn catalog() -> &'static Catalog {
 /// Projects `shop` (channel `C-SHOP`), `blog` (channel `C-BLOG`) and `bare`, which has no environments.
 fn made() -> Catalog {
     let projects = [
-        project("shop", &["staging", "prod"], &["Flush the cache", "Trouble"]),
+        project(
+            "shop",
+            &["staging", "prod"],
+            &["Flush the cache", "Trouble"],
+        ),
         project("blog", &["live"], &[]),
         project("bare", &[], &[]),
     ];
@@ -239,9 +250,9 @@ fn made() -> Catalog {
         };
         catalog.people.persons.insert(id, person);
     }
-    catalog.people.accounts.insert(
-        "slack:T0/U0KIM".to_owned(),
-        PersonId::parse("kim").unwrap(),
-    );
+    catalog
+        .people
+        .accounts
+        .insert("slack:T0/U0KIM".to_owned(), PersonId::parse("kim").unwrap());
     catalog
 }

@@ -96,12 +96,21 @@ fn invented(kind: &ParameterKind, project: Option<&Project>) -> String {
 /// A text that the pattern accepts, if one of the usual suspects does. `check` asks for an example where none does.
 fn invented_text(matches: Option<&regex::Regex>, longest: usize) -> String {
     const USUAL: &[&str] = &[
-        "example", "v1.2.3", "1.2.3", "main", "/", "web-1", "abc1234", "1", "A", "2026-01-31",
-        "a@example.org", "https://example.org/",
+        "example",
+        "v1.2.3",
+        "1.2.3",
+        "main",
+        "/",
+        "web-1",
+        "abc1234",
+        "1",
+        "A",
+        "2026-01-31",
+        "a@example.org",
+        "https://example.org/",
     ];
-    let fits = |text: &&str| {
-        text.len() <= longest && matches.is_none_or(|pattern| pattern.is_match(text))
-    };
+    let fits =
+        |text: &&str| text.len() <= longest && matches.is_none_or(|pattern| pattern.is_match(text));
     let found = USUAL.iter().copied().find(fits);
     found.unwrap_or("example").to_owned()
 }

@@ -504,7 +504,10 @@ fn nothing_after(word: &str, rest: &[Word]) -> Result<(), Refusal> {
     match rest.first() {
         None => Ok(()),
         Some(extra) => Err(bad(
-            &format!("`{word}` takes nothing after it, not `{}`", echo(&extra.text)),
+            &format!(
+                "`{word}` takes nothing after it, not `{}`",
+                echo(&extra.text)
+            ),
             word.to_owned(),
         )),
     }
@@ -532,4 +535,3 @@ fn line_with(words: &[Word], index: usize, word: &str) -> String {
     }
     line.join(" ")
 }
-

@@ -41,7 +41,9 @@ pub(super) fn read(
         ParameterKind::Text { matches, longest } => {
             let fits = text.chars().nth((*longest).min(LONGEST_TEXT)).is_none()
                 && !text.chars().any(char::is_control)
-                && matches.as_ref().is_none_or(|pattern| pattern.is_match(text));
+                && matches
+                    .as_ref()
+                    .is_none_or(|pattern| pattern.is_match(text));
             fits.then(|| Value::Text(text.to_owned()))
                 .ok_or_else(|| wrong(None))
         }
