@@ -27,7 +27,7 @@ mod value;
 
 pub use clean::*;
 pub use command::*;
-pub use complete::*;
+pub use complete::complete;
 pub use decide::*;
 pub use fact::*;
 pub use fill::*;
