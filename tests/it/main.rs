@@ -1,1 +1,5 @@
-fn main() {}
+//! Tests that need a folder or a socket: one binary, a module for each part.
+
+mod ledger;
+mod store;
+mod world;
