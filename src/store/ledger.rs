@@ -139,13 +139,13 @@ pub(super) async fn read_tree(db: &mut SqliteConnection) -> Result<Frontier, Sto
 async fn check_last_entries(db: &mut SqliteConnection, tree: &Frontier) -> Result<(), StoreError> {
     let tail = tree.size() % CHECKED_ON_OPENING;
     let first = tree.size() - tail;
-    let lines = lines_from(db, first, CHECKED_ON_OPENING).await?;
+    let rows = rows_from(db, first.cast_signed(), CHECKED_ON_OPENING.cast_signed()).await?;
     let mut again = Frontier::new();
-    for line in &lines {
+    for (_, line) in &rows {
         again.push(leaf_hash(line.as_bytes()));
     }
     let smallest = tree.nodes().len() - tail.count_ones() as usize;
-    if lines.len() as u64 == tail && again.nodes() == &tree.nodes()[smallest..] {
+    if rows.len() as u64 == tail && again.nodes() == &tree.nodes()[smallest..] {
         return Ok(());
     }
     Err(StoreError::Corrupt(format!(
@@ -153,20 +153,20 @@ async fn check_last_entries(db: &mut SqliteConnection, tree: &Frontier) -> Resul
     )))
 }
 
-/// Lines from a sequence on, in order.
-pub(super) async fn lines_from(
+/// Rows from a sequence on, in order: sequence and line.
+pub(super) async fn rows_from(
     db: &mut SqliteConnection,
-    first: u64,
-    limit: u64,
-) -> Result<Vec<String>, StoreError> {
-    let lines = sqlx::query_scalar(
-        "select line from ledger where sequence >= $1 order by sequence limit $2",
+    first: i64,
+    limit: i64,
+) -> Result<Vec<(i64, String)>, StoreError> {
+    let rows = sqlx::query_as(
+        "select sequence, line from ledger where sequence >= $1 order by sequence limit $2",
     )
-    .bind(first.cast_signed())
-    .bind(limit.cast_signed())
+    .bind(first)
+    .bind(limit)
     .fetch_all(db)
     .await?;
-    Ok(lines)
+    Ok(rows)
 }
 
 pub(super) async fn history(readers: &SqlitePool, run: RunId) -> Result<Vec<Entry>, StoreError> {

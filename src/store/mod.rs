@@ -1,6 +1,7 @@
 //! Keeps the facts and hands out work. The only module with SQL; one method is one intention is one transaction.
 
 mod checkpoint;
+mod export;
 mod fault;
 mod inbox;
 mod leases;

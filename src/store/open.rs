@@ -1,7 +1,7 @@
 //! Opens the store: one process per folder, a SQLite that is new enough, migrations, and what a dead process left.
 
 use std::fs::{File, OpenOptions, TryLockError};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -27,7 +27,7 @@ pub(super) struct Inner {
     signer: Option<Arc<NoteSigner>>,
     /// Held for the store's life; `None` once it is closed.
     lock: Mutex<Option<File>>,
-    settings: StoreSettings,
+    data: PathBuf,
 }
 
 impl Store {
@@ -63,7 +63,7 @@ impl Store {
                 writer: Some(Writer::start(writer_settings, group)),
                 signer: Some(signer),
                 lock: Mutex::new(Some(lock)),
-                settings: settings.clone(),
+                data: settings.data.clone(),
             }),
         })
     }
@@ -86,7 +86,7 @@ impl Store {
                 writer: None,
                 signer: read_key(&settings.data)?.map(Arc::new),
                 lock: Mutex::new(None),
-                settings: settings.clone(),
+                data: settings.data.clone(),
             }),
         })
     }
@@ -132,8 +132,8 @@ impl Store {
         &self.inner.readers
     }
 
-    pub(super) fn settings(&self) -> &StoreSettings {
-        &self.inner.settings
+    pub(super) fn data(&self) -> &Path {
+        &self.inner.data
     }
 
     pub(super) fn writer(&self) -> Result<&Writer, StoreError> {
@@ -144,7 +144,7 @@ impl Store {
 
     pub(super) fn signer(&self) -> Result<&NoteSigner, StoreError> {
         self.inner.signer.as_deref().ok_or_else(|| {
-            let data = self.inner.settings.data.display();
+            let data = self.data().display();
             StoreError::Unavailable(format!("there is no ledger.key in {data}"))
         })
     }

@@ -5,10 +5,12 @@
     reason = "a test ends by panicking, and says what it passed over"
 )]
 
+mod actions;
 mod architecture;
 mod config;
 mod console;
 mod dockerfile;
 mod http;
 mod sample_shop;
+mod store;
 mod varnish;
