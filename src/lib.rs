@@ -1,5 +1,6 @@
 //! Midwatch, a chat-ops bot.
 
+pub mod catalog;
 pub mod chat;
 pub mod cli;
 pub mod clock;

@@ -1,0 +1,36 @@
+//! Turns `commands/` and `runbooks/` into one checked, immutable snapshot, or into diagnostics with file, line and a hint.
+//!
+//! A file goes through four hands: `tree` (YAML with places), `shape` (keys and types, against the JSON Schema), `raw`
+//! (what the file says), and the readers (what we trust). Every mistake of every file is told at once. What has a mistake
+//! is left out, never guessed. A reload swaps all of it or nothing.
+
+mod at;
+mod check;
+mod command;
+mod diagnostic;
+mod files;
+mod http;
+mod load;
+mod night;
+mod parameter;
+mod people;
+mod project;
+mod prose;
+mod raw;
+mod reach;
+mod reload;
+mod rule;
+mod schemas;
+mod shape;
+mod step;
+mod template;
+mod tree;
+mod variables;
+mod window;
+
+pub use check::{Checks, Report, check};
+pub use diagnostic::{Diagnostic, Severity, render_all};
+pub use load::{Folders, Loaded, load};
+pub use project::Example;
+pub use reload::{Reloaded, reload, watch};
+pub use schemas::schemas;

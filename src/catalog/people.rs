@@ -1,0 +1,298 @@
+//! `people.yaml`: persons with their accounts, groups, rotations.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use super::at::At;
+use super::diagnostic::{Diagnostic, did_you_mean};
+use super::{parameter, raw};
+use crate::domain::{
+    LevelName, OnCall, People, Person, PersonId, Platform, Rotation, RotationName, Who,
+};
+
+/// The names that runbooks may use for people.
+#[derive(Debug, Default)]
+pub(crate) struct Names {
+    /// Whether they are all of them: not when `people.yaml` can't be read, and then every name is believed.
+    pub(crate) complete: bool,
+    /// Persons.
+    pub(crate) persons: BTreeSet<String>,
+    /// Groups.
+    pub(crate) groups: BTreeSet<String>,
+    /// Levels by rotation.
+    pub(crate) rotations: BTreeMap<String, BTreeSet<String>>,
+}
+
+impl Names {
+    /// Takes them from the tree, so that a mistake elsewhere in the file makes none of them unknown.
+    pub(crate) fn of(root: At<'_>) -> Self {
+        let names = |key: &str| root.get(key).keys().map(str::to_owned).collect();
+        let rotations = root.get("rotations");
+        let levels = |rotation: &str| {
+            let levels = rotations.get(rotation).get("levels");
+            levels.keys().map(str::to_owned).collect()
+        };
+        Self {
+            complete: true,
+            persons: names("people"),
+            groups: names("groups"),
+            rotations: rotations
+                .keys()
+                .map(|rotation| (rotation.to_owned(), levels(rotation)))
+                .collect(),
+        }
+    }
+
+    /// Reads whom a rule, an approval or an escalation speaks of.
+    pub(crate) fn who(&self, text: &str, at: At<'_>, notes: &mut Vec<Diagnostic>) -> Option<Who> {
+        if text == "everyone" {
+            return Some(Who::Everyone);
+        }
+        let read = if let Some((level, rest)) = text.split_once('(') {
+            self.on_call(level, rest.strip_suffix(')'), text)
+        } else if let Some(person) = text.strip_prefix('@') {
+            self.person(person)
+        } else {
+            self.bare(text)
+        };
+        read.map_err(|(message, hint)| notes.push(at.part(text).error(message).hint(hint)))
+            .ok()
+    }
+
+    fn bare(&self, text: &str) -> Result<Who, (String, String)> {
+        let (group, person) = (self.groups.contains(text), self.persons.contains(text));
+        if group && person {
+            let message = format!("`{text}` is both a group and a person");
+            return Err((message, format!("write \"@{text}\" for the person, or rename the group")));
+        }
+        if person {
+            return self.person(text);
+        }
+        if !group && self.complete {
+            let known = self.groups.iter().chain(&self.persons).map(String::as_str);
+            let near = did_you_mean(text, known.chain(["everyone"]));
+            let near = near.map(|near| format!("{near} ")).unwrap_or_default();
+            let message = format!("group or person `{text}` is not defined");
+            let hint = format!("{near}groups and persons are listed in people.yaml");
+            return Err((message, hint));
+        }
+        text.parse()
+            .map(Who::Group)
+            .map_err(|_| (format!("`{text}` is no name"), "name a group or person".to_owned()))
+    }
+
+    fn person(&self, text: &str) -> Result<Who, (String, String)> {
+        let parsed = PersonId::parse(text).ok();
+        let known = parsed.filter(|_| self.persons.contains(text) || !self.complete);
+        known.map(Who::Person).ok_or_else(|| {
+            let near = did_you_mean(text, self.persons.iter().map(String::as_str));
+            let hint = near.unwrap_or_else(|| "persons are listed in people.yaml".to_owned());
+            (format!("person `{text}` is not defined"), hint)
+        })
+    }
+
+    fn on_call(
+        &self,
+        level: &str,
+        rotation: Option<&str>,
+        text: &str,
+    ) -> Result<Who, (String, String)> {
+        let not_said = || (format!("`{text}` names nobody"), "write `oncall(ROTATION)`".to_owned());
+        let rotation = rotation.ok_or_else(not_said)?;
+        let parsed = OnCall {
+            level: LevelName::parse(level).map_err(|_| not_said())?,
+            rotation: RotationName::parse(rotation).map_err(|_| not_said())?,
+        };
+        if !self.complete {
+            return Ok(Who::OnCall(parsed));
+        }
+        let Some(levels) = self.rotations.get(rotation) else {
+            let near = did_you_mean(rotation, self.rotations.keys().map(String::as_str));
+            let hint = near.unwrap_or_else(|| "rotations are listed in people.yaml".to_owned());
+            return Err((format!("rotation `{rotation}` is not defined"), hint));
+        };
+        if !levels.contains(level) {
+            let list: Vec<&str> = levels.iter().map(String::as_str).collect();
+            let near = did_you_mean(level, list.iter().copied());
+            let near = near.map(|near| format!("{near} ")).unwrap_or_default();
+            let message = format!("rotation `{rotation}` has no level `{level}`");
+            return Err((message, format!("{near}its levels: {}", list.join(", "))));
+        }
+        Ok(Who::OnCall(parsed))
+    }
+}
+
+/// Makes people of what the file says; pushes every mistake.
+pub(crate) fn read(raw: &raw::People, at: At<'_>, notes: &mut Vec<Diagnostic>) -> People {
+    let mut people = People::default();
+    let mut accounts = Accounts::default();
+    for id in raw.people.keys() {
+        accounts.owners.insert(format!("console:{id}"), id.clone());
+    }
+    let at_people = at.get("people");
+    for (id, person) in &raw.people {
+        let place = at_people.get(id.as_str());
+        let person = accounts.person(id, person, place, notes);
+        people.persons.insert(id.clone(), person);
+    }
+    people.accounts = accounts.owners;
+    for (group, members) in &raw.groups {
+        let place = at.get("groups");
+        known_persons(members, raw, place.get(group.as_str()), notes);
+        if members.is_empty() {
+            let message = format!("group `{group}` has no members: rules that name it help nobody");
+            notes.push(place.key(group.as_str()).warning(message).hint("add a person, or remove the group"));
+        }
+        people
+            .groups
+            .insert(group.clone(), members.iter().cloned().collect());
+    }
+    for (name, rotation) in &raw.rotations {
+        let place = at.get("rotations").get(name.as_str());
+        for members in rotation.levels.keys() {
+            let turns = &rotation.levels[members];
+            known_persons(turns, raw, place.get("levels").get(members.as_str()), notes);
+        }
+        let read = self::rotation(rotation, place, notes);
+        people.rotations.extend(read.map(|read| (name.clone(), read)));
+    }
+    people
+}
+
+fn known_persons(members: &[PersonId], raw: &raw::People, at: At<'_>, notes: &mut Vec<Diagnostic>) {
+    for (position, (member, at)) in members.iter().zip(at.items()).enumerate() {
+        if !raw.people.contains_key(member) {
+            let near = did_you_mean(member.as_str(), raw.people.keys().map(PersonId::as_str));
+            let hint = near.unwrap_or_else(|| "persons are listed under `people`".to_owned());
+            notes.push(at.error(format!("person `{member}` is not defined")).hint(hint));
+        } else if members[..position].contains(member) {
+            let message = format!("`{member}` stands here twice");
+            notes.push(at.warning(message).hint("remove one of them"));
+        }
+    }
+}
+
+#[derive(Default)]
+struct Accounts {
+    owners: HashMap<String, PersonId>,
+}
+
+impl Accounts {
+    fn person(
+        &mut self,
+        id: &PersonId,
+        raw: &raw::Person,
+        at: At<'_>,
+        notes: &mut Vec<Diagnostic>,
+    ) -> Person {
+        let mut accounts: BTreeMap<Platform, Vec<String>> = BTreeMap::new();
+        accounts.insert(Platform::Console, vec![id.to_string()]);
+        let login = raw.login.as_ref().map(std::slice::from_ref);
+        let given = [
+            ("slack", Platform::Slack, raw.slack.as_ref().map(|ids| ids.0.as_slice())),
+            ("discord", Platform::Discord, raw.discord.as_ref().map(|ids| ids.0.as_slice())),
+            ("console", Platform::Console, raw.console.as_ref().map(|ids| ids.0.as_slice())),
+            ("login", Platform::Console, login),
+        ];
+        for (key, platform, ids) in given {
+            for (raw::Text(account), at) in ids.unwrap_or_default().iter().zip(at.get(key).items()) {
+                self.claim(id, platform, account, at, notes);
+                let accounts = accounts.entry(platform).or_default();
+                if !accounts.contains(account) {
+                    accounts.push(account.clone());
+                }
+            }
+        }
+        Person {
+            name: raw.name.0.clone(),
+            accounts,
+        }
+    }
+
+    fn claim(
+        &mut self,
+        id: &PersonId,
+        platform: Platform,
+        account: &str,
+        at: At<'_>,
+        notes: &mut Vec<Diagnostic>,
+    ) {
+        let fits = !account.is_empty()
+            && account.chars().all(|c| c.is_ascii_alphanumeric() || "_-./".contains(c));
+        if !fits {
+            let message = format!("`{account}` is not an account's id");
+            let hint = match platform {
+                Platform::Slack => "copy the member id from the profile: `U…`, or `T…/U…` for one workspace",
+                Platform::Discord => "copy the user id, a long number, in quotes",
+                Platform::Console => "the name of an account on the host",
+            };
+            notes.push(at.error(message).hint(hint));
+            return;
+        }
+        let key = format!("{platform}:{account}");
+        match self.owners.get(&key) {
+            Some(owner) if owner != id => {
+                let message = format!("this account speaks for `{owner}` already");
+                notes.push(at.error(message).hint("an account belongs to one person; remove it from one of them"));
+            }
+            _ => {
+                self.owners.insert(key, id.clone());
+            }
+        }
+    }
+}
+
+fn rotation(raw: &raw::Rotation, at: At<'_>, notes: &mut Vec<Diagnostic>) -> Option<Rotation> {
+    let zone = zone(&raw.zone.0, at.get("zone"), notes);
+    let starts = raw.starts.0.parse::<jiff::civil::DateTime>().map_err(|_| {
+        let message = format!("`{}` is not a date with a time", raw.starts.0);
+        notes.push(at.get("starts").error(message).hint("write \"2026-01-05 09:00\""));
+    });
+    let every = parameter::span(&raw.every.0, at.get("every"), notes);
+    let every_days = every.and_then(|every| whole_days(every, at.get("every"), notes));
+    let mut levels = BTreeMap::new();
+    for (level, turns) in &raw.levels {
+        if turns.is_empty() {
+            let message = format!("nobody takes turns at level `{level}`: calling it reaches nobody");
+            let place = at.get("levels").key(level.as_str());
+            notes.push(place.warning(message).hint("add a person, or remove the level"));
+        } else {
+            levels.insert(level.clone(), turns.clone());
+        }
+    }
+    Some(Rotation {
+        zone: zone?,
+        starts: starts.ok()?,
+        every_days: every_days?,
+        levels,
+    })
+}
+
+fn whole_days(every: std::time::Duration, at: At<'_>, notes: &mut Vec<Diagnostic>) -> Option<u32> {
+    let days = u32::try_from(every.as_secs() / 86_400).ok();
+    let exact = every.as_millis().is_multiple_of(86_400_000);
+    let days = days.filter(|days| exact && *days > 0);
+    if days.is_none() {
+        let message = "turns last whole days";
+        notes.push(at.error(message).hint("such as `1d` or `7d`"));
+    }
+    days
+}
+
+/// Looks a time zone up.
+pub(crate) fn zone(
+    name: &str,
+    at: At<'_>,
+    notes: &mut Vec<Diagnostic>,
+) -> Option<jiff::tz::TimeZone> {
+    let found = jiff::tz::TimeZone::get(name).ok();
+    if found.is_none() {
+        let all: Vec<String> = jiff::tz::db()
+            .available()
+            .map(|zone| zone.as_str().to_owned())
+            .collect();
+        let near = did_you_mean(name, all.iter().map(String::as_str));
+        let hint = near.unwrap_or_else(|| "such as Europe/Berlin or UTC".to_owned());
+        notes.push(at.part(name).error(format!("there is no time zone `{name}`")).hint(hint));
+    }
+    found
+}

@@ -1,0 +1,454 @@
+//! What the files say, before it is trusted. From these types come the readers and the JSON Schemas for editors.
+//!
+//! Never leaves `catalog`. No `untagged`, no `flatten`: they would cost the exact places of mistakes.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::Deserialize;
+
+use crate::domain::{
+    CommandName, Effect, EnvironmentName, Exclusive, GroupName, LevelName, ParameterName, PersonId,
+    ProjectName, Risk, RotationName, SecretName, StepName,
+};
+
+/// A command: what exists and what it does to the world.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Command {
+    /// Its name, as it is typed.
+    pub(crate) command: CommandName,
+    /// What it does, in a sentence or two.
+    pub(crate) does: Prose,
+    /// How much harm a mistake does. Default: `low` when every step reads, else `medium`.
+    pub(crate) risk: Option<Risk>,
+    /// How to reverse it, in words.
+    pub(crate) undo: Option<Prose>,
+    /// The command that shows whether it worked.
+    pub(crate) check: Option<CommandName>,
+    /// A second call with the same target within this span is held: someone just did it.
+    pub(crate) fresh: Option<Span>,
+    /// What two runs may not share: a second caller is told of the running one.
+    pub(crate) one_at_a_time: Option<Exclusive>,
+    /// What it takes, in the order in which positional arguments fill them.
+    #[serde(default)]
+    pub(crate) parameters: BTreeMap<ParameterName, Parameter>,
+    /// What is done, in order.
+    pub(crate) steps: Vec<Step>,
+}
+
+/// One parameter of a command.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Parameter {
+    /// What it accepts.
+    #[serde(rename = "type")]
+    pub(crate) kind: ParameterType,
+    /// Used when nothing is given.
+    pub(crate) default: Option<OneOrMany<Text>>,
+    /// One sentence for people.
+    pub(crate) help: Option<Prose>,
+    /// A valid example.
+    pub(crate) example: Option<Text>,
+    /// It may be left out although it has no default; the steps then see an empty text.
+    #[serde(default)]
+    pub(crate) optional: bool,
+    /// For text: a regular expression that the whole text must match.
+    pub(crate) matches: Option<String>,
+    /// For text: most characters. For a list: most items.
+    pub(crate) longest: Option<u32>,
+    /// For choice: the words.
+    pub(crate) choices: Option<Vec<Text>>,
+    /// For integer and duration: the smallest.
+    pub(crate) min: Option<Text>,
+    /// For integer and duration: the largest.
+    pub(crate) max: Option<Text>,
+    /// For list: what each item is (`text`, `integer`, `choice` …); the keys for that type stand beside it.
+    pub(crate) of: Option<OneOrMany<Text>>,
+    /// For secret: the names that may be given.
+    pub(crate) names: Option<Vec<SecretName>>,
+}
+
+/// What a parameter accepts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum ParameterType {
+    /// One of the project's environments.
+    Environment,
+    /// One of the `choices`.
+    Choice,
+    /// Text.
+    Text,
+    /// A whole number.
+    Integer,
+    /// A span of time.
+    Duration,
+    /// Yes or no.
+    Boolean,
+    /// The name of a secret.
+    Secret,
+    /// Several of one kind.
+    List,
+}
+
+/// One step of a command: either `run` or `http`.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Step {
+    /// Its name; unique within the command.
+    pub(crate) name: StepName,
+    /// A program with its arguments, one list item each. Never a shell line.
+    pub(crate) run: Option<Vec<Text>>,
+    /// One HTTP exchange.
+    pub(crate) http: Option<Http>,
+    /// What a crash in the middle allows: read, idempotent, keyed, checked, once. Default: `once`, never repeated.
+    #[serde(default)]
+    pub(crate) effect: Effect,
+    /// For `checked`: answers whether the step happened.
+    pub(crate) verify: Option<Verify>,
+    /// How long one attempt may take. Default 60s, at most 24h.
+    pub(crate) timeout: Option<Span>,
+    /// How many attempts; more than one only for read, idempotent and keyed. Default 1.
+    #[schemars(range(min = 1, max = 10))]
+    pub(crate) attempts: Option<u32>,
+    /// For run: the folder it runs in, relative to the one that holds `commands/`.
+    pub(crate) directory: Option<Text>,
+    /// For run: variables set for the program.
+    #[serde(default)]
+    pub(crate) environment: BTreeMap<String, Text>,
+    /// For run: names of midwatch's own variables that the program may see.
+    #[serde(default)]
+    pub(crate) pass: Vec<String>,
+}
+
+/// How to find out whether a step happened: either `run` (exit code 0: yes, 1: no) or `http`.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Verify {
+    /// A program with its arguments.
+    pub(crate) run: Option<Vec<Text>>,
+    /// One HTTP exchange: all expectations met means yes.
+    pub(crate) http: Option<Http>,
+}
+
+/// One HTTP exchange: one of get, head, post, put, patch, delete with an address, or `method` with `url`.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Http {
+    /// GET this address.
+    pub(crate) get: Option<Text>,
+    /// HEAD this address.
+    pub(crate) head: Option<Text>,
+    /// POST to this address.
+    pub(crate) post: Option<Text>,
+    /// PUT to this address.
+    pub(crate) put: Option<Text>,
+    /// PATCH this address.
+    pub(crate) patch: Option<Text>,
+    /// DELETE this address.
+    pub(crate) delete: Option<Text>,
+    /// Any other method, such as BAN or PURGE; goes with `url`.
+    pub(crate) method: Option<String>,
+    /// The address for `method`.
+    pub(crate) url: Option<Text>,
+    /// Headers to send.
+    #[serde(default)]
+    pub(crate) headers: BTreeMap<String, Text>,
+    /// A JSON body; placeholders in its texts are filled in.
+    pub(crate) json: Option<serde_json::Value>,
+    /// What the answer must be. Default: a status of 200 to 299.
+    pub(crate) expect: Option<Expect>,
+    /// Names of answer headers that the thread shows.
+    #[serde(default)]
+    pub(crate) show: Vec<String>,
+    /// Hosts that may be reached, beside the environment's own: `host` or `host:port`.
+    #[serde(default)]
+    pub(crate) hosts: Vec<String>,
+    /// How many redirects are followed, each to an allowed host. Default 0.
+    #[schemars(range(min = 0, max = 5))]
+    pub(crate) redirects: Option<u32>,
+}
+
+/// What an answer must be; all given parts must hold.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Expect {
+    /// One status code, or several.
+    pub(crate) status: Option<OneOrMany<Status>>,
+    /// Regular expressions by header name; each must match somewhere in the value.
+    #[serde(default)]
+    pub(crate) headers: BTreeMap<String, Text>,
+    /// A regular expression that must match somewhere in the body.
+    pub(crate) body: Option<String>,
+}
+
+/// A project's runbook: who may what, when, with whose consent, and whom to call.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Runbook {
+    /// The project's name, as it is typed.
+    pub(crate) project: ProjectName,
+    /// What it is, in a sentence or two.
+    pub(crate) about: Prose,
+    /// The group that answers for it.
+    pub(crate) owner: Option<GroupName>,
+    /// Ids of the channels in which it is talked about. A channel has one project.
+    #[serde(default)]
+    pub(crate) channels: Vec<Text>,
+    /// Its environments; the keys of each are what `{environment.KEY}` stands for.
+    #[serde(default)]
+    pub(crate) environments: BTreeMap<EnvironmentName, BTreeMap<String, OneOrMany<Text>>>,
+    /// First match wins. The last one is `otherwise`.
+    pub(crate) rules: Vec<Rule>,
+    /// The order in which people are called when nobody answers.
+    #[serde(default)]
+    pub(crate) escalation: Vec<Escalation>,
+    /// What the rules should decide; run by `midwatch check`.
+    #[serde(default)]
+    pub(crate) examples: Vec<Example>,
+}
+
+/// One rule: `may` and `who`, with conditions; or, as the last one, `otherwise`.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Rule {
+    /// Command names; or `reads`: every command that only reads; or `everything`.
+    pub(crate) may: Option<OneOrMany<Text>>,
+    /// Environments. Left out: all of them.
+    #[serde(rename = "in")]
+    pub(crate) environments: Option<OneOrMany<EnvironmentName>>,
+    /// Groups, persons, `oncall(ROTATION)`, or `everyone`.
+    pub(crate) who: Option<OneOrMany<Text>>,
+    /// Only within this weekly window: `mon-fri 09:00-18:00 Europe/Berlin`.
+    pub(crate) when: Option<Text>,
+    /// Only with these argument values.
+    #[serde(rename = "where", default)]
+    pub(crate) conditions: BTreeMap<ParameterName, Condition>,
+    /// Only after this consent.
+    pub(crate) after: Option<After>,
+    /// Only as a deliberate override.
+    pub(crate) break_glass: Option<BreakGlass>,
+    /// Not at all, whatever later rules say; the reason.
+    pub(crate) never: Option<Prose>,
+    /// The last line: whom to ask when no rule matches.
+    pub(crate) otherwise: Option<Prose>,
+}
+
+/// Whose consent, how much of it, and how long to wait. Never the requester's own.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct After {
+    /// How many persons. Default 1.
+    #[schemars(range(min = 1, max = 100))]
+    pub(crate) approvals: Option<u32>,
+    /// Who may give it.
+    pub(crate) of: OneOrMany<Text>,
+    /// How long to wait. Default 15m.
+    pub(crate) within: Option<Span>,
+}
+
+/// A deliberate override.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct BreakGlass {
+    /// Whether a reason must be given.
+    #[expect(dead_code, reason = "accepted already; break-glass itself comes later")]
+    pub(crate) reason: Option<Required>,
+    /// Who is called at once.
+    #[expect(dead_code, reason = "accepted already; break-glass itself comes later")]
+    pub(crate) pages: Option<Text>,
+}
+
+/// The one word `required`.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Required {
+    /// Must be given.
+    Required,
+}
+
+/// One stage of an escalation.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Escalation {
+    /// How long after the beginning.
+    pub(crate) at: Span,
+    /// Whom to call: a person, a group, or `oncall(ROTATION)`.
+    pub(crate) call: Text,
+    /// Whether the thread is told.
+    #[serde(default)]
+    pub(crate) say_so: bool,
+}
+
+/// What the rules should decide.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Example {
+    /// The person who asks.
+    pub(crate) who: Text,
+    /// What they type.
+    pub(crate) says: Text,
+    /// When: `[DAY] HH:MM [ZONE]` in the week of Monday 2026-01-05, or an RFC 3339 time. Default `wed 12:00 UTC`.
+    pub(crate) at: Option<Text>,
+    /// The channel's id. Default: one of the project's own.
+    pub(crate) in_channel: Option<Text>,
+    /// How the decision's one-line text begins: `allowed`, `needs 1 approval of team-shop`, `denied`.
+    pub(crate) then: Prose,
+}
+
+/// Persons, groups and rotations.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct People {
+    /// Persons by id.
+    pub(crate) people: BTreeMap<PersonId, Person>,
+    /// Members by group.
+    #[serde(default)]
+    pub(crate) groups: BTreeMap<GroupName, Vec<PersonId>>,
+    /// Who is on call when.
+    #[serde(default)]
+    pub(crate) rotations: BTreeMap<RotationName, Rotation>,
+}
+
+/// One person, with the accounts that speak for them.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Person {
+    /// As people know them.
+    pub(crate) name: Text,
+    /// Slack user ids: `U…`, or `T…/U…` for one workspace only.
+    pub(crate) slack: Option<OneOrMany<Text>>,
+    /// Discord user ids, in quotes.
+    pub(crate) discord: Option<OneOrMany<Text>>,
+    /// Console accounts, beside the person's own id.
+    pub(crate) console: Option<OneOrMany<Text>>,
+    /// The account's name on the host; it speaks on the console.
+    pub(crate) login: Option<Text>,
+}
+
+/// Who is on call when: persons take turns.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Rotation {
+    /// Whose clock: `Europe/Berlin`.
+    pub(crate) zone: Text,
+    /// When the first person of each level took over, by that clock: `2026-01-05 09:00`.
+    pub(crate) starts: Text,
+    /// Time between hand-overs, in whole days: `7d`.
+    pub(crate) every: Span,
+    /// Persons in turn by level: `oncall: [ana, cy]`.
+    pub(crate) levels: BTreeMap<LevelName, Vec<PersonId>>,
+}
+
+/// One value, or a list of them.
+#[derive(Debug, Deserialize)]
+#[serde(from = "Vec<T>")]
+#[serde(bound(deserialize = "T: Deserialize<'de>"))]
+pub(crate) struct OneOrMany<T>(pub(crate) Vec<T>);
+
+impl<T> From<Vec<T>> for OneOrMany<T> {
+    fn from(items: Vec<T>) -> Self {
+        Self(items)
+    }
+}
+
+impl<T: JsonSchema> JsonSchema for OneOrMany<T> {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        format!("OneOrMany_{}", T::schema_name()).into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let item = generator.subschema_for::<T>();
+        json_schema!({ "anyOf": [item, { "type": "array", "items": item, "minItems": 1 }], "x-list": true })
+    }
+}
+
+/// What an argument must be: a value, one of several, or a pattern or range.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Condition {
+    /// `value` or `[values]`: the reader puts them here.
+    #[serde(default)]
+    pub(crate) values: Vec<Text>,
+    /// A regular expression that the whole value must match.
+    pub(crate) matches: Option<String>,
+    /// The smallest integer.
+    pub(crate) min: Option<i64>,
+    /// The largest integer.
+    pub(crate) max: Option<i64>,
+}
+
+impl JsonSchema for Condition {
+    fn schema_name() -> Cow<'static, str> {
+        "Condition".into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let text = generator.subschema_for::<Text>();
+        json_schema!({
+            "description": "A value, one of several, or a pattern or range.",
+            "anyOf": [
+                text,
+                { "type": "array", "items": text, "minItems": 1 },
+                {
+                    "type": "object",
+                    "additionalProperties": false,
+                    "properties": {
+                        "matches": { "type": "string", "description": "A regular expression that the whole value must match." },
+                        "min": { "type": "integer", "description": "The smallest integer." },
+                        "max": { "type": "integer", "description": "The largest integer." }
+                    }
+                }
+            ],
+            "x-values": true
+        })
+    }
+}
+
+/// Declares texts that differ in what an editor, or the reader, makes of them.
+macro_rules! texts {
+    ($($(#[$doc:meta])* $name:ident = $schema:tt)*) => {$(
+        $(#[$doc])*
+        #[derive(Debug, Clone, Deserialize)]
+        #[serde(transparent)]
+        pub(crate) struct $name(pub(crate) String);
+
+        impl JsonSchema for $name {
+            fn inline_schema() -> bool { true }
+            fn schema_name() -> Cow<'static, str> { stringify!($name).into() }
+            fn json_schema(_: &mut SchemaGenerator) -> Schema { json_schema!($schema) }
+        }
+    )*};
+}
+
+texts! {
+    /// Text; an unquoted number or boolean is taken as it is written.
+    Text = { "type": ["string", "number", "boolean"] }
+    /// Text for people; a `#word` in it is text, with a warning.
+    Prose = { "type": "string", "x-prose": true }
+    /// A span of time; checked where it is used.
+    Span = { "type": "string", "x-expected": "a span of time such as `30s` or `1h 30m`" }
+}
+
+/// A status code.
+#[derive(Debug, Deserialize)]
+#[serde(transparent)]
+pub(crate) struct Status(pub(crate) u16);
+
+impl JsonSchema for Status {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "Status".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": "integer", "minimum": 100, "maximum": 599 })
+    }
+}

@@ -1,0 +1,368 @@
+//! The rules of a runbook.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use super::at::At;
+use super::diagnostic::{Diagnostic, did_you_mean};
+use super::people::Names;
+use super::project::Known;
+use super::{parameter, raw, window};
+use crate::domain::{
+    ApprovalTerms, Command, CommandName, Commands, Condition, EnvironmentName, Grant, OnCall,
+    Otherwise, Parameter, ParameterKind, ParameterName, Rule, Who,
+};
+
+const DEFAULT_WITHIN: Duration = Duration::from_secs(15 * 60);
+const LONGEST_WITHIN: Duration = Duration::from_secs(7 * 86_400);
+
+/// Reads all rules and the last line, `None` where that is missing.
+pub(crate) fn read_all<'a>(
+    raw: &raw::Runbook,
+    at: At<'a>,
+    known: &Known<'_>,
+    notes: &mut Vec<Diagnostic>,
+) -> (Vec<(Rule, At<'a>)>, Option<Otherwise>) {
+    let mut rules = Vec::new();
+    let mut last = None;
+    let count = raw.rules.len();
+    for (position, (rule, at)) in raw.rules.iter().zip(at.get("rules").items()).enumerate() {
+        if let Some(text) = &rule.otherwise {
+            check_alone(rule, at, notes);
+            if position + 1 < count {
+                let message = "`otherwise` must be the last rule";
+                notes.push(at.key("otherwise").error(message).hint("move it down; what stands below it is never read"));
+            }
+            last = Some(otherwise(&text.0, at.get("otherwise"), known.people, notes));
+        } else {
+            let read = self::rule(rule, raw, at, known, notes);
+            rules.extend(read.map(|rule| (rule, at)));
+        }
+    }
+    if last.is_none() {
+        let message = "the last rule must say whom to ask when no rule matches";
+        let place = at.get("rules").items().last().filter(|_| count > 0);
+        let place = place.map_or(at.key("rules"), At::head);
+        notes.push(place.error(message).hint("add `- otherwise: \"ask in #…, or call oncall(…)\"`"));
+    }
+    (rules, last)
+}
+
+fn check_alone(rule: &raw::Rule, at: At<'_>, notes: &mut Vec<Diagnostic>) {
+    let alone = rule.may.is_none() && rule.who.is_none() && rule.environments.is_none();
+    let bare = rule.when.is_none() && rule.after.is_none() && rule.never.is_none();
+    if !alone || !bare || !rule.conditions.is_empty() || rule.break_glass.is_some() {
+        let message = "`otherwise` stands alone";
+        notes.push(at.key("otherwise").error(message).hint("make it a rule of its own, the last one"));
+    }
+}
+
+fn otherwise(text: &str, at: At<'_>, people: &Names, notes: &mut Vec<Diagnostic>) -> Otherwise {
+    Otherwise {
+        text: text.trim().to_owned(),
+        on_call: mentioned(text, at, people, notes),
+        defined: at.file_line(),
+    }
+}
+
+/// The rotations that a text mentions: `oncall(shop)`.
+fn mentioned(
+    text: &str,
+    at: At<'_>,
+    people: &Names,
+    notes: &mut Vec<Diagnostic>,
+) -> Vec<OnCall> {
+    let part = |c: char| !(c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '_');
+    let mut found = Vec::new();
+    for (open, _) in text.match_indices('(') {
+        let level = text[..open].rsplit(part).next().unwrap_or_default();
+        let Some((rotation, _)) = text[open + 1..].split_once(')') else {
+            continue;
+        };
+        // Plain prose has brackets too: it must look like a rotation, or like one with a typing mistake.
+        let about_us = people.rotations.contains_key(rotation)
+            || people.rotations.values().any(|levels| levels.contains(level));
+        if level.is_empty() || !about_us {
+            continue;
+        }
+        let mut mistakes = Vec::new();
+        match people.who(&format!("{level}({rotation})"), at, &mut mistakes) {
+            Some(Who::OnCall(on_call)) => found.push(on_call),
+            _ => notes.extend(mistakes.into_iter().map(Diagnostic::warning)),
+        }
+    }
+    found
+}
+
+fn rule(
+    raw: &raw::Rule,
+    runbook: &raw::Runbook,
+    at: At<'_>,
+    known: &Known<'_>,
+    notes: &mut Vec<Diagnostic>,
+) -> Option<Rule> {
+    for (key, missing) in [("may", raw.may.is_none()), ("who", raw.who.is_none())] {
+        if missing {
+            let message = format!("key `{key}` is missing in this rule");
+            let hint = if key == "may" {
+                "`may:` command names, `reads` or `everything`"
+            } else {
+                "`who:` groups, persons, `oncall(ROTATION)` or `everyone`"
+            };
+            notes.push(at.head().error(message).hint(hint));
+        }
+    }
+    let may = raw.may.as_ref().map(|may| commands(&may.0, at.get("may"), known, notes));
+    let environments = raw
+        .environments
+        .as_ref()
+        .map(|names| environments(&names.0, runbook, at.get("in"), notes));
+    let who = raw
+        .who
+        .as_ref()
+        .map(|who| self::who(&who.0, at.get("who"), known.people, notes));
+    let when = raw
+        .when
+        .as_ref()
+        .map(|when| window::read(&when.0, at.get("when"), notes));
+    let may = may??;
+    let conditions = conditions(&raw.conditions, &may, at.get("where"), known, notes);
+    let grant = grant(raw, at, known.people, notes);
+    Some(Rule {
+        may,
+        environments,
+        who: who?,
+        when: match when {
+            Some(window) => Some(window?),
+            None => None,
+        },
+        conditions,
+        grant,
+        defined: at.head().file_line(),
+    })
+}
+
+fn commands(
+    words: &[raw::Text],
+    at: At<'_>,
+    known: &Known<'_>,
+    notes: &mut Vec<Diagnostic>,
+) -> Option<Commands> {
+    match words {
+        [raw::Text(only)] if only == "reads" => return Some(Commands::Reads),
+        [raw::Text(only)] if only == "everything" => return Some(Commands::All),
+        _ => {}
+    }
+    let mut names = BTreeSet::new();
+    for (raw::Text(word), at) in words.iter().zip(at.items()) {
+        if word == "reads" || word == "everything" {
+            let message = format!("`{word}` stands alone");
+            notes.push(at.error(message).hint("write two rules"));
+            continue;
+        }
+        match CommandName::parse(word) {
+            Ok(name) if known.command_names.contains(word) => {
+                names.insert(name);
+            }
+            _ => {
+                let all = known.command_names.iter().map(String::as_str);
+                let near = did_you_mean(word, all.chain(["reads", "everything"]));
+                let hint = near.unwrap_or_else(|| "commands are the files in `commands/`".to_owned());
+                notes.push(at.error(format!("command `{word}` is not defined")).hint(hint));
+            }
+        }
+    }
+    (!names.is_empty()).then_some(Commands::Named(names))
+}
+
+fn environments(
+    names: &[EnvironmentName],
+    runbook: &raw::Runbook,
+    at: At<'_>,
+    notes: &mut Vec<Diagnostic>,
+) -> BTreeSet<EnvironmentName> {
+    for (name, at) in names.iter().zip(at.items()) {
+        if !runbook.environments.contains_key(name) {
+            let all: Vec<&str> = runbook.environments.keys().map(EnvironmentName::as_str).collect();
+            let near = did_you_mean(name.as_str(), all.iter().copied());
+            let near = near.map(|near| format!("{near} ")).unwrap_or_default();
+            let message = format!("environment `{name}` is not defined in this runbook");
+            let list = if all.is_empty() { "none".to_owned() } else { all.join(", ") };
+            notes.push(at.error(message).hint(format!("{near}defined: {list}")));
+        }
+    }
+    names.iter().cloned().collect()
+}
+
+/// Reads a list of people.
+pub(crate) fn who(
+    words: &[raw::Text],
+    at: At<'_>,
+    people: &Names,
+    notes: &mut Vec<Diagnostic>,
+) -> Vec<Who> {
+    let words = words.iter().zip(at.items());
+    words
+        .filter_map(|(word, at)| people.who(&word.0, at, notes))
+        .collect()
+}
+
+fn grant(raw: &raw::Rule, at: At<'_>, people: &Names, notes: &mut Vec<Diagnostic>) -> Grant {
+    let given = [
+        ("after", raw.after.is_some()),
+        ("break_glass", raw.break_glass.is_some()),
+        ("never", raw.never.is_some()),
+    ];
+    let mut given = given.into_iter().filter(|(_, present)| *present);
+    if let (Some((first, _)), Some((second, _))) = (given.next(), given.next()) {
+        let message = format!("a rule has `{first}` or `{second}`, not both");
+        notes.push(at.key(second).error(message).hint("write two rules"));
+    }
+    if let Some(reason) = &raw.never {
+        return Grant::Never(reason.0.trim().to_owned());
+    }
+    if raw.break_glass.is_some() {
+        let message = "break-glass comes with a later version; this rule denies";
+        notes.push(at.key("break_glass").warning(message).hint("until then, give another rule or call somebody"));
+        return Grant::BreakGlass;
+    }
+    match &raw.after {
+        Some(after) => Grant::Approval(terms(after, at.get("after"), people, notes)),
+        None => Grant::Allow,
+    }
+}
+
+fn terms(
+    raw: &raw::After,
+    at: At<'_>,
+    people: &Names,
+    notes: &mut Vec<Diagnostic>,
+) -> ApprovalTerms {
+    let within = match &raw.within {
+        Some(within) => parameter::span(&within.0, at.get("within"), notes),
+        None => Some(DEFAULT_WITHIN),
+    };
+    if within.is_some_and(|within| within.is_zero() || within > LONGEST_WITHIN) {
+        let message = "an approval can't wait so long, or not at all";
+        notes.push(at.get("within").error(message).hint("more than nothing, and at most 7d"));
+    }
+    ApprovalTerms {
+        approvals: raw.approvals.unwrap_or(1),
+        of: who(&raw.of.0, at.get("of"), people, notes),
+        within: within.unwrap_or(DEFAULT_WITHIN),
+    }
+}
+
+fn conditions(
+    raw: &BTreeMap<ParameterName, raw::Condition>,
+    may: &Commands,
+    at: At<'_>,
+    known: &Known<'_>,
+    notes: &mut Vec<Diagnostic>,
+) -> BTreeMap<ParameterName, Condition> {
+    let mut conditions = BTreeMap::new();
+    for (name, condition) in raw {
+        let place = at.key(name.as_str());
+        let Some(kinds) = kinds(name, may, place, known, notes) else {
+            continue;
+        };
+        let read = self::condition(condition, &kinds, at.get(name.as_str()), notes);
+        conditions.extend(read.map(|condition| (name.clone(), condition)));
+    }
+    conditions
+}
+
+/// What the parameter accepts in each command that the rule speaks of.
+fn kinds<'k>(
+    name: &ParameterName,
+    may: &Commands,
+    at: At<'_>,
+    known: &Known<'k>,
+    notes: &mut Vec<Diagnostic>,
+) -> Option<Vec<&'k Parameter>> {
+    let spoken_of = |command: &&Command| match may {
+        Commands::Named(names) => names.contains(&command.name),
+        Commands::Reads => command.only_reads(),
+        Commands::All => true,
+    };
+    let commands: Vec<&Command> = known.commands().filter(spoken_of).collect();
+    let found: Vec<&Parameter> = commands
+        .iter()
+        .filter_map(|command| command.parameter(name.as_str()))
+        .collect();
+    let named = matches!(may, Commands::Named(_));
+    let lacking = commands
+        .iter()
+        .find(|command| command.parameter(name.as_str()).is_none());
+    if let Some(command) = lacking.filter(|_| named || found.is_empty()) {
+        let parameters = command.parameters.iter().map(|one| one.name.as_str());
+        let near = did_you_mean(name.as_str(), parameters);
+        let message = format!("`{}` has no parameter `{name}`", command.name);
+        let hint = near.unwrap_or_else(|| format!("it is used so: {}", command.usage()));
+        notes.push(at.error(message).hint(hint));
+        return None;
+    }
+    Some(found)
+}
+
+fn condition(
+    raw: &raw::Condition,
+    parameters: &[&Parameter],
+    at: At<'_>,
+    notes: &mut Vec<Diagnostic>,
+) -> Option<Condition> {
+    if let Some(pattern) = &raw.matches {
+        if raw.min.is_some() || raw.max.is_some() {
+            let message = "a condition is a pattern or a range";
+            notes.push(at.key("matches").error(message).hint("keep `matches`, or `min` and `max`"));
+        }
+        return parameter::whole(pattern, at.get("matches"), notes).map(Condition::Matches);
+    }
+    if raw.values.is_empty() {
+        return range(raw, parameters, at, notes);
+    }
+    let mut values = Vec::new();
+    for (raw::Text(value), at) in raw.values.iter().zip(at.items()) {
+        let read: Vec<Result<String, String>> = parameters
+            .iter()
+            .map(|parameter| parameter::value(&parameter.kind, value).map(|read| read.to_string()))
+            .collect();
+        match read.iter().find_map(|read| read.as_ref().ok()) {
+            // Compared as the step would see it: `90s` is seen as `1m 30s`.
+            Some(seen) => values.push(seen.clone()),
+            None if read.is_empty() => values.push(value.clone()),
+            None => {
+                let accepted = read.into_iter().find_map(Result::err).unwrap_or_default();
+                let message = format!("the argument is never `{value}`");
+                notes.push(at.error(message).hint(format!("it accepts {accepted}")));
+            }
+        }
+    }
+    Some(Condition::OneOf(values))
+}
+
+fn range(
+    raw: &raw::Condition,
+    parameters: &[&Parameter],
+    at: At<'_>,
+    notes: &mut Vec<Diagnostic>,
+) -> Option<Condition> {
+    if raw.min.is_none() && raw.max.is_none() {
+        let message = "the condition is missing";
+        notes.push(at.error(message).hint("write a value, `[values]`, `{ matches: … }` or `{ min: …, max: … }`"));
+        return None;
+    }
+    let other = parameters
+        .iter()
+        .find(|parameter| !matches!(parameter.kind, ParameterKind::Integer { .. }));
+    if let Some(other) = other {
+        let message = format!("a range needs an integer, and `{}` is a {}", other.name, other.kind.word());
+        notes.push(at.error(message).hint("write `[values]` or `{ matches: … }`"));
+        return None;
+    }
+    let (min, max) = (raw.min.unwrap_or(i64::MIN), raw.max.unwrap_or(i64::MAX));
+    if min > max {
+        notes.push(at.error("`min` is larger than `max`").hint("exchange them"));
+    }
+    Some(Condition::Between { min, max })
+}
