@@ -10,7 +10,7 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 use url::Url;
 
 use crate::domain::SecretName;
@@ -58,7 +58,7 @@ pub struct Settings {
     pub log: LogSettings,
     /// Folder with one file for each secret, named like it.
     pub secrets_folder: Option<PathBuf>,
-    /// Values of `VAR_NAME`, by `NAME` as written.
+    /// Values of `VAR_NAME`, by the whole name.
     pub variables: BTreeMap<String, String>,
     /// What is not wrong and still worth saying at the start.
     pub notes: Vec<String>,
@@ -144,11 +144,11 @@ impl Settings {
         Ok(settings)
     }
 
-    /// The value of a secret that was given as a setting. A `-` in its name is a `_` in the variable's.
-    pub fn secret(&self, name: &SecretName) -> Option<&SecretString> {
-        SecretName::parse(&name.as_str().replace('-', "_"))
-            .ok()
-            .and_then(|name| self.secrets.get(&name))
+    /// The secrets that were given as settings, by the whole name of their variable.
+    pub fn secret_variables(&self) -> BTreeMap<String, String> {
+        let variable = |name: &SecretName| format!("MIDWATCH_SECRET_{}", name.as_str().to_ascii_uppercase());
+        let secrets = self.secrets.iter();
+        secrets.map(|(name, value)| (variable(name), value.expose_secret().to_owned())).collect()
     }
 
     /// Every value that must never be seen: tokens, and the secrets that were given as settings.

@@ -9,10 +9,10 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use arc_swap::ArcSwap;
 use async_trait::async_trait;
 
-use crate::domain::{Catalog, Form, Inbound, Message, Place, Platform};
+pub use crate::catalog::CurrentCatalog;
+use crate::domain::{Form, Inbound, Message, Place, Platform};
 use crate::store::{MessageRef, PostingId, Receipt, StoreError};
 
 /// The sending side of an adapter.
@@ -90,8 +90,6 @@ pub enum DeliveryError {
     Refused(String),
 }
 
-/// The catalog in force; swapped whole on reload.
-pub type CurrentCatalog = Arc<ArcSwap<Catalog>>;
 
 /// Takes an inbound durably; an edge acknowledges to its platform only after that.
 pub type Intake = Arc<

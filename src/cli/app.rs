@@ -5,8 +5,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::Context;
+use anyhow::{Context, anyhow};
 use arc_swap::ArcSwap;
+use secrecy::ExposeSecret;
 use tokio::sync::mpsc;
 use tracing::{info, warn};
 
@@ -18,11 +19,10 @@ use crate::chat::{Intake, Transport};
 use crate::clock::Clock;
 use crate::config::{LogFormat, Settings};
 use crate::dispatch::Dispatch;
-use crate::domain::redact::Redactor;
-use crate::domain::{Catalog, Fact};
+use crate::domain::{Catalog, Fact, Redactor};
 use crate::engine::Engine;
-use crate::engine::actions::{Secrets, Surroundings};
-use crate::engine::secrets::KnownSecrets;
+use crate::engine::actions::{HttpClient, Secrets, Surroundings};
+use crate::engine::secrets::LocalSecrets;
 use crate::store::{Store, StoreError, StoreSettings, WorkerId};
 use crate::telemetry::{self, Metrics};
 
@@ -41,6 +41,7 @@ pub(super) struct App {
     pub(super) clock: Clock,
     pub(super) metrics: Metrics,
     secrets: Arc<dyn Secrets>,
+    http: HttpClient,
     environment: Arc<BTreeMap<String, String>>,
 }
 
@@ -68,10 +69,12 @@ impl App {
     /// Opens the store and loads the catalog. `Err` holds the exit code after the reason was said.
     pub(super) async fn open(settings: Settings, environment: BTreeMap<String, String>, log: &str) -> anyhow::Result<Result<Self, Exit>> {
         let clock = Clock::system();
-        let secrets = Arc::new(KnownSecrets::new(environment.clone(), settings.secrets_folder.clone()));
+        let mut given = settings.secret_variables();
+        given.extend(environment.clone());
+        let secrets = Arc::new(LocalSecrets::new(&given, settings.secrets_folder.clone()));
         let mut hidden = settings.secret_values();
         hidden.extend(secrets.all());
-        let redactor = Redactor::new(&hidden);
+        let redactor = Redactor::new(hidden.iter().map(ExposeSecret::expose_secret));
         let scrub = Arc::new(move |text: &str| redactor.redact(text));
         telemetry::start_logs(log, settings.log.format == LogFormat::Json, scrub)?;
         let metrics = telemetry::start_metrics()?;
@@ -92,7 +95,8 @@ impl App {
         let started = Fact::Service { now: "started".to_owned(), version: env!("CARGO_PKG_VERSION").to_owned() };
         store.record(vec![started, loaded], Vec::new(), clock.now()).await.context("the start can't be recorded")?;
         let catalog = Arc::new(ArcSwap::from_pointee(catalog));
-        Ok(Ok(Self { settings, store, catalog, clock, metrics, secrets, environment: Arc::new(environment) }))
+        let http = HttpClient::new().map_err(|why| anyhow!(why))?;
+        Ok(Ok(Self { settings, store, catalog, clock, metrics, secrets, http, environment: Arc::new(environment) }))
     }
 
     /// Hands inbounds to the store; what an edge acknowledges after.
@@ -123,7 +127,12 @@ impl App {
         let engine = Engine {
             store: self.store.clone(),
             clock: self.clock.clone(),
-            surroundings: Surroundings::new(Arc::clone(&self.secrets), directory, Arc::clone(&self.environment)),
+            surroundings: Surroundings {
+                secrets: Arc::clone(&self.secrets),
+                directory,
+                environment: Arc::clone(&self.environment),
+                http: self.http.clone(),
+            },
             worker: WorkerId(uuid::Uuid::new_v4().to_string()),
             at_once: RUNS_AT_ONCE,
             drain: DRAIN,
@@ -150,7 +159,12 @@ impl App {
         let (sender, mut reloads) = mpsc::channel(4);
         let (folders, variables) = (folders(&self.settings), self.settings.variables.clone());
         let (current, cancel) = (Arc::clone(&self.catalog), stage.cancel.clone());
-        stage.spawn(async move { catalog::watch(folders, variables, current, sender, cancel).await });
+        stage.spawn(async move {
+            if let Err(why) = catalog::watch(folders, variables, current, sender, cancel.clone()).await {
+                warn!("changed files are not followed: {why}; restart midwatch to take them");
+                cancel.cancelled().await;
+            }
+        });
         let (store, clock, current) = (self.store.clone(), self.clock.clone(), Arc::clone(&self.catalog));
         let cancel = stage.cancel.clone();
         stage.spawn(async move {
@@ -182,13 +196,13 @@ fn reload_fact(current: &Catalog, reloaded: &Reloaded) -> Fact {
             metrics::counter!("midwatch_catalog_loads_total", "result" => "taken").increment(1);
             Fact::CatalogLoaded { revision, commands: current.commands.len(), projects: current.projects.len() }
         }
-        Reloaded::Kept { diagnostics } => {
+        Reloaded::Kept { diagnostics, .. } => {
             let errors: Vec<_> = diagnostics.iter().filter(|it| it.is_error()).collect();
             for error in &errors {
                 warn!("{}", error.render(false));
             }
             metrics::counter!("midwatch_catalog_loads_total", "result" => "kept").increment(1);
-            let first = errors.first().map(|it| it.one_line()).unwrap_or_default();
+            let first = errors.first().map(|it| format!("{}:{}: {}", it.file, it.line, it.message)).unwrap_or_default();
             warn!("the changed files were not taken; revision {revision} stays in force");
             Fact::CatalogKept { revision, mistakes: errors.len(), first }
         }

@@ -3,13 +3,11 @@
 use std::io::IsTerminal;
 use std::path::PathBuf;
 
-use jiff::Timestamp;
-
 use super::app::folders;
 use super::{Exit, say, say_error};
-use crate::catalog::{self, Checks, Folders};
+use crate::catalog::{self, Checks, Example, Folders};
 use crate::config::Settings;
-use crate::domain::{Catalog, Facts, Hearing, PersonId, Project, ProjectName, Typed, decide, parse, render};
+use crate::domain::{Catalog, Facts, Hearing, Project, ProjectName, Typed, decide, parse, render};
 
 /// Checks the folders of the settings, or those in `dir`.
 pub(super) fn run(settings: &Settings, dir: Option<PathBuf>, strict: bool) -> anyhow::Result<Exit> {
@@ -17,11 +15,7 @@ pub(super) fn run(settings: &Settings, dir: Option<PathBuf>, strict: bool) -> an
         Some(dir) => Folders { commands: dir.join("commands"), runbooks: dir.join("runbooks") },
         None => folders(settings),
     };
-    let now = crate::clock::Clock::system().now();
-    let answer = |catalog: &Catalog, project: &Project, who: &PersonId, says: &str, at: Option<Timestamp>| {
-        decision_on(catalog, project, who, says, at.unwrap_or(now))
-    };
-    let checks = Checks { parse: &parses, answer: &answer, now };
+    let checks = Checks { parse: &parses, answer: &decision_on };
     let report = catalog::check(&folders, &settings.variables, &checks);
     let colour = std::io::stdout().is_terminal() && !crate::config::environment().contains_key("NO_COLOR");
     for diagnostic in &report.diagnostics {
@@ -67,14 +61,14 @@ fn channel_of(catalog: &Catalog, project: &ProjectName) -> String {
 }
 
 /// The decision in one line, as examples state it.
-fn decision_on(catalog: &Catalog, project: &Project, who: &PersonId, says: &str, at: Timestamp) -> String {
-    let says = if says.contains("project=") { says.to_owned() } else { format!("{says} project={}", project.name) };
-    match parse(&says, &Hearing { catalog, channel: "" }) {
+fn decision_on(catalog: &Catalog, project: &Project, example: &Example) -> String {
+    let channel = example.in_channel.clone().unwrap_or_else(|| channel_of(catalog, &project.name));
+    match parse(&example.says, &Hearing { catalog, channel: &channel }) {
         Err(refusal) => format!("refused: {}", refusal.word()),
         Ok(Typed::Ask(question)) => format!("answered: {}", question.word()),
         Ok(Typed::Invoke(invocation)) => {
-            let actor = catalog.people.actor(who);
-            render::decision_in_words(&decide(&invocation, &actor, catalog, &Facts::default(), at))
+            let actor = catalog.people.actor(&example.who);
+            render::decision_in_words(&decide(&invocation, &actor, catalog, &Facts::default(), example.at))
         }
     }
 }

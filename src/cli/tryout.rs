@@ -13,16 +13,16 @@ use super::app::{App, folders, store_is_well};
 use super::sample_shop::{SampleSettings, SampleShop};
 use super::stages::{Stage, Stages, stop_signal};
 use super::{Exit, say};
-use crate::catalog;
+use crate::catalog::{self, Example};
 use crate::chat::Transport;
 use crate::chat::console::{Complete, Console, ConsoleTransport, Ended, Input, Screen, WaitForEnd};
 use crate::clock::Clock;
 use crate::config::Settings;
 use crate::domain::{
-    Catalog, Decided, Fact, Hearing, InboundKey, Outcome, PersonId, Phase, Project, RunId, complete,
+    Catalog, Hearing, InboundKey, Outcome, PersonId, Phase, Project, RunId, complete,
 };
 use crate::http::{self, Health};
-use crate::store::{RunFilter, Store, StoreError};
+use crate::store::{Concluded, RunFilter, Store, StoreError};
 
 /// The secret that the sample servers want, and the sample commands name.
 const SAMPLE_SECRET: &str = "MIDWATCH_SECRET_SHOP_ADMIN";
@@ -32,18 +32,19 @@ pub(super) async fn run(mut settings: Settings, mut environment: BTreeMap<String
     let mut servers = Stage::new("sample servers", Duration::from_secs(2));
     start_samples(&mut settings, &mut environment, &mut servers).await?;
     let log = environment.get("MIDWATCH_LOG").map_or("error", |_| settings.log.filter.as_str()).to_owned();
+    let examples = catalog::load(&folders(&settings), &settings.variables).examples;
     let app = match App::open(settings, environment, &log).await? {
         Ok(app) => app,
         Err(exit) => return Ok(exit),
     };
-    let Some(seat) = Seat::choose(&app.catalog.load()) else {
+    let Some(seat) = Seat::choose(&app.catalog.load(), &examples) else {
         super::say_error("no project has a channel and somebody to play: add `channels:` and an `owner:` group to a runbook");
         return Ok(Exit::Invalid);
     };
     for line in seat.greeting(&app.settings) {
         say(&line);
     }
-    let terminal = std::io::stdin().is_terminal();
+    let terminal = std::io::stdin().is_terminal() && std::io::stdout().is_terminal();
     let colour = std::io::stdout().is_terminal() && !crate::config::environment().contains_key("NO_COLOR");
     let screen = Screen::open(Box::new(std::io::stdout()))?;
     let transport: Arc<dyn Transport> =
@@ -106,14 +107,14 @@ struct Seat {
 
 impl Seat {
     /// The project with the most rules has the most to show; one of its owners sits down in its channel.
-    fn choose(catalog: &Catalog) -> Option<Self> {
+    fn choose(catalog: &Catalog, examples: &[Example]) -> Option<Self> {
         let project = catalog.projects.values().max_by_key(|project| project.rules.len())?;
         let mut channels: Vec<&String> =
             catalog.channels.iter().filter(|(_, name)| **name == project.name).map(|(channel, _)| channel).collect();
         channels.sort_by_key(|channel| (channel.as_str() != project.name.as_str(), (*channel).clone()));
         let owners = project.owner.as_ref().and_then(|owner| catalog.people.groups.get(owner));
         let person = owners.and_then(|owners| owners.first()).or_else(|| catalog.people.persons.keys().next())?;
-        let example = project.examples.iter().find(|example| example.who == *person);
+        let example = examples.iter().find(|example| example.project == project.name && example.who == *person);
         Some(Self {
             person: person.clone(),
             channel: (*channels.first()?).clone(),
@@ -184,9 +185,9 @@ pub(super) fn wait_for_end(store: Store) -> WaitForEnd {
 }
 
 async fn ended(store: &Store, key: &InboundKey) -> Result<Option<Ended>, StoreError> {
-    let Some(fact) = store.conclusion(key).await? else { return Ok(None) };
-    match fact {
-        Fact::Decided { decision: Decided::Allow | Decided::RequireApproval(_), .. } => {
+    let Some(concluded) = store.conclusion(key).await? else { return Ok(None) };
+    match concluded {
+        Concluded::Run => {
             let Some(run) = store.run(RunId::of_inbound(key)).await? else { return Ok(Some(Ended::Failed)) };
             Ok(match run.phase {
                 Phase::AwaitingApproval { .. } => Some(Ended::Waiting),
@@ -195,8 +196,8 @@ async fn ended(store: &Store, key: &InboundKey) -> Result<Option<Ended>, StoreEr
                 Phase::Finished(_) => Some(Ended::Failed),
             })
         }
-        Fact::Answered { .. } => Ok(Some(Ended::Done)),
-        _ => Ok(Some(Ended::Failed)),
+        Concluded::Answered => Ok(Some(Ended::Done)),
+        Concluded::Refused | Concluded::NotRun => Ok(Some(Ended::Failed)),
     }
 }
 

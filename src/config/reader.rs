@@ -146,7 +146,7 @@ impl Reader {
         value
     }
 
-    /// The values of `VAR_NAME`, by `NAME`.
+    /// The values of `VAR_NAME`, by the whole name.
     pub(super) fn variables(&mut self) -> BTreeMap<String, String> {
         let found = self.family(VARIABLE);
         for (name, value, origin) in &found {
@@ -154,7 +154,7 @@ impl Reader {
         }
         found
             .into_iter()
-            .map(|(name, value, _)| (name, value))
+            .map(|(name, value, _)| (format!("{VARIABLE}{name}"), value))
             .collect()
     }
 

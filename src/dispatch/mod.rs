@@ -5,15 +5,14 @@
 mod answer;
 mod change;
 
-use std::sync::Arc;
 use std::time::Duration;
 
-use arc_swap::ArcSwap;
 use futures_util::StreamExt;
 use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
+use crate::catalog::CurrentCatalog;
 use crate::clock::Clock;
 use crate::domain::{
     Actor, Catalog, Decided, Decision, Fact, Facts, Form, FormField, Hold, Identity, Inbound,
@@ -36,7 +35,7 @@ pub struct Dispatch {
     /// Where inbounds wait and conclusions go.
     pub store: Store,
     /// The catalog in force.
-    pub catalog: Arc<ArcSwap<Catalog>>,
+    pub catalog: CurrentCatalog,
     /// Tells the time.
     pub clock: Clock,
 }

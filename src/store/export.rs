@@ -26,15 +26,16 @@ impl Store {
         out.flush().map_err(gone)
     }
 
-    /// Verifies the ledger in place, against its tree, every kept checkpoint and the sealed head.
-    pub async fn verify(&self) -> Result<Report, StoreError> {
+    /// Verifies the ledger in place, against its tree, every kept checkpoint, the sealed head, and notes as they
+    /// were posted in threads.
+    pub async fn verify(&self, witnesses: &[String]) -> Result<Report, StoreError> {
         let key = self.signer()?.public().clone();
         // Read before the snapshot begins: a head that is sealed meanwhile would be ahead of it.
         let seal = std::fs::read_to_string(self.data().join(SEAL_FILE));
         let mut db = self.readers().acquire().await?;
         let mut snapshot = db.begin().await?;
         let tree = read_tree(&mut snapshot).await;
-        let mut checker = Checker::new(Some(key), &[]);
+        let mut checker = Checker::new(Some(key), witnesses);
         for (size, note) in kept_notes(&mut snapshot).await? {
             checker.witness(format!("the checkpoint kept for size {size}"), &note);
         }

@@ -11,7 +11,7 @@ use super::fault::{read_json, write_json};
 use super::outbox::owe;
 use super::runs::{happen, insert_run};
 use super::writer::Group;
-use super::{Change, Conclusion, Receipt, Store, StoreError};
+use super::{Concluded, Change, Conclusion, Receipt, Store, StoreError};
 use crate::domain::{Commitment, Fact, Inbound, InboundKey, Posting};
 
 /// An inbound on its way into the database. What can be computed by the caller is, before the one writer has it.
@@ -152,7 +152,7 @@ async fn conclude(
         change,
         postings,
     } = conclusion;
-    forget(group, &inbound, now).await?;
+    forget(group, &inbound, Concluded::of(&fact), now).await?;
     group.append(fact, now);
     match change {
         Change::Nothing => {}
@@ -165,12 +165,19 @@ async fn conclude(
 }
 
 /// Marks an inbound as concluded and blanks what was said.
-async fn forget(group: &mut Group, inbound: &InboundKey, now: Timestamp) -> Result<(), StoreError> {
+async fn forget(
+    group: &mut Group,
+    inbound: &InboundKey,
+    concluded: Concluded,
+    now: Timestamp,
+) -> Result<(), StoreError> {
     let done = sqlx::query(
-        "update inbound set concluded_at = $2, body = null where key = $1 and concluded_at is null",
+        "update inbound set concluded_at = $2, conclusion = $3, body = null
+         where key = $1 and concluded_at is null",
     )
     .bind(column(inbound))
     .bind(now.as_millisecond())
+    .bind(concluded.as_str())
     .execute(&mut group.db)
     .await?;
     if done.rows_affected() == 1 {
@@ -200,6 +207,16 @@ impl Store {
             .iter()
             .map(|body| read_json("an inbound", body))
             .collect()
+    }
+
+    /// How an inbound was concluded: `None` while it waits, or when it never came in.
+    pub async fn conclusion(&self, inbound: &InboundKey) -> Result<Option<Concluded>, StoreError> {
+        let found: Option<Option<String>> =
+            sqlx::query_scalar("select conclusion from inbound where key = $1")
+                .bind(column(inbound))
+                .fetch_optional(self.readers())
+                .await?;
+        Ok(found.flatten().and_then(|word| Concluded::parse(&word)))
     }
 
     /// Concludes an inbound. `Conflict` when it was concluded already, when its run's lock is held (the message then

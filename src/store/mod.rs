@@ -69,6 +69,43 @@ pub struct Conclusion {
     pub postings: Vec<Posting>,
 }
 
+/// How an inbound was concluded, as far as whoever waits for it must know.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Concluded {
+    /// Refused before a rule was asked.
+    Refused,
+    /// Answered, or it changed an existing run.
+    Answered,
+    /// There is a run, perhaps one that waits for consent.
+    Run,
+    /// The runbook denies or holds it.
+    NotRun,
+}
+
+impl Concluded {
+    fn of(fact: &Fact) -> Self {
+        match fact {
+            Fact::Decided { run: Some(_), .. } => Self::Run,
+            Fact::Decided { run: None, .. } => Self::NotRun,
+            Fact::Refused { .. } => Self::Refused,
+            _ => Self::Answered,
+        }
+    }
+
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Refused => "refused",
+            Self::Answered => "answered",
+            Self::Run => "run",
+            Self::NotRun => "not_run",
+        }
+    }
+
+    fn parse(word: &str) -> Option<Self> {
+        [Self::Refused, Self::Answered, Self::Run, Self::NotRun].into_iter().find(|it| it.as_str() == word)
+    }
+}
+
 /// What a concluded inbound changes.
 pub enum Change {
     /// Nothing.

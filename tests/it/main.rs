@@ -5,12 +5,13 @@
     reason = "a test ends by panicking, and says what it passed over"
 )]
 
-mod actions;
 mod architecture;
 mod config;
 mod console;
 mod dockerfile;
 mod http;
+mod ledger;
 mod sample_shop;
 mod store;
 mod varnish;
+mod world;

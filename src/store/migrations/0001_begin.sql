@@ -7,6 +7,8 @@ create table inbound (
     body         text,             -- forgotten when it is concluded
     received_at  bigint  not null,
     concluded_at bigint,
+    conclusion   text    check (conclusion in ('refused', 'answered', 'run', 'not_run')),
+    check ((conclusion is null) = (concluded_at is null)),
     check ((body is null) = (concluded_at is not null))
 );
 create index inbound_waiting on inbound (arrival) where concluded_at is null;
