@@ -196,7 +196,7 @@ pub(crate) fn whole(pattern: &str, at: At<'_>, notes: &mut Vec<Diagnostic>) -> O
 }
 
 fn regex(pattern: &str) -> Result<Regex, regex::Error> {
-    regex::RegexBuilder::new(pattern).size_limit(1 << 20).build()
+    regex::RegexBuilder::new(pattern).size_limit(crate::domain::PATTERN_MEMORY).build()
 }
 
 /// The complaint about a pattern.

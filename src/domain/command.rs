@@ -290,6 +290,9 @@ pub struct Expect {
     pub body: Option<Pattern>,
 }
 
+/// Bytes that one compiled pattern may take: `[\w/.-]{0,200}` needs some three million.
+pub const PATTERN_MEMORY: usize = 8 << 20;
+
 /// A regular expression that compares and travels as its text.
 #[derive(Debug, Clone)]
 pub struct Pattern(regex::Regex);
@@ -298,7 +301,7 @@ impl Pattern {
     /// Compiles with a size limit, so that no pattern can eat the memory.
     pub fn parse(text: &str) -> Result<Self, regex::Error> {
         regex::RegexBuilder::new(text)
-            .size_limit(1 << 20)
+            .size_limit(PATTERN_MEMORY)
             .build()
             .map(Self)
     }
