@@ -12,6 +12,8 @@ mod plan;
 mod refusal;
 mod refusal_message;
 mod run;
+#[cfg(test)]
+mod run_tests;
 mod runbook;
 #[cfg(test)]
 mod sample;
