@@ -155,7 +155,7 @@ fn begun(plan: &Plan, waits: bool) -> Run {
             terms: ApprovalTerms {
                 approvals: 1,
                 of: vec![Who::Everyone],
-                within: std::time::Duration::from_secs(60),
+                within: std::time::Duration::from_mins(1),
             },
             until: BEGIN + SignedDuration::from_secs(60),
             approvers: Vec::new(),
@@ -387,7 +387,9 @@ proptest! {
         verdicts in prop::collection::vec(verdicts(), 20),
     ) {
         let mut world = World::new(plan, false);
-        moves.into_iter().for_each(|step| world.take(step));
+        for step in moves {
+            world.take(step);
+        }
         world.finish(&succeeded());
         // Each step can be in doubt once more; a person has an answer for each.
         for verdict in verdicts {
@@ -410,7 +412,9 @@ proptest! {
         moves in prop::collection::vec(prop_oneof![moves(), events().prop_map(Move::Any)], 0..40),
     ) {
         let mut world = World::new(plan, waits);
-        moves.into_iter().for_each(|step| world.take(step));
+        for step in moves {
+            world.take(step);
+        }
         world.finish(&succeeded());
     }
 
@@ -421,7 +425,9 @@ proptest! {
         last in results(),
     ) {
         let mut world = World::new(plan, false);
-        moves.into_iter().for_each(|step| world.take(step));
+        for step in moves {
+            world.take(step);
+        }
         world.finish(&last);
         let all_done = world.run.steps_done() == world.plan.steps.len();
         prop_assert_eq!(world.run.outcome() == Some(Outcome::Succeeded), all_done, "{:?}", world.run);
