@@ -75,16 +75,16 @@ impl Command {
 
     /// `flush-cache <environment> [path]`, as help shows it.
     pub fn usage(&self) -> String {
-        let mut usage = self.name.to_string();
-        for parameter in self.positional() {
-            let (open, close) = if parameter.required() {
-                ('<', '>')
+        let shown = self.positional().into_iter().map(|parameter| {
+            if parameter.required() {
+                format!(" <{}>", parameter.name)
             } else {
-                ('[', ']')
-            };
-            usage.push_str(&format!(" {open}{}{close}", parameter.name));
-        }
-        usage
+                format!(" [{}]", parameter.name)
+            }
+        });
+        std::iter::once(self.name.to_string())
+            .chain(shown)
+            .collect()
     }
 }
 

@@ -3,7 +3,7 @@
 use super::parse::{Word, split_loosely, without_address};
 use super::{
     BUILT_INS, Command, CommandName, Environment, EnvironmentName, Hearing, Parameter,
-    ParameterKind, ParameterName, PersonId, Project, ProjectName, SecretName, quoted,
+    ParameterKind, PersonId, Project, ProjectName, SecretName, quoted,
 };
 
 /// The most candidates at once.
@@ -34,7 +34,7 @@ pub fn complete(
         .into_iter()
         .filter(|candidate| candidate.to_lowercase().starts_with(&partial))
         .map(|candidate| match candidate.split_once('=') {
-            Some((name, value)) if value.is_empty() => format!("{name}="),
+            Some((name, "")) => format!("{name}="),
             Some((name, value)) => format!("{name}={}", quoted(value)),
             None if candidate.starts_with("--") => candidate,
             None => quoted(&candidate),
@@ -58,9 +58,8 @@ fn candidates(
     };
     match first.text.to_ascii_lowercase().as_str() {
         "help" if rest.is_empty() => texts(BUILT_INS).chain(commands(hearing)).collect(),
-        "help" | "list" => Vec::new(),
         "show" | "why" | "cancel" | "approve" | "reject" if rest.is_empty() => references.to_vec(),
-        "show" | "why" | "cancel" | "approve" | "reject" => Vec::new(),
+        "help" | "list" | "show" | "why" | "cancel" | "approve" | "reject" => Vec::new(),
         "settle" => match rest.len() {
             0 => references.to_vec(),
             1 => texts(["happened", "did-not", "again"]).collect(),

@@ -20,6 +20,8 @@ mod refusal;
 mod refusal_message;
 pub mod render;
 mod run;
+#[cfg(test)]
+mod run_tests;
 mod runbook;
 #[cfg(test)]
 mod sample;

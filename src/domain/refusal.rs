@@ -26,14 +26,14 @@ pub enum Refusal {
         /// As typed, shortened.
         typed: String,
         /// Probably meant.
-        nearest: Option<Meant>,
+        nearest: Option<Box<Meant>>,
     },
     /// No project of this name.
     UnknownProject {
         /// As typed, shortened.
         typed: String,
         /// Probably meant.
-        nearest: Option<Meant>,
+        nearest: Option<Box<Meant>>,
         /// All of them.
         known: Vec<ProjectName>,
     },
@@ -51,7 +51,7 @@ pub enum Refusal {
         /// As typed, shortened.
         typed: String,
         /// Probably meant.
-        nearest: Option<Meant>,
+        nearest: Option<Box<Meant>>,
         /// An example that works.
         example: String,
     },
@@ -80,7 +80,7 @@ pub enum Refusal {
         /// What it accepts, in words.
         expected: String,
         /// Probably meant.
-        nearest: Option<Meant>,
+        nearest: Option<Box<Meant>>,
         /// An example that works.
         example: String,
     },

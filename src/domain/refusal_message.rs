@@ -27,12 +27,12 @@ impl Refusal {
                     .code("\\\"")
                     .plain(" for a quote inside quotes"),
             ),
-            Self::UnknownCommand { typed, nearest } => unknown_command(typed, nearest.as_ref()),
+            Self::UnknownCommand { typed, nearest } => unknown_command(typed, nearest.as_deref()),
             Self::UnknownProject {
                 typed,
                 nearest,
                 known,
-            } => unknown_project(typed, nearest.as_ref(), known),
+            } => unknown_project(typed, nearest.as_deref(), known),
             Self::WhichProject { typed, known } => which_project(typed, known),
             Self::UnknownParameter {
                 command,
@@ -42,7 +42,7 @@ impl Refusal {
             } => {
                 let wrong = Text::new().plain("⛔ ").code(command.as_str());
                 let wrong = wrong.plain(" has no parameter ").code(typed.as_str());
-                corrected(wrong, nearest.as_ref(), Text::new(), example)
+                corrected(wrong, nearest.as_deref(), Text::new(), example)
             }
             Self::GivenTwice { parameter, example } => {
                 let wrong = Text::new().plain("⛔ ").code(parameter.as_str());
@@ -137,7 +137,7 @@ impl Refusal {
                 .plain(" can't be what was typed"),
         };
         let hint = Text::new().plain(format!("it takes {expected}\n"));
-        corrected(wrong, nearest.as_ref(), hint, example)
+        corrected(wrong, nearest.as_deref(), hint, example)
     }
 }
 
@@ -288,11 +288,11 @@ mod tests {
         blocks.join("\n")
     }
 
-    fn meant(word: &str, line: &str) -> Option<Meant> {
-        Some(Meant {
+    fn meant(word: &str, line: &str) -> Meant {
+        Meant {
             word: word.to_owned(),
             line: Some(line.to_owned()),
-        })
+        }
     }
 
     fn project_names(names: &[&str]) -> Vec<ProjectName> {
@@ -319,7 +319,7 @@ mod tests {
             Refusal::OpenQuote,
             Refusal::UnknownCommand {
                 typed: "flsh".to_owned(),
-                nearest: meant("flush-cache", "flush-cache prod"),
+                nearest: Some(Box::new(meant("flush-cache", "flush-cache prod"))),
             },
             Refusal::UnknownCommand {
                 typed: "coffee".to_owned(),
@@ -327,7 +327,7 @@ mod tests {
             },
             Refusal::UnknownProject {
                 typed: "shpo".to_owned(),
-                nearest: meant("shop", "flush-cache shop/prod"),
+                nearest: Some(Box::new(meant("shop", "flush-cache shop/prod"))),
                 known: project_names(&["blog", "shop"]),
             },
             Refusal::UnknownProject {
@@ -346,7 +346,7 @@ mod tests {
             Refusal::UnknownParameter {
                 command: command(),
                 typed: "--agian".to_owned(),
-                nearest: meant("--again", "flush-cache prod --again"),
+                nearest: Some(Box::new(meant("--again", "flush-cache prod --again"))),
                 example: example(),
             },
             Refusal::GivenTwice {
@@ -358,7 +358,10 @@ mod tests {
                 usage: "flush-cache <environment> [path]".to_owned(),
                 example: example(),
             },
-            bad_value(Some("prdo"), meant("prod", "flush-cache prod")),
+            bad_value(
+                Some("prdo"),
+                Some(Box::new(meant("prod", "flush-cache prod"))),
+            ),
             bad_value(Some(""), None),
             bad_value(None, None),
             Refusal::Missing {

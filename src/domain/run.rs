@@ -462,7 +462,8 @@ fn change(run: &mut Run, event: &RunEvent, at: Timestamp) -> bool {
                 ) => Some(*attempt),
                 _ => None,
             };
-            let fits = current == Some(*attempt);
+            // A worker that lost its lease can't change what has finished: nobody could settle it then.
+            let fits = run.phase == Phase::Running && current == Some(*attempt);
             if fits {
                 run.steps[*position] = StepState::Ended {
                     attempt: *attempt,
@@ -475,7 +476,10 @@ fn change(run: &mut Run, event: &RunEvent, at: Timestamp) -> bool {
         RunEvent::StepInterrupted {
             position, attempt, ..
         } => {
-            let fits = matches!(run.steps.get(*position), Some(StepState::Started { attempt: now, .. }) if now == attempt);
+            let current = run.steps.get(*position);
+            let started =
+                matches!(current, Some(StepState::Started { attempt: now, .. }) if now == attempt);
+            let fits = run.phase == Phase::Running && started;
             if fits {
                 run.steps[*position] = StepState::Interrupted {
                     attempt: *attempt,

@@ -82,7 +82,7 @@ fn invented(kind: &ParameterKind, project: Option<&Project>) -> String {
         ParameterKind::Text { matches, longest } => invented_text(matches.as_ref(), *longest),
         ParameterKind::Integer { min, max } => 1.clamp(*min, (*max).max(*min)).to_string(),
         ParameterKind::Duration { min, max } => {
-            let ten_minutes = std::time::Duration::from_secs(600);
+            let ten_minutes = std::time::Duration::from_mins(10);
             show_duration(ten_minutes.clamp(*min, (*max).max(*min)))
         }
         ParameterKind::Boolean => "yes".to_owned(),

@@ -3,9 +3,12 @@
 //! No text panics, and what [`Invocation::typed_in_full`] prints reads as the same invocation.
 
 mod arguments;
+mod corrections;
 mod examples;
+mod may;
 mod nearest;
 mod questions;
+mod reading;
 #[cfg(test)]
 mod tests;
 mod values;
@@ -120,11 +123,11 @@ impl<'a> Hearing<'a> {
                     .catalog
                     .commands
                     .get(word.as_str())
-                    .is_some_and(|c| arguments::takes_secret(c));
-                Meant {
+                    .is_some_and(|c| corrections::takes_secret(c));
+                Box::new(Meant {
                     line: (!secret).then(|| line.join(" ")),
                     word,
-                }
+                })
             }),
         }
     }
@@ -147,9 +150,11 @@ impl<'a> Hearing<'a> {
                 let word = nearest(typed, projects.keys().map(ProjectName::as_str));
                 Refusal::UnknownProject {
                     typed: echo(typed),
-                    nearest: word.map(|word| Meant {
-                        word: word.to_owned(),
-                        line: line(word),
+                    nearest: word.map(|word| {
+                        Box::new(Meant {
+                            word: word.to_owned(),
+                            line: line(word),
+                        })
                     }),
                     known: projects.keys().cloned().collect(),
                 }

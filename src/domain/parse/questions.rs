@@ -1,12 +1,15 @@
 //! Our own words: `help`, `list`, `runs`, `show` and the like. No command may have one of these names.
 
+use std::sync::Arc;
+
 use jiff::Timestamp;
 
-use super::arguments::{line_of, one_line};
-use super::words::{self, Word};
-use super::{Hearing, arguments, echo, nearest};
+use super::arguments::one_line;
+use super::corrections::line_of;
+use super::words::Word;
+use super::{Hearing, echo, may};
 use crate::domain::{
-    CommandName, Invocation, Meant, PersonId, ProjectName, Reference, Refusal, Verdict, quoted,
+    CommandName, Invocation, Meant, PersonId, Project, ProjectName, Reference, Refusal, Verdict,
 };
 
 /// The words, sorted.
@@ -158,7 +161,7 @@ pub(super) fn ask(
         "reject" => reject(rest),
         "settle" => settle(rest),
         "runbook" => runbook(words, hearing),
-        "may" => may(words, hearing),
+        "may" => may::read(words, hearing),
         _ => return None,
     })
 }
@@ -175,9 +178,11 @@ fn help(words: &[Word], hearing: &Hearing<'_>) -> Result<Question, Refusal> {
         let command = hearing.command(rest).map_err(|refusal| match refusal {
             Refusal::UnknownCommand { typed, nearest } => Refusal::UnknownCommand {
                 typed,
-                nearest: nearest.map(|meant| Meant {
-                    line: Some(format!("help {}", meant.word)),
-                    ..meant
+                nearest: nearest.map(|meant| {
+                    Box::new(Meant {
+                        line: Some(format!("help {}", meant.word)),
+                        word: meant.word,
+                    })
                 }),
             },
             other => other,
@@ -253,225 +258,39 @@ fn settle(rest: &[Word]) -> Result<Question, Refusal> {
 }
 
 fn runbook(words: &[Word], hearing: &Hearing<'_>) -> Result<Question, Refusal> {
-    let projects = &hearing.catalog.projects;
-    let known = |name: &str| projects.get(name.to_ascii_lowercase().as_str());
-    let implied = hearing.implied_project();
-    let (project, rest) = match words.get(1) {
-        Some(word) => {
-            let (lead, name) = project_word(word);
-            match (known(name), implied) {
-                (Some(project), _) => (project, 2),
-                // Not a project's name: a heading, where the project needs no naming.
-                (None, Some(project)) if lead.is_empty() => (project, 1),
-                (None, _) => {
-                    let line = |name: &str| Some(line_with(words, 1, &format!("{lead}{name}")));
-                    (hearing.project(name, line)?, 2)
-                }
-            }
-        }
-        None => {
-            let which = || Refusal::WhichProject {
-                typed: line_of(words),
-                known: projects.keys().cloned().collect(),
-            };
-            (implied.ok_or_else(which)?, 1)
-        }
-    };
-    let heading: Vec<&str> = words[rest..].iter().map(|w| w.text.as_str()).collect();
-    let heading = one_line(&heading.join(" "));
+    let (project, rest) = runbook_project(words, hearing)?;
+    let rest: Vec<&str> = words[rest..].iter().map(|w| w.text.as_str()).collect();
+    let rest = one_line(&rest.join(" "));
     Ok(Question::Runbook {
         project: project.name.clone(),
-        heading: Some(heading).filter(|heading| !heading.is_empty()),
+        heading: Some(rest).filter(|rest| !rest.is_empty()),
     })
 }
 
-fn may(words: &[Word], hearing: &Hearing<'_>) -> Result<Question, Refusal> {
-    let (person, used) = asked_person(&words[1..], hearing)?;
-    let (before, rest) = words.split_at(1 + used);
-    let (at, rest, after) = asked_moment(rest)?;
-    let inner = match rest {
-        [only] if only.quoted => words::split(&only.text)?,
-        many => many.to_vec(),
-    };
-    let inner = super::without_address(&inner);
-    // Pressing a correction must ask again, not run what was only asked about.
-    let asking = |line: &str| {
-        let line = format!("{} {} {}", line_of(before), quoted(line), line_of(after));
-        line.trim_end().to_owned()
-    };
-    let first = inner.first().map(|word| word.text.to_ascii_lowercase());
-    let first = first.unwrap_or_default();
-    if first.is_empty() || BUILT_INS.contains(&first.as_str()) {
-        return Err(bad(
-            "`may` asks about a command, and none was given",
-            may_example(hearing),
-        ));
-    }
-    let invocation = hearing
-        .command(inner)
-        .and_then(|command| arguments::read(command, inner, hearing))
-        .map_err(|refusal| asked_only(refusal, asking))?;
-    Ok(Question::May {
-        person,
-        invocation: Box::new(invocation),
-        at,
-    })
-}
-
-/// `@bo`, `as bo` or `--as=bo`; answers how many words that were.
-fn asked_person(
-    rest: &[Word],
-    hearing: &Hearing<'_>,
-) -> Result<(Option<PersonId>, usize), Refusal> {
-    let (typed, used) = match rest {
-        [first, second, ..] if first.is("as") || first.is("--as") => (second.text.as_str(), 2),
-        [first, ..] => match strip_any(&first.text, &["@", "--as=", "as="]) {
-            Some(name) => (name, 1),
-            None => return Ok((None, 0)),
-        },
-        [] => return Ok((None, 0)),
-    };
-    let typed = typed.trim_start_matches('@');
-    let people = &hearing.catalog.people;
-    let folded = typed.to_ascii_lowercase();
-    let by_id = || people.persons.keys().find(|id| id.as_str() == folded);
-    // A mention that the platform resolved to an account.
-    let by_account = || {
-        let mut found = people
-            .accounts
-            .iter()
-            .filter(|(account, _)| account.rsplit([':', '/']).next() == Some(typed))
-            .map(|(_, person)| person);
-        let first = found.next();
-        first.filter(|first| found.all(|other| other == *first))
-    };
-    if let Some(person) = by_id().or_else(by_account) {
-        return Ok((Some(person.clone()), used));
-    }
-    let near = nearest(typed, people.persons.keys().map(PersonId::as_str));
-    let hint = near.map_or_else(String::new, |near| format!("; did you mean `@{near}`?"));
-    Err(bad(
-        &format!("nobody is called `{}` here{hint}", echo(typed)),
-        may_example(hearing),
-    ))
-}
-
-/// The moment at the end, the words before it, and the words it is made of.
-fn asked_moment(rest: &[Word]) -> Result<(Option<At>, &[Word], &[Word]), Refusal> {
-    let (typed, split) = match rest {
-        [.., at, moment] if at.is("at") || at.is("--at") => (moment.text.as_str(), rest.len() - 2),
-        [.., last] => match strip_any(last.bare(), &["--at=", "at="]) {
-            Some(moment) => (moment, rest.len() - 1),
-            None => return Ok((None, rest, &[])),
-        },
-        [] => return Ok((None, rest, &[])),
-    };
-    let at = typed
-        .parse()
-        .map(At::Moment)
-        .or_else(|_| typed.parse().map(At::Time));
-    let at = at.map_err(|_| {
-        bad(
-            &format!("`{}` is no time of day", echo(typed)),
-            format!("{} at 03:00", line_of(&rest[..split])),
-        )
-    })?;
-    Ok((Some(at), &rest[..split], &rest[split..]))
-}
-
-fn may_example(hearing: &Hearing<'_>) -> String {
-    let catalog = hearing.catalog;
+/// The project whose runbook is meant, and how many words that took.
+fn runbook_project<'a>(
+    words: &[Word],
+    hearing: &Hearing<'a>,
+) -> Result<(&'a Arc<Project>, usize), Refusal> {
+    let projects = &hearing.catalog.projects;
     let implied = hearing.implied_project();
-    let command = catalog.commands.values().find(|c| !c.only_reads());
-    match command.or_else(|| catalog.commands.values().next()) {
-        Some(command) => {
-            let line = super::examples::example(command, hearing, implied.map(AsRef::as_ref));
-            format!("may {}", quoted(&line))
-        }
-        None => "list".to_owned(),
-    }
-}
-
-/// The same refusal of something that was only asked about.
-fn asked_only(refusal: Refusal, asking: impl Fn(&str) -> String) -> Refusal {
-    let ask = |meant: Option<Meant>| {
-        meant.map(|meant| Meant {
-            line: meant.line.map(|line| asking(&line)),
-            ..meant
-        })
+    let Some(word) = words.get(1) else {
+        let which = || Refusal::WhichProject {
+            typed: line_of(words),
+            known: projects.keys().cloned().collect(),
+        };
+        return implied.map(|project| (project, 1)).ok_or_else(which);
     };
-    match refusal {
-        Refusal::UnknownCommand { typed, nearest } => Refusal::UnknownCommand {
-            typed,
-            nearest: ask(nearest),
-        },
-        Refusal::UnknownProject {
-            typed,
-            nearest,
-            known,
-        } => Refusal::UnknownProject {
-            typed,
-            nearest: ask(nearest),
-            known,
-        },
-        Refusal::UnknownParameter {
-            command,
-            typed,
-            nearest,
-            example,
-        } => Refusal::UnknownParameter {
-            command,
-            typed,
-            nearest: ask(nearest),
-            example: asking(&example),
-        },
-        Refusal::BadValue {
-            parameter,
-            typed,
-            expected,
-            nearest,
-            example,
-        } => Refusal::BadValue {
-            parameter,
-            typed,
-            expected,
-            nearest: ask(nearest),
-            example: asking(&example),
-        },
-        Refusal::GivenTwice { parameter, example } => Refusal::GivenTwice {
-            parameter,
-            example: asking(&example),
-        },
-        Refusal::TooManyWords {
-            word,
-            usage,
-            example,
-        } => Refusal::TooManyWords {
-            word,
-            usage,
-            example: asking(&example),
-        },
-        // A form or a button would complete the command and run it.
-        Refusal::Missing {
-            command,
-            parameters,
-            example,
-            ..
-        } => {
-            let names: Vec<&str> = parameters.iter().map(|name| name.as_str()).collect();
-            bad(
-                &format!("`{command}` needs {}", names.join(", ")),
-                asking(&example),
-            )
+    let (lead, name) = project_word(word);
+    let known = projects.get(name.to_ascii_lowercase().as_str());
+    match (known, implied) {
+        (Some(project), _) => Ok((project, 2)),
+        // Not a project's name: a heading, where the project needs no naming.
+        (None, Some(project)) if lead.is_empty() => Ok((project, 1)),
+        (None, _) => {
+            let line = |name: &str| Some(line_with(words, 1, &format!("{lead}{name}")));
+            hearing.project(name, line).map(|project| (project, 2))
         }
-        Refusal::WhichProject { typed, known } => match known.first() {
-            Some(project) => bad(
-                "name the project, too",
-                asking(&format!("{typed} project={project}")),
-            ),
-            None => bad("there is no project yet", "list".to_owned()),
-        },
-        other => other,
     }
 }
 
@@ -509,7 +328,7 @@ fn only_reference(word: &str, rest: &[Word]) -> Result<Reference, Refusal> {
     }
 }
 
-fn bad(what: &str, example: String) -> Refusal {
+pub(super) fn bad(what: &str, example: String) -> Refusal {
     Refusal::BadBuiltin {
         what: what.to_owned(),
         example,
@@ -517,7 +336,7 @@ fn bad(what: &str, example: String) -> Refusal {
 }
 
 /// What follows the first of these beginnings that the text has.
-fn strip_any<'t>(text: &'t str, beginnings: &[&str]) -> Option<&'t str> {
+pub(super) fn strip_any<'t>(text: &'t str, beginnings: &[&str]) -> Option<&'t str> {
     beginnings
         .iter()
         .find_map(|beginning| text.strip_prefix(beginning))
