@@ -1,1 +1,3 @@
-fn main() {}
+//! Story tests: the parts together, from outside.
+
+mod actions;

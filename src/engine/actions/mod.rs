@@ -5,6 +5,8 @@ mod answer;
 mod http;
 mod output;
 mod run;
+mod strays;
+mod tree;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;

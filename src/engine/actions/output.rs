@@ -13,7 +13,7 @@ use crate::domain::{ControlFilter, Lines, Redaction, Redactor};
 const HEAD: usize = 128 * 1024;
 /// Bytes kept of the end.
 const TAIL: usize = 64 * 1024;
-/// Bytes before the tail's end that are thrown away, beside the longest secret's: the cut may have halved a secret.
+/// Bytes before the tail that are kept and not shown, beside twice the longest secret's: the cut may have halved one.
 const TAIL_SLACK: usize = 4 * 1024;
 
 /// Takes bytes as they come and sends text. Memory is bounded, however much comes and however slowly it is taken.
@@ -94,24 +94,38 @@ impl Output {
 
     fn end_text(&mut self) {
         let tail = std::mem::replace(&mut self.tail, Tail::new(0));
-        if tail.left_out_bytes == 0 {
+        if tail.is_whole() {
             let text = self.pipeline.push(&self.redactor, &tail.bytes);
-            self.pending.push_str(&text);
-            self.pending.push_str(&self.pipeline.finish(&self.redactor));
-            return;
+            let rest = self.pipeline.finish(&self.redactor);
+            return self.append_end(&(text + &rest), 0);
         }
-        // What the head still holds back may be half a secret.
-        self.pending.push_str(&self.pipeline.finish_line());
-        let (left_out, bytes) = tail.after_slack(TAIL);
+        // What the head's pipeline still holds back may be half a secret: only its last line is taken.
+        self.pending.push_str(&self.pipeline.lines.finish());
+        let (slack, bytes) = tail.split();
         let mut fresh = Pipeline::default();
-        let mut text = fresh.push(&self.redactor, bytes);
-        text.push_str(&fresh.finish(&self.redactor));
-        if !self.pending.is_empty() && !self.pending.ends_with('\n') {
-            self.pending.push('\n');
+        // The slack may begin with the other half of a secret: nothing of it is shown, but a secret in it may go on.
+        fresh.push(&self.redactor, slack);
+        fresh.lines.finish();
+        let text = fresh.push(&self.redactor, bytes);
+        let rest = fresh.finish(&self.redactor);
+        let left_out = tail.left_out_lines + line_breaks(slack);
+        self.append_end(&(text + &rest), left_out);
+    }
+
+    /// Adds the end of the output, and before it how many lines are missing.
+    fn append_end(&mut self, text: &str, left_out: usize) {
+        let longest = if self.shown >= HEAD { TAIL } else { HEAD };
+        let kept = last_lines(text, longest);
+        let cut = &text[..text.len() - kept.len()];
+        if left_out > 0 || !cut.is_empty() {
+            if !self.pending.is_empty() && !self.pending.ends_with('\n') {
+                self.pending.push('\n');
+            }
+            let left_out = left_out + line_breaks(cut.as_bytes());
+            self.pending
+                .push_str(&format!("… {left_out} lines left out …\n"));
         }
-        self.pending
-            .push_str(&format!("… {left_out} lines left out …\n"));
-        self.pending.push_str(last_lines(&text, TAIL));
+        self.pending.push_str(kept);
     }
 }
 
@@ -139,11 +153,6 @@ impl Pipeline {
         let mut lines = self.lines.push(&text);
         lines.push_str(&self.lines.finish());
         lines
-    }
-
-    /// The line that is not complete, without what is held back.
-    fn finish_line(&mut self) -> String {
-        self.lines.finish()
     }
 }
 
@@ -214,13 +223,15 @@ impl Tail {
         }
     }
 
-    /// The lines left out, and the last `kept` bytes or so, from the beginning of a line where one begins.
-    fn after_slack(&self, kept: usize) -> (usize, &[u8]) {
-        let cut = self.bytes.len().saturating_sub(kept);
+    fn is_whole(&self) -> bool {
+        self.left_out_bytes == 0 && self.bytes.len() <= self.capacity
+    }
+
+    /// What is not shown, and about the last [`TAIL`] bytes, from the beginning of a line where one begins.
+    fn split(&self) -> (&[u8], &[u8]) {
+        let cut = self.bytes.len().saturating_sub(TAIL);
         let line = self.bytes[cut..].iter().position(|byte| *byte == b'\n');
-        let begin = cut + line.map_or(0, |at| at + 1);
-        let left_out = self.left_out_lines + line_breaks(&self.bytes[..begin]);
-        (left_out, &self.bytes[begin..])
+        self.bytes.split_at(cut + line.map_or(0, |at| at + 1))
     }
 }
 
