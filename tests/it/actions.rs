@@ -1,5 +1,7 @@
 //! What a step's actions do to real processes and real sockets.
 
+#![expect(clippy::unwrap_used, reason = "tests may unwrap, their tools included")]
+
 mod http;
 mod run;
 

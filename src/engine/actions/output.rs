@@ -97,7 +97,7 @@ impl Output {
         if tail.is_whole() {
             let text = self.pipeline.push(&self.redactor, &tail.bytes);
             let rest = self.pipeline.finish(&self.redactor);
-            return self.append_end(&(text + &rest), 0);
+            return self.append_end(&(text + &rest), None);
         }
         // What the head's pipeline still holds back may be half a secret: only its last line is taken.
         self.pending.push_str(&self.pipeline.lines.finish());
@@ -109,21 +109,24 @@ impl Output {
         let text = fresh.push(&self.redactor, bytes);
         let rest = fresh.finish(&self.redactor);
         let left_out = tail.left_out_lines + line_breaks(slack);
-        self.append_end(&(text + &rest), left_out);
+        self.append_end(&(text + &rest), Some(left_out));
     }
 
-    /// Adds the end of the output, and before it how many lines are missing.
-    fn append_end(&mut self, text: &str, left_out: usize) {
+    /// Adds the end of the output, and before it what is missing: `None` when nothing is.
+    fn append_end(&mut self, text: &str, left_out: Option<usize>) {
         let longest = if self.shown >= HEAD { TAIL } else { HEAD };
         let kept = last_lines(text, longest);
         let cut = &text[..text.len() - kept.len()];
-        if left_out > 0 || !cut.is_empty() {
+        if left_out.is_some() || !cut.is_empty() {
             if !self.pending.is_empty() && !self.pending.ends_with('\n') {
                 self.pending.push('\n');
             }
-            let left_out = left_out + line_breaks(cut.as_bytes());
-            self.pending
-                .push_str(&format!("… {left_out} lines left out …\n"));
+            let note = match left_out.unwrap_or(0) + line_breaks(cut.as_bytes()) {
+                0 => "… part of a line left out …\n".to_owned(),
+                1 => "… 1 line left out …\n".to_owned(),
+                lines => format!("… {lines} lines left out …\n"),
+            };
+            self.pending.push_str(&note);
         }
         self.pending.push_str(kept);
     }
@@ -236,7 +239,7 @@ impl Tail {
 }
 
 fn line_breaks(bytes: &[u8]) -> usize {
-    bytes.iter().filter(|byte| **byte == b'\n').count()
+    bytes.split(|byte| *byte == b'\n').count() - 1
 }
 
 /// The end of the text, at most so many bytes, from the beginning of a line or at least of a character.
@@ -249,5 +252,65 @@ fn last_lines(text: &str, longest: usize) -> &str {
     match end.find('\n') {
         Some(at) if cut > 0 => &end[at + 1..],
         _ => end,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const CANARY: &str = "c4n4ry-0f-th3-m1n3";
+
+    async fn shown(redactor: &Arc<Redactor>, text: &str, chunk: usize) -> String {
+        let (sender, mut receiver) = mpsc::channel(1);
+        let mut output = Output::new(redactor.clone(), sender);
+        for bytes in text.as_bytes().chunks(chunk) {
+            output.push(bytes);
+        }
+        output.finish().await;
+        receiver.recv().await.unwrap_or_default()
+    }
+
+    #[tokio::test]
+    async fn no_secret_is_halved_where_output_is_left_out() {
+        let redactor = Arc::new(Redactor::new([CANARY]));
+        for offset in 0..10 {
+            for between in ["-", "\n", "\x1b[0m\n  "] {
+                let repeated = format!("{CANARY}{between}").repeat(20_000);
+                let head = "y\n".repeat(HEAD / 2);
+                let text = format!("{head}{}{repeated}", "x".repeat(offset * 2));
+                let shown = shown(&redactor, &text, 16 * 1024).await;
+                assert!(shown.contains(" left out …"), "{offset} {between:?}");
+                for part in CANARY.as_bytes().windows(4) {
+                    let part = std::str::from_utf8(part).unwrap();
+                    assert!(!shown.contains(part), "{offset} {between:?} {part}");
+                }
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn the_cut_into_chunks_does_not_matter() {
+        let redactor = Arc::new(Redactor::new([CANARY]));
+        let text = format!("é💥 \x1b[31m{CANARY}\r\nb{CANARY}\u{202e}\nlast");
+        for chunk in 1..text.len() {
+            let shown = shown(&redactor, &text, chunk).await;
+            assert_eq!(shown, "é💥 [redacted]\nb[redacted]\nlast", "{chunk}");
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_not_text_is_bounded_too() {
+        let redactor = Arc::new(Redactor::new([]));
+        let (sender, mut receiver) = mpsc::channel(1);
+        let mut output = Output::new(redactor, sender);
+        for _ in 0..100 {
+            output.push(&[0xff; 9_999]);
+            output.push(b"\n\xe2\x82");
+        }
+        output.finish().await;
+        let shown = receiver.recv().await.unwrap();
+        assert!(shown.len() < 256 * 1024, "{}", shown.len());
+        assert!(shown.ends_with('\u{fffd}'));
     }
 }

@@ -8,51 +8,55 @@ use std::process::{ExitStatus, Stdio};
 use process_wrap::tokio::{CommandWrap, KillOnDrop, ProcessGroup};
 use tokio::net::unix::pipe;
 use tokio::time::{Instant, sleep_until};
-use tokio_util::sync::CancellationToken;
 
 use super::output::Output;
 use super::tree::Tree;
-use super::{Ended, Revealed, Surroundings};
-use crate::domain::{PlannedStep, Rendered, RunAction, StepResult, show_duration};
+use super::{Attempt, Ended, Revealed, Surroundings};
+use crate::domain::{Rendered, RunAction, StepResult, show_duration};
 
 /// Variables that every program gets, where midwatch has them.
 const ALWAYS_PASSED: [&str; 7] = ["PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "USER"];
 
 pub(super) async fn perform(
     action: &RunAction<Rendered>,
-    step: &PlannedStep,
-    surroundings: &Surroundings,
-    revealed: &Revealed,
+    attempt: &Attempt<'_>,
     output: &mut Output,
-    cancel: &CancellationToken,
 ) -> Ended {
-    let deadline = Instant::now() + step.timeout();
-    let mut tree = match start(action, surroundings, revealed) {
+    let deadline = Instant::now() + attempt.step.timeout();
+    let mut tree = match start(action, attempt.surroundings, attempt.revealed) {
         Ok(tree) => tree,
         Err(why) => return Ended::failed(why),
     };
-    let status = tokio::select! {
+    let end = tokio::select! {
         biased;
-        () = cancel.cancelled() => None,
-        () = sleep_until(deadline) => None,
-        status = tree.leader_exit(output) => Some(status),
+        () = attempt.cancel.cancelled() => End::Cancelled,
+        () = sleep_until(deadline) => End::TimeLimit,
+        status = tree.leader_exit(output) => End::Itself(status),
     };
-    match status {
-        Some(status) => {
+    match end {
+        End::Itself(status) => {
             tree.settle(output).await;
             conclude(status)
         }
-        None => {
+        End::Cancelled => {
             tree.end(output).await;
-            if cancel.is_cancelled() {
-                return StepResult::Stopped.into();
-            }
-            let limit = show_duration(step.timeout());
+            StepResult::Stopped.into()
+        }
+        End::TimeLimit => {
+            tree.end(output).await;
+            let limit = show_duration(attempt.step.timeout());
             Ended::unknown(format!(
                 "ended after {limit} by its time limit; what it had done until then is not known"
             ))
         }
     }
+}
+
+/// What ended the program.
+enum End {
+    Itself(io::Result<ExitStatus>),
+    Cancelled,
+    TimeLimit,
 }
 
 /// What the program's end means.

@@ -365,7 +365,7 @@ async fn a_broken_exchange_is_unknown_only_when_it_may_have_acted() {
                 other => Then::Answer(other.to_owned()),
             })
             .await;
-            let mut bench = Bench::new().limited(300);
+            let mut bench = Bench::new().limited(500);
             bench.hosts = vec![server.address.clone()];
             let action = Action::Http(exchange(method, &server.url("/")));
             let (result, output) = bench.perform(action).await;
@@ -401,6 +401,22 @@ async fn what_was_never_sent_has_failed_whatever_the_method() {
         };
         assert!(why.starts_with("nothing was sent: "), "{url}: {why}");
     }
+}
+
+#[tokio::test]
+async fn nothing_is_sent_to_who_does_not_speak_tls() {
+    let server = Server::answering(&ok("", "")).await;
+    let url = server.url("/{secret.canary}").replace("http:", "https:");
+    let (result, output) = ask(&server, exchange("POST", &url)).await;
+    let StepResult::Failed { why } = result else {
+        panic!("{result:?}")
+    };
+    assert!(why.starts_with("nothing was sent: "), "{why}");
+    assert!(
+        !output.contains(CANARY) && !why.contains(CANARY),
+        "{output}"
+    );
+    assert!(!server.asked().concat().contains("POST"));
 }
 
 #[tokio::test]

@@ -183,7 +183,7 @@ async fn a_secret_written_slowly_is_redacted() {
 
 #[tokio::test]
 async fn the_time_limit_ends_the_whole_tree() {
-    let bench = Bench::new().limited(400);
+    let bench = Bench::new().limited(1_000);
     // A grandchild that ignores the request to end, in the background, with the output open.
     let script = "sh -c 'trap \"\" TERM; echo $$ >pid; while :; do sleep 0.1; done' & \
         echo working; wait";
@@ -194,7 +194,7 @@ async fn the_time_limit_ends_the_whole_tree() {
     };
     assert_eq!(
         why,
-        "ended after 400ms by its time limit; what it had done until then is not known"
+        "ended after 1s by its time limit; what it had done until then is not known"
     );
     assert!(output.starts_with("working\n"), "{output}");
     assert!(
@@ -207,14 +207,14 @@ async fn the_time_limit_ends_the_whole_tree() {
 
 #[tokio::test]
 async fn a_program_that_ends_when_it_is_asked_may_say_a_last_word() {
-    let bench = Bench::new().limited(300);
+    let bench = Bench::new().limited(1_000);
     let script = "trap 'echo cleaned up; exit 0' TERM; while :; do sleep 0.05; done";
     let began = Instant::now();
     let (result, output) = bench.perform(run(&["sh", "-c", script])).await;
     assert!(matches!(result, StepResult::Unknown { .. }), "{result:?}");
     assert!(output.ends_with("cleaned up\n"), "{output}");
     assert!(
-        began.elapsed() < Duration::from_millis(1_800),
+        began.elapsed() < Duration::from_millis(2_900),
         "{:?}",
         began.elapsed()
     );
@@ -294,7 +294,7 @@ async fn a_child_that_keeps_the_output_open_hangs_nobody() {
 
 #[tokio::test]
 async fn a_grandchild_that_left_the_group_is_ended_too() {
-    let bench = Bench::new().limited(500);
+    let bench = Bench::new().limited(1_000);
     let began = Instant::now();
     let script = "setsid sh -c 'echo $$ >pid; sleep 60; sleep 60' & wait";
     let (result, _) = bench.perform(run(&["sh", "-c", script])).await;
@@ -332,7 +332,8 @@ async fn a_flood_is_capped_to_its_head_and_tail() {
 async fn output_that_just_exceeds_the_head_is_kept_whole() {
     let bench = Bench::new();
     let (_, output) = bench.perform(run(&["seq", "1", "30000"])).await;
-    let expected: String = (1..=30_000).map(|n| format!("{n}\n")).collect();
+    let expected: Vec<String> = (1..=30_000).map(|n| n.to_string()).collect();
+    let expected = expected.join("\n") + "\n";
     assert!(
         output == expected,
         "{} of {} bytes",
@@ -369,13 +370,13 @@ async fn an_output_that_nobody_takes_hangs_nobody() {
     let (sender, receiver) = mpsc::channel(1);
     drop(receiver);
     let cancel = CancellationToken::new();
-    let result = perform(&step, &step.action, &bench.surroundings, sender, &cancel).await;
-    assert_eq!(result, succeeded());
+    let attempt = perform(&step, &step.action, &bench.surroundings, sender, &cancel);
+    assert_eq!(movable_between_threads(attempt).await, succeeded());
 }
 
 #[tokio::test]
 async fn a_verify_program_answers_by_its_exit_code() {
-    let bench = Bench::new().limited(300);
+    let bench = Bench::new().limited(1_500);
     let cancel = CancellationToken::new();
     for (script, answer) in [
         ("exit 0", "happened"),
@@ -433,4 +434,9 @@ fn is_gone(bench: &Bench) -> bool {
         }
     }
     false
+}
+
+/// The engine's workers are tasks of a runtime with several threads.
+fn movable_between_threads<T: Send>(attempt: T) -> T {
+    attempt
 }
