@@ -2,6 +2,8 @@
 //!
 //! Streaming: however the text is cut into chunks, the result is the same.
 
+use std::fmt::Write as _;
+
 /// Characters of a line that are shown; the rest is counted.
 pub const LONGEST_LINE: usize = 2_000;
 
@@ -52,23 +54,29 @@ impl ControlFilter {
     fn step(&mut self, c: char) -> Option<char> {
         let (next, shown) = match (self.state, c) {
             (_, '\n' | '\r') => (State::Ground, Some(c)),
+            // The terminators of a string.
             (State::Text, '\u{1b}') => (State::TextEscape, None),
-            (State::Text, '\u{07}' | '\u{18}' | '\u{1a}' | '\u{9c}') => (State::Ground, None),
-            (State::Text, _) => (State::Text, None),
-            (State::TextEscape, '\\') => (State::Ground, None),
+            (State::Text, '\u{07}' | '\u{18}' | '\u{1a}' | '\u{9c}')
+            // The end of a sequence.
+            | (State::TextEscape, '\\')
+            | (State::Sequence, '@'..='~') => (State::Ground, None),
+            // What begins a string, and what is in one.
+            (State::Text, _)
+            | (_, '\u{90}' | '\u{98}' | '\u{9d}'..='\u{9f}')
+            | (State::Escape | State::TextEscape, ']' | 'P' | 'X' | '^' | '_') => {
+                (State::Text, None)
+            }
             (_, '\u{1b}') => (State::Escape, None),
-            (_, '\u{9b}') => (State::Sequence, None),
-            (_, '\u{90}' | '\u{98}' | '\u{9d}'..='\u{9f}') => (State::Text, None),
-            (State::Escape | State::TextEscape, '[') => (State::Sequence, None),
-            (State::Escape | State::TextEscape, ']' | 'P' | 'X' | '^' | '_') => (State::Text, None),
+            // What begins a sequence, and its parameters.
+            (_, '\u{9b}')
+            | (State::Escape | State::TextEscape, '[')
+            | (State::Sequence, ' '..='?') => (State::Sequence, None),
             (State::Escape | State::TextEscape | State::Intermediate, ' '..='/') => {
                 (State::Intermediate, None)
             }
             (State::Escape | State::TextEscape | State::Intermediate, '0'..='~') => {
                 (State::Ground, None)
             }
-            (State::Sequence, ' '..='?') => (State::Sequence, None),
-            (State::Sequence, '@'..='~') => (State::Ground, None),
             _ => (State::Ground, visible(c)),
         };
         self.state = next;
@@ -152,7 +160,7 @@ impl Lines {
         lines.push_str(&self.line);
         if self.length > LONGEST_LINE {
             let more = self.length - LONGEST_LINE;
-            lines.push_str(&format!("… [{more} more characters]"));
+            let _ = write!(lines, "… [{more} more characters]"); // writing into a String can't fail
         }
         self.line.clear();
         self.length = 0;

@@ -161,7 +161,7 @@ fn begun(plan: &Plan, waits: bool) -> Run {
             approvers: Vec::new(),
         }
     } else {
-        Phase::Queued
+        Phase::Queued { since: Timestamp::UNIX_EPOCH }
     };
     Run {
         id,

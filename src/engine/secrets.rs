@@ -32,7 +32,7 @@ impl LocalSecrets {
     }
 
     /// The value in the folder: `None` when there is no such file.
-    fn from_file(&self, name: &str) -> Result<Option<SecretString>, String> {
+    fn read_file(&self, name: &str) -> Result<Option<SecretString>, String> {
         let Some(folder) = &self.folder else {
             return Ok(None);
         };
@@ -69,7 +69,7 @@ impl Secrets for LocalSecrets {
         let found = match self.variables.get(&variable_of(name)) {
             Some(value) => Some(value.clone()),
             None => self
-                .from_file(name.as_str())
+                .read_file(name.as_str())
                 .map_err(|why| format!("secret `{name}` can't be read: {why}"))?,
         };
         let Some(value) = found else {
@@ -92,7 +92,7 @@ impl Secrets for LocalSecrets {
             .filter_map(|folder| folder.read_dir().ok());
         for entry in files.flatten().flatten() {
             let name = entry.file_name();
-            let value = name.to_str().map(|name| self.from_file(name));
+            let value = name.to_str().map(|name| self.read_file(name));
             if let Some(Ok(Some(value))) = value {
                 all.push(value);
             }

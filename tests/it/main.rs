@@ -5,6 +5,7 @@
     reason = "a test ends by panicking, and says what it passed over"
 )]
 
+mod actions;
 mod architecture;
 mod config;
 mod console;

@@ -27,7 +27,7 @@ fn outcome(text: &str, channel: &str) -> String {
 fn asked(question: &Question) -> String {
     let rest = match question {
         Question::Help { topic } => topic.iter().map(ToString::to_string).collect(),
-        Question::List | Question::May { .. } => vec![],
+        Question::List { .. } | Question::May { .. } => vec![],
         Question::Runs { project, all } => {
             let project = project.as_ref().map_or("*", |p| p.as_str());
             vec![project.to_owned(), all.to_string()]

@@ -11,16 +11,13 @@ use reqwest::header::{
 use reqwest::redirect::Policy;
 use reqwest::{Method, StatusCode};
 use tokio::time::{Instant, timeout};
-use tokio_util::sync::CancellationToken;
 use url::Url;
 
 use super::addresses::{self, SafeResolver};
 use super::answer::{Answer, read_body};
 use super::output::Output;
-use super::{Ended, Revealed, Surroundings};
-use crate::domain::{
-    HttpAction, Piece, PlannedStep, Rendered, StepResult, show_duration, show_elapsed,
-};
+use super::{Attempt, Ended, Revealed};
+use crate::domain::{HttpAction, Piece, Rendered, StepResult, show_duration, show_elapsed};
 
 /// How long a connection may take to come about; after it, it is certain that nothing was sent.
 const CONNECT: Duration = Duration::from_secs(10);
@@ -53,22 +50,19 @@ impl HttpClient {
 
 pub(super) async fn perform(
     action: &HttpAction<Rendered>,
-    step: &PlannedStep,
-    surroundings: &Surroundings,
-    revealed: &Revealed,
+    attempt: &Attempt<'_>,
     output: &mut Output,
-    cancel: &CancellationToken,
 ) -> Ended {
     let began = Instant::now();
-    let mut request = match Request::new(action, revealed, &step.hosts) {
+    let mut request = match Request::new(action, attempt.revealed, &attempt.step.hosts) {
         Ok(request) => request,
         Err(why) => return Ended::failed(why),
     };
-    let exchange = exchange(action, step, &surroundings.http, &mut request);
+    let exchange = exchange(action, attempt, &mut request);
     let answer = tokio::select! {
         biased;
-        () = cancel.cancelled() => return StepResult::Stopped.into(),
-        answer = timeout(step.timeout(), exchange) => answer,
+        () = attempt.cancel.cancelled() => return StepResult::Stopped.into(),
+        answer = timeout(attempt.step.timeout(), exchange) => answer,
     };
     let problem = match answer {
         Ok(Ok(answer)) => {
@@ -84,7 +78,7 @@ pub(super) async fn perform(
         }
         Ok(Err(problem)) => problem,
         Err(_) => {
-            let limit = show_duration(step.timeout());
+            let limit = show_duration(attempt.step.timeout());
             Problem::Broken(format!("no complete answer within {limit}, its time limit"))
         }
     };
@@ -104,13 +98,12 @@ enum Problem {
 /// Sends the request, and follows redirects as far as the step allows.
 async fn exchange(
     action: &HttpAction<Rendered>,
-    step: &PlannedStep,
-    client: &HttpClient,
+    attempt: &Attempt<'_>,
     request: &mut Request,
 ) -> Result<Answer, Problem> {
     let mut followed = 0;
     loop {
-        let response = request.send(client).await?;
+        let response = request.send(&attempt.surroundings.http).await?;
         let Some(location) = redirect(&response, action) else {
             return match read_body(response).await {
                 Ok(answer) => Ok(answer),
@@ -127,7 +120,7 @@ async fn exchange(
         }
         followed += 1;
         request
-            .redirect(response.status(), &location, &step.hosts)
+            .redirect(response.status(), &location, &attempt.step.hosts)
             .map_err(Problem::NotFollowed)?;
     }
 }

@@ -5,6 +5,8 @@ mod answer;
 mod http;
 mod output;
 mod run;
+mod strays;
+mod tree;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -88,6 +90,14 @@ pub async fn verify(
     }
 }
 
+/// What one attempt works with.
+struct Attempt<'a> {
+    step: &'a PlannedStep,
+    surroundings: &'a Surroundings,
+    revealed: &'a Revealed,
+    cancel: &'a CancellationToken,
+}
+
 /// How an action ended.
 struct Ended {
     result: StepResult,
@@ -132,13 +142,15 @@ async fn attempt(
     };
     let redactor = Arc::new(revealed.redactor(surroundings.secrets.as_ref()));
     let mut output = Output::new(redactor.clone(), sender);
+    let attempt = Attempt {
+        step,
+        surroundings,
+        revealed: &revealed,
+        cancel,
+    };
     let ended = match action {
-        Action::Run(action) => {
-            run::perform(action, step, surroundings, &revealed, &mut output, cancel).await
-        }
-        Action::Http(action) => {
-            http::perform(action, step, surroundings, &revealed, &mut output, cancel).await
-        }
+        Action::Run(action) => run::perform(action, &attempt, &mut output).await,
+        Action::Http(action) => http::perform(action, &attempt, &mut output).await,
     };
     output.finish().await;
     Ended {
@@ -226,9 +238,15 @@ fn collect_texts<'a>(json: &'a JsonTemplate<Rendered>, texts: &mut Vec<&'a Rende
     match json {
         JsonTemplate::Literal(_) => {}
         JsonTemplate::Text(text) => texts.push(text),
-        JsonTemplate::Array(items) => items.iter().for_each(|item| collect_texts(item, texts)),
+        JsonTemplate::Array(items) => {
+            for item in items {
+                collect_texts(item, texts);
+            }
+        }
         JsonTemplate::Object(members) => {
-            members.values().for_each(|item| collect_texts(item, texts));
+            for item in members.values() {
+                collect_texts(item, texts);
+            }
         }
     }
 }

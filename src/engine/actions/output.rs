@@ -13,7 +13,7 @@ use crate::domain::{ControlFilter, Lines, Redaction, Redactor};
 const HEAD: usize = 128 * 1024;
 /// Bytes kept of the end.
 const TAIL: usize = 64 * 1024;
-/// Bytes before the tail's end that are thrown away, beside the longest secret's: the cut may have halved a secret.
+/// Bytes before the tail that are kept and not shown, beside twice the longest secret's: the cut may have halved one.
 const TAIL_SLACK: usize = 4 * 1024;
 
 /// Takes bytes as they come and sends text. Memory is bounded, however much comes and however slowly it is taken.
@@ -94,24 +94,41 @@ impl Output {
 
     fn end_text(&mut self) {
         let tail = std::mem::replace(&mut self.tail, Tail::new(0));
-        if tail.left_out_bytes == 0 {
+        if tail.is_whole() {
             let text = self.pipeline.push(&self.redactor, &tail.bytes);
-            self.pending.push_str(&text);
-            self.pending.push_str(&self.pipeline.finish(&self.redactor));
-            return;
+            let rest = self.pipeline.finish(&self.redactor);
+            return self.append_end(&(text + &rest), None);
         }
-        // What the head still holds back may be half a secret.
-        self.pending.push_str(&self.pipeline.finish_line());
-        let (left_out, bytes) = tail.after_slack(TAIL);
+        // What the head's pipeline still holds back may be half a secret: only its last line is taken.
+        self.pending.push_str(&self.pipeline.lines.finish());
+        let (slack, bytes) = tail.split();
         let mut fresh = Pipeline::default();
-        let mut text = fresh.push(&self.redactor, bytes);
-        text.push_str(&fresh.finish(&self.redactor));
-        if !self.pending.is_empty() && !self.pending.ends_with('\n') {
-            self.pending.push('\n');
+        // The slack may begin with the other half of a secret: nothing of it is shown, but a secret in it may go on.
+        fresh.push(&self.redactor, slack);
+        fresh.lines.finish();
+        let text = fresh.push(&self.redactor, bytes);
+        let rest = fresh.finish(&self.redactor);
+        let left_out = tail.left_out_lines + line_breaks(slack);
+        self.append_end(&(text + &rest), Some(left_out));
+    }
+
+    /// Adds the end of the output, and before it what is missing: `None` when nothing is.
+    fn append_end(&mut self, text: &str, left_out: Option<usize>) {
+        let longest = if self.shown >= HEAD { TAIL } else { HEAD };
+        let kept = last_lines(text, longest);
+        let cut = &text[..text.len() - kept.len()];
+        if left_out.is_some() || !cut.is_empty() {
+            if !self.pending.is_empty() && !self.pending.ends_with('\n') {
+                self.pending.push('\n');
+            }
+            let note = match left_out.unwrap_or(0) + line_breaks(cut.as_bytes()) {
+                0 => "… part of a line left out …\n".to_owned(),
+                1 => "… 1 line left out …\n".to_owned(),
+                lines => format!("… {lines} lines left out …\n"),
+            };
+            self.pending.push_str(&note);
         }
-        self.pending
-            .push_str(&format!("… {left_out} lines left out …\n"));
-        self.pending.push_str(last_lines(&text, TAIL));
+        self.pending.push_str(kept);
     }
 }
 
@@ -139,11 +156,6 @@ impl Pipeline {
         let mut lines = self.lines.push(&text);
         lines.push_str(&self.lines.finish());
         lines
-    }
-
-    /// The line that is not complete, without what is held back.
-    fn finish_line(&mut self) -> String {
-        self.lines.finish()
     }
 }
 
@@ -214,18 +226,20 @@ impl Tail {
         }
     }
 
-    /// The lines left out, and the last `kept` bytes or so, from the beginning of a line where one begins.
-    fn after_slack(&self, kept: usize) -> (usize, &[u8]) {
-        let cut = self.bytes.len().saturating_sub(kept);
+    fn is_whole(&self) -> bool {
+        self.left_out_bytes == 0 && self.bytes.len() <= self.capacity
+    }
+
+    /// What is not shown, and about the last [`TAIL`] bytes, from the beginning of a line where one begins.
+    fn split(&self) -> (&[u8], &[u8]) {
+        let cut = self.bytes.len().saturating_sub(TAIL);
         let line = self.bytes[cut..].iter().position(|byte| *byte == b'\n');
-        let begin = cut + line.map_or(0, |at| at + 1);
-        let left_out = self.left_out_lines + line_breaks(&self.bytes[..begin]);
-        (left_out, &self.bytes[begin..])
+        self.bytes.split_at(cut + line.map_or(0, |at| at + 1))
     }
 }
 
 fn line_breaks(bytes: &[u8]) -> usize {
-    bytes.iter().filter(|byte| **byte == b'\n').count()
+    bytes.split(|byte| *byte == b'\n').count() - 1
 }
 
 /// The end of the text, at most so many bytes, from the beginning of a line or at least of a character.
@@ -238,5 +252,65 @@ fn last_lines(text: &str, longest: usize) -> &str {
     match end.find('\n') {
         Some(at) if cut > 0 => &end[at + 1..],
         _ => end,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const CANARY: &str = "c4n4ry-0f-th3-m1n3";
+
+    async fn shown(redactor: &Arc<Redactor>, text: &str, chunk: usize) -> String {
+        let (sender, mut receiver) = mpsc::channel(1);
+        let mut output = Output::new(redactor.clone(), sender);
+        for bytes in text.as_bytes().chunks(chunk) {
+            output.push(bytes);
+        }
+        output.finish().await;
+        receiver.recv().await.unwrap_or_default()
+    }
+
+    #[tokio::test]
+    async fn no_secret_is_halved_where_output_is_left_out() {
+        let redactor = Arc::new(Redactor::new([CANARY]));
+        for offset in 0..10 {
+            for between in ["-", "\n", "\x1b[0m\n  "] {
+                let repeated = format!("{CANARY}{between}").repeat(20_000);
+                let head = "y\n".repeat(HEAD / 2);
+                let text = format!("{head}{}{repeated}", "x".repeat(offset * 2));
+                let shown = shown(&redactor, &text, 16 * 1024).await;
+                assert!(shown.contains(" left out …"), "{offset} {between:?}");
+                for part in CANARY.as_bytes().windows(4) {
+                    let part = std::str::from_utf8(part).unwrap();
+                    assert!(!shown.contains(part), "{offset} {between:?} {part}");
+                }
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn the_cut_into_chunks_does_not_matter() {
+        let redactor = Arc::new(Redactor::new([CANARY]));
+        let text = format!("é💥 \x1b[31m{CANARY}\r\nb{CANARY}\u{202e}\nlast");
+        for chunk in 1..text.len() {
+            let shown = shown(&redactor, &text, chunk).await;
+            assert_eq!(shown, "é💥 [redacted]\nb[redacted]\nlast", "{chunk}");
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_not_text_is_bounded_too() {
+        let redactor = Arc::new(Redactor::new([]));
+        let (sender, mut receiver) = mpsc::channel(1);
+        let mut output = Output::new(redactor, sender);
+        for _ in 0..100 {
+            output.push(&[0xff; 9_999]);
+            output.push(b"\n\xe2\x82");
+        }
+        output.finish().await;
+        let shown = receiver.recv().await.unwrap();
+        assert!(shown.len() < 256 * 1024, "{}", shown.len());
+        assert!(shown.ends_with('\u{fffd}'));
     }
 }

@@ -4,63 +4,59 @@ use std::io;
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Component, Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
-use std::time::Duration;
 
-use process_wrap::tokio::{ChildWrapper, CommandWrap, KillOnDrop, ProcessGroup};
-use rustix::process::{Pid, Signal, kill_process_group, test_kill_process_group};
-use tokio::io::AsyncReadExt as _;
+use process_wrap::tokio::{CommandWrap, KillOnDrop, ProcessGroup};
 use tokio::net::unix::pipe;
-use tokio::time::{Instant, sleep, sleep_until, timeout};
-use tokio_util::sync::CancellationToken;
+use tokio::time::{Instant, sleep_until};
 
 use super::output::Output;
-use super::{Ended, Revealed, Surroundings};
-use crate::domain::{PlannedStep, Rendered, RunAction, StepResult, show_duration};
+use super::tree::Tree;
+use super::{Attempt, Ended, Revealed, Surroundings};
+use crate::domain::{Rendered, RunAction, StepResult, show_duration};
 
 /// Variables that every program gets, where midwatch has them.
 const ALWAYS_PASSED: [&str; 7] = ["PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "USER"];
-/// Between the request to end and the end.
-const GRACE: Duration = Duration::from_secs(2);
-/// How long processes that outlive the program may go on writing.
-const AFTERMATH: Duration = Duration::from_secs(1);
-/// How often we look whether a group is gone.
-const LOOK: Duration = Duration::from_millis(20);
 
 pub(super) async fn perform(
     action: &RunAction<Rendered>,
-    step: &PlannedStep,
-    surroundings: &Surroundings,
-    revealed: &Revealed,
+    attempt: &Attempt<'_>,
     output: &mut Output,
-    cancel: &CancellationToken,
 ) -> Ended {
-    let deadline = Instant::now() + step.timeout();
-    let mut tree = match start(action, surroundings, revealed) {
+    let deadline = Instant::now() + attempt.step.timeout();
+    let mut tree = match start(action, attempt.surroundings, attempt.revealed) {
         Ok(tree) => tree,
         Err(why) => return Ended::failed(why),
     };
-    let status = tokio::select! {
+    let end = tokio::select! {
         biased;
-        () = cancel.cancelled() => None,
-        () = sleep_until(deadline) => None,
-        status = tree.leader_exit(output) => Some(status),
+        () = attempt.cancel.cancelled() => End::Cancelled,
+        () = sleep_until(deadline) => End::TimeLimit,
+        status = tree.leader_exit(output) => End::Itself(status),
     };
-    match status {
-        Some(status) => {
+    match end {
+        End::Itself(status) => {
             tree.settle(output).await;
             conclude(status)
         }
-        None => {
+        End::Cancelled => {
             tree.end(output).await;
-            if cancel.is_cancelled() {
-                return StepResult::Stopped.into();
-            }
-            let limit = show_duration(step.timeout());
+            StepResult::Stopped.into()
+        }
+        End::TimeLimit => {
+            tree.end(output).await;
+            let limit = show_duration(attempt.step.timeout());
             Ended::unknown(format!(
                 "ended after {limit} by its time limit; what it had done until then is not known"
             ))
         }
     }
+}
+
+/// What ended the program.
+enum End {
+    Itself(io::Result<ExitStatus>),
+    Cancelled,
+    TimeLimit,
 }
 
 /// What the program's end means.
@@ -119,16 +115,7 @@ fn start(
         .map_err(|error| why_not_started(&shown, &directory, &error))?;
     // The command holds the pipe's writing end; the reader would never see the end of it.
     drop(command);
-    let group = child
-        .id()
-        .and_then(|id| i32::try_from(id).ok())
-        .and_then(Pid::from_raw);
-    Ok(Tree {
-        child,
-        group,
-        reader: Some(reader),
-        buffer: vec![0; 16 * 1024],
-    })
+    Ok(Tree::new(child, reader))
 }
 
 fn why_not_started(program: &str, directory: &Path, error: &io::Error) -> String {
@@ -211,99 +198,5 @@ fn check_nul(
             "variable `{name}` of `{program}` has an impossible name or holds a NUL byte"
         )),
         None => Ok(()),
-    }
-}
-
-/// A program and all that it started in its process group. Dropped while it runs, it is killed as a whole.
-struct Tree {
-    child: Box<dyn ChildWrapper>,
-    /// `None` once nothing of it may be signalled any more.
-    group: Option<Pid>,
-    /// `None` after the end of the output.
-    reader: Option<pipe::Receiver>,
-    buffer: Vec<u8>,
-}
-
-impl Tree {
-    /// Passes output on until the program itself has exited. Cancel safe.
-    async fn leader_exit(&mut self, output: &mut Output) -> io::Result<ExitStatus> {
-        loop {
-            // The inner child: the group's own `wait` waits for orphans too, and without end where we are process 1.
-            tokio::select! {
-                status = self.child.inner_mut().wait() => return status,
-                length = read(&mut self.reader, &mut self.buffer), if self.reader.is_some() => {
-                    output.push(&self.buffer[..length]);
-                }
-                () = output.flush(), if output.waits() => {}
-            }
-        }
-    }
-
-    /// Passes output on until its end. Cancel safe.
-    async fn rest(&mut self, output: &mut Output) {
-        while self.reader.is_some() {
-            tokio::select! {
-                length = read(&mut self.reader, &mut self.buffer) => output.push(&self.buffer[..length]),
-                () = output.flush(), if output.waits() => {}
-            }
-        }
-    }
-
-    /// After the program's own end: waits for the rest of the output, and ends who holds on to it.
-    async fn settle(&mut self, output: &mut Output) {
-        if timeout(AFTERMATH, self.rest(output)).await.is_err() {
-            self.signal(Signal::KILL);
-            // What is in the pipe is there at once; who left the group may hold it open for ever.
-            let _ = timeout(LOOK, self.rest(output)).await; // the time-out is the expected end then
-            output.say("processes that the program left behind were ended");
-        }
-        self.group = None;
-    }
-
-    /// Asks everything to end, waits a little, ends it.
-    async fn end(&mut self, output: &mut Output) {
-        self.signal(Signal::TERM);
-        let _ = timeout(GRACE, self.gone(output)).await; // whoever needs longer is killed
-        self.signal(Signal::KILL);
-        let _ = timeout(GRACE, self.leader_exit(output)).await; // nothing outlives KILL but in the kernel
-        let _ = timeout(LOOK, self.rest(output)).await; // as in `settle`
-        self.group = None;
-    }
-
-    /// Passes output on until no process of the group is left.
-    async fn gone(&mut self, output: &mut Output) {
-        let _ = self.leader_exit(output).await; // only that it is over matters
-        while let Some(group) = self.group
-            && test_kill_process_group(group).is_ok()
-        {
-            let _ = timeout(LOOK, self.rest(output)).await; // a pause, in which output is passed on
-            sleep(Duration::from_millis(1)).await;
-        }
-    }
-
-    fn signal(&self, signal: Signal) {
-        if let Some(group) = self.group {
-            let _ = kill_process_group(group, signal); // it may be gone already: that is the aim
-        }
-    }
-}
-
-impl Drop for Tree {
-    fn drop(&mut self) {
-        self.signal(Signal::KILL);
-    }
-}
-
-/// Reads the next bytes; forgets the reader at the end of the output. Cancel safe.
-async fn read(reader: &mut Option<pipe::Receiver>, buffer: &mut [u8]) -> usize {
-    let Some(open) = reader else {
-        return 0;
-    };
-    match open.read(buffer).await {
-        Ok(length) if length > 0 => length,
-        Ok(_) | Err(_) => {
-            *reader = None;
-            0
-        }
     }
 }
