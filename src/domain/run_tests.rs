@@ -161,7 +161,7 @@ fn begun(plan: &Plan, waits: bool) -> Run {
             approvers: Vec::new(),
         }
     } else {
-        Phase::Queued { since: Timestamp::UNIX_EPOCH }
+        Phase::Queued { since: BEGIN }
     };
     Run {
         id,

@@ -8,6 +8,7 @@ use super::checkpoint::SEAL_FILE;
 use super::ledger::{read_tree, rows_from};
 use super::verify::{Checker, Report};
 use super::{Store, StoreError};
+use crate::domain::Checkpoint;
 
 /// Lines read at once.
 const PAGE: i64 = 2_000;
@@ -37,7 +38,13 @@ impl Store {
         let tree = read_tree(&mut snapshot).await;
         let mut checker = Checker::new(Some(key), witnesses);
         for (size, note) in kept_notes(&mut snapshot).await? {
-            checker.witness(format!("the checkpoint kept for size {size}"), &note);
+            let name = format!("the checkpoint kept for size {size}");
+            match Checkpoint::parse(&note) {
+                Ok(found) if found.size.cast_signed() != size => {
+                    checker.find(format!("{name} is of size {}", found.size));
+                }
+                _ => checker.witness(name, &note),
+            }
         }
         match seal {
             Ok(note) => checker.witness("the sealed head".to_owned(), &note),

@@ -1,89 +1,94 @@
 //! The inbox: what came in, recorded before it is acknowledged, forgotten when it is concluded.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 
 use data_encoding::HEXLOWER;
 use jiff::Timestamp;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
+use sqlx::SqliteConnection;
 
 use super::fault::{read_json, write_json};
+use super::ledger::FactLine;
 use super::outbox::owe;
 use super::runs::{happen, insert_run};
 use super::writer::Group;
 use super::{Concluded, Change, Conclusion, Receipt, Store, StoreError};
 use crate::domain::{Commitment, Fact, Inbound, InboundKey, Posting};
 
-/// An inbound on its way into the database. What can be computed by the caller is, before the one writer has it.
+/// An inbound on its way into the database. What the caller can compute, the one writer doesn't have to.
 pub(super) struct Delivery {
-    row: InboundRow,
-    fact: Fact,
-    commitments: [CommitmentRow; 2],
+    key: String,
+    /// The row of `inbound`, as JSON.
+    row: String,
+    fact: FactLine,
+    commitments: Commitments,
     received_at: Timestamp,
 }
 
 #[derive(Serialize)]
-struct InboundRow {
-    key: String,
+struct InboundRow<'a> {
+    key: &'a str,
     platform: &'static str,
     body: String,
     received_at: i64,
 }
 
 #[derive(Serialize)]
-struct CommitmentRow {
-    commitment: String,
-    inbound: String,
-    part: &'static str,
-    salt: String,
-    value: Option<String>,
+struct Commitments {
+    speaker_salt: String,
+    speaker: String,
+    text_salt: String,
+}
+
+#[derive(Serialize)]
+struct CommitmentsRow<'a> {
+    inbound: i64,
+    #[serde(flatten)]
+    commitments: &'a Commitments,
 }
 
 impl Delivery {
     fn new(inbound: &Inbound) -> Self {
         let key = column(&inbound.key);
         let who = write_json(&(&inbound.speaker, &inbound.place));
-        let speaker = CommitmentRow::new(&key, "speaker", &who);
-        // The text itself stands in the body, until it is concluded; kept here, it would never be forgotten.
-        let text = CommitmentRow {
-            value: None,
-            ..CommitmentRow::new(&key, "text", &inbound.text)
+        let (speaker, speaker_salt) = commit(&who);
+        let (text, text_salt) = commit(&inbound.text);
+        let row = InboundRow {
+            key: &key,
+            platform: inbound.place.platform.as_str(),
+            body: write_json(inbound),
+            received_at: inbound.received_at.as_millisecond(),
         };
         Self {
-            fact: Fact::Received {
+            row: write_json(&row),
+            key,
+            fact: FactLine::new(&Fact::Received {
                 inbound: inbound.key.clone(),
                 source: inbound.source,
                 platform: inbound.place.platform,
-                speaker: Commitment(speaker.commitment.clone()),
-                text: Commitment(text.commitment.clone()),
+                speaker,
+                text,
+            }),
+            // The text itself stands in the row until it is concluded; kept here, it would never be forgotten.
+            commitments: Commitments {
+                speaker_salt,
+                speaker: who,
+                text_salt,
             },
-            row: InboundRow {
-                key,
-                platform: inbound.place.platform.as_str(),
-                body: write_json(inbound),
-                received_at: inbound.received_at.as_millisecond(),
-            },
-            commitments: [speaker, text],
             received_at: inbound.received_at,
         }
     }
 }
 
-impl CommitmentRow {
-    fn new(inbound: &str, part: &'static str, value: &str) -> Self {
-        let salt: [u8; 16] = rand::random();
-        let digest = Sha256::new()
-            .chain_update(salt)
-            .chain_update(value.as_bytes())
-            .finalize();
-        Self {
-            commitment: HEXLOWER.encode(&digest),
-            inbound: inbound.to_owned(),
-            part,
-            salt: HEXLOWER.encode(&salt),
-            value: Some(value.to_owned()),
-        }
-    }
+/// A commitment to the value, and its salt in hexadecimal.
+fn commit(value: &str) -> (Commitment, String) {
+    let salt: [u8; 16] = rand::random();
+    let digest = Sha256::new()
+        .chain_update(salt)
+        .chain_update(value.as_bytes())
+        .finalize();
+    (Commitment(HEXLOWER.encode(&digest)), HEXLOWER.encode(&salt))
 }
 
 /// The key as a column holds it: SQLite's JSON ends a text at a NUL, PostgreSQL refuses one.
@@ -99,44 +104,49 @@ pub(super) async fn receive_all(
     if deliveries.is_empty() {
         return Ok(Vec::new());
     }
-    let rows: Vec<&InboundRow> = deliveries.iter().map(|delivery| &delivery.row).collect();
-    let new: Vec<String> = sqlx::query_scalar(
+    let rows: Vec<&str> = deliveries.iter().map(|d| d.row.as_str()).collect();
+    let new: Vec<(String, i64)> = sqlx::query_as(
         "insert into inbound (key, platform, body, received_at)
          select value ->> 'key', value ->> 'platform', value ->> 'body', value ->> 'received_at'
          from json_each($1) where true
-         on conflict (key) do nothing returning key",
+         on conflict (key) do nothing returning key, arrival",
     )
-    .bind(write_json(&rows))
+    .bind(format!("[{}]", rows.join(",")))
     .fetch_all(&mut group.db)
     .await?;
-    let mut new: HashSet<String> = new.into_iter().collect();
-    let mut commitments = Vec::new();
+    let mut new: HashMap<String, i64> = new.into_iter().collect();
+    let mut commitments = Vec::with_capacity(new.len());
     let mut receipts = Vec::with_capacity(deliveries.len());
     for delivery in deliveries {
-        receipts.push(if new.remove(&delivery.row.key) {
-            group.append(delivery.fact.clone(), delivery.received_at);
-            commitments.extend(&delivery.commitments);
-            Receipt::New
-        } else {
-            Receipt::Duplicate
+        let Some(arrival) = new.remove(&delivery.key) else {
+            receipts.push(Receipt::Duplicate);
+            continue;
+        };
+        group.ledger.append(&delivery.fact, delivery.received_at);
+        commitments.push(CommitmentsRow {
+            inbound: arrival,
+            commitments: &delivery.commitments,
         });
+        receipts.push(Receipt::New);
     }
-    keep_commitments(group, &commitments).await?;
+    keep_commitments(&mut group.db, &commitments).await?;
     Ok(receipts)
 }
 
-async fn keep_commitments(group: &mut Group, rows: &[&CommitmentRow]) -> Result<(), StoreError> {
+async fn keep_commitments(
+    db: &mut SqliteConnection,
+    rows: &[CommitmentsRow<'_>],
+) -> Result<(), StoreError> {
     if rows.is_empty() {
         return Ok(());
     }
     sqlx::query(
-        "insert into commitments (commitment, inbound, part, salt, value)
-         select value ->> 'commitment', value ->> 'inbound', value ->> 'part', value ->> 'salt',
-                value ->> 'value'
+        "insert into commitments (inbound, speaker_salt, speaker, text_salt)
+         select value ->> 'inbound', value ->> 'speaker_salt', value ->> 'speaker', value ->> 'text_salt'
          from json_each($1)",
     )
     .bind(write_json(&rows))
-    .execute(&mut group.db)
+    .execute(db)
     .await?;
     Ok(())
 }
@@ -153,7 +163,7 @@ async fn conclude(
         postings,
     } = conclusion;
     forget(group, &inbound, Concluded::of(&fact), now).await?;
-    group.append(fact, now);
+    group.append(&fact, now);
     match change {
         Change::Nothing => {}
         Change::NewRun { run, lock } => insert_run(group, &run, lock.as_deref(), now).await?,
@@ -238,7 +248,7 @@ impl Store {
             .write(move |group| {
                 Box::pin(async move {
                     for fact in facts {
-                        group.append(fact, now);
+                        group.append(&fact, now);
                     }
                     owe(group, postings, now).await
                 })

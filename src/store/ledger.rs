@@ -18,6 +18,39 @@ pub(super) struct LedgerEnd {
     lines: Vec<Line>,
 }
 
+/// A fact in its canonical form, before it has a place in the ledger.
+pub(super) struct FactLine {
+    run: Option<RunId>,
+    json: String,
+}
+
+impl FactLine {
+    pub(super) fn new(fact: &Fact) -> Self {
+        let run = match fact {
+            Fact::Run { run, .. } => Some(*run),
+            Fact::Decided { run, .. } => *run,
+            Fact::Received { .. }
+            | Fact::Refused { .. }
+            | Fact::Answered { .. }
+            | Fact::CatalogLoaded { .. }
+            | Fact::CatalogKept { .. }
+            | Fact::Service { .. } => None,
+        };
+        let value = serde_json::to_value(fact).expect("a fact has only string keys");
+        let json = canonical_json(&value);
+        Self { run, json }
+    }
+
+    /// The canonical JSON of the whole [`Entry`]: its keys are in order.
+    fn line(&self, sequence: u64, now: Timestamp) -> String {
+        let at = Timestamp::from_millisecond(now.as_millisecond()).unwrap_or(now);
+        format!(
+            r#"{{"at":"{at}","fact":{},"sequence":{sequence}}}"#,
+            self.json
+        )
+    }
+}
+
 /// Where a savepoint began.
 pub(super) struct Mark {
     tree: Frontier,
@@ -51,24 +84,13 @@ impl LedgerEnd {
     }
 
     /// Adds an entry to the group.
-    pub(super) fn append(&mut self, fact: Fact, now: Timestamp) {
-        let run = match &fact {
-            Fact::Run { run, .. } => Some(*run),
-            Fact::Decided { run, .. } => *run,
-            _ => None,
-        };
-        let entry = Entry {
-            sequence: self.tree.size(),
-            at: Timestamp::from_millisecond(now.as_millisecond()).unwrap_or(now),
-            fact,
-        };
-        let value = serde_json::to_value(&entry).expect("a fact has only string keys");
-        let line = canonical_json(&value);
+    pub(super) fn append(&mut self, fact: &FactLine, now: Timestamp) {
+        let sequence = self.tree.size();
+        let line = fact.line(sequence, now);
         self.tree.push(leaf_hash(line.as_bytes()));
-        let sequence = entry.sequence;
         self.lines.push(Line {
             sequence,
-            run,
+            run: fact.run,
             line,
         });
     }
@@ -185,5 +207,27 @@ impl Store {
     /// Ledger entries of a run, oldest first: what was decided and what happened.
     pub async fn history(&self, run: RunId) -> Result<Vec<Entry>, StoreError> {
         history(self.readers(), run).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_is_the_canonical_json_of_its_entry() {
+        let fact = Fact::Service {
+            now: "started \"now\"\n".to_owned(),
+            version: "1".to_owned(),
+        };
+        let entry = Entry {
+            sequence: 7,
+            at: Timestamp::from_millisecond(1_790_000_000_120).unwrap(),
+            fact: fact.clone(),
+        };
+        assert_eq!(
+            FactLine::new(&fact).line(entry.sequence, entry.at),
+            canonical_json(&serde_json::to_value(&entry).unwrap())
+        );
     }
 }

@@ -141,7 +141,7 @@ pub(super) async fn happen(
             reference,
             happened,
         };
-        group.append(fact, now);
+        group.append(&fact, now);
     }
     let note = match finished {
         true => Some(keep_checkpoint(group, now).await?),

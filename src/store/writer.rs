@@ -15,7 +15,7 @@ use tokio::task::JoinSet;
 
 use super::checkpoint::{newest_note, seal};
 use super::inbox::{Delivery, receive_all};
-use super::ledger::LedgerEnd;
+use super::ledger::{FactLine, LedgerEnd};
 use super::{Receipt, StoreError};
 use crate::domain::{Fact, NoteSigner, RunEvent};
 
@@ -35,15 +35,15 @@ pub(super) struct Group {
 
 impl Group {
     /// Adds an entry that is committed with the group.
-    pub(super) fn append(&mut self, fact: Fact, now: jiff::Timestamp) {
+    pub(super) fn append(&mut self, fact: &Fact, now: jiff::Timestamp) {
         if let Fact::Run {
             happened: RunEvent::Finished { .. },
             ..
-        } = &fact
+        } = fact
         {
             self.finished = true;
         }
-        self.ledger.append(fact, now);
+        self.ledger.append(&FactLine::new(fact), now);
     }
 }
 

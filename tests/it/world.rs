@@ -98,7 +98,10 @@ impl World {
 
     /// Owes postings that belong to no inbound.
     pub(crate) async fn owe(&self, postings: Vec<Posting>) {
-        self.store.record(Vec::new(), postings, at(0)).await.unwrap();
+        self.store
+            .record(Vec::new(), postings, at(0))
+            .await
+            .unwrap();
     }
 
     pub(crate) async fn due(&self) -> Vec<DuePosting> {
@@ -107,7 +110,11 @@ impl World {
     }
 
     pub(crate) async fn due_words(&self) -> Vec<String> {
-        self.due().await.iter().map(|due| words(&due.posting)).collect()
+        self.due()
+            .await
+            .iter()
+            .map(|due| words(&due.posting))
+            .collect()
     }
 
     /// Delivers what is due under this text.
@@ -117,7 +124,9 @@ impl World {
         let due = due.unwrap_or_else(|| panic!("`{says}` is due"));
         self.store.begin_posting(due.id, at(0)).await.unwrap();
         let message = message.map(|m| midwatch::store::MessageRef(m.to_owned()));
-        let done = self.store.posting_delivered(due.id, due.version, message, at(0));
+        let done = self
+            .store
+            .posting_delivered(due.id, due.version, message, at(0));
         done.await.unwrap();
     }
 }

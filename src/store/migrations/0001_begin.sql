@@ -13,14 +13,13 @@ create table inbound (
 );
 create index inbound_waiting on inbound (arrival) where concluded_at is null;
 
--- The only home of personal data. Deleting a row makes the ledger's commitment unreadable and leaves the ledger whole.
+-- What the ledger's commitments are made of: SHA-256 over salt and value. The only home of personal data that lasts;
+-- deleting a row leaves the ledger whole. Of a text the salt alone is kept: whoever still has the text can prove it.
 create table commitments (
-    commitment text not null primary key,
-    inbound    text not null references inbound (key),
-    part       text not null check (part in ('speaker', 'text')),
-    salt       text not null,
-    value      text,               -- of a text: stands in `inbound.body` until it is concluded, then nowhere
-    unique (inbound, part)
+    inbound      integer not null primary key references inbound (arrival),
+    speaker_salt text    not null,
+    speaker      text    not null,
+    text_salt    text    not null
 );
 
 create table ledger (
