@@ -1,1 +1,3 @@
-fn main() {}
+//! Stories and everything that needs a disk or a socket: one binary.
+
+mod catalog;
