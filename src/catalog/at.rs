@@ -81,7 +81,10 @@ impl<'a> At<'a> {
     /// The items of the list here; of a single value: itself.
     pub(crate) fn items(self) -> impl Iterator<Item = At<'a>> {
         let items: &[Node] = match self.node {
-            Some(Node { value: Tree::List(items), .. }) => items,
+            Some(Node {
+                value: Tree::List(items),
+                ..
+            }) => items,
             Some(single) => std::slice::from_ref(single),
             None => &[],
         };

@@ -36,13 +36,20 @@ impl Report {
 }
 
 /// Reads the files and checks all that can be checked without doing anything.
-pub fn check(folders: &Folders, variables: &BTreeMap<String, String>, checks: &Checks<'_>) -> Report {
+pub fn check(
+    folders: &Folders,
+    variables: &BTreeMap<String, String>,
+    checks: &Checks<'_>,
+) -> Report {
     let mut loaded = load(folders, variables);
     let mut found = Vec::new();
     for (project, line, spot) in &loaded.commands_in_prose {
         if let Err(reason) = (checks.parse)(&loaded.catalog, project, line) {
             let message = format!("this is no command of `{project}`: {reason}");
-            found.push(spot.error(message).hint("lines of an `ops` block are commands as they are typed"));
+            found.push(
+                spot.error(message)
+                    .hint("lines of an `ops` block are commands as they are typed"),
+            );
         }
     }
     for example in &loaded.examples {
@@ -55,7 +62,12 @@ pub fn check(folders: &Folders, variables: &BTreeMap<String, String>, checks: &C
                 "the example doesn't hold: `{}` by {} should be `{}`",
                 example.says, example.who, example.then
             );
-            found.push(example.spot.error(message).hint(format!("the rules answer: {answer}")));
+            found.push(
+                example
+                    .spot
+                    .error(message)
+                    .hint(format!("the rules answer: {answer}")),
+            );
         }
     }
     loaded.diagnostics.extend(found);

@@ -13,9 +13,9 @@ use crate::domain::{
 
 /// Words that belong to midwatch itself.
 pub(crate) const BUILT_IN: [&str; 27] = [
-    "help", "list", "runs", "show", "cancel", "approve", "reject", "settle", "runbook", "may", "as",
-    "in", "quit", "exit", "why", "who-can", "orient", "lock", "unlock", "oncall", "page", "ack",
-    "handover", "escalate", "timeline", "summary", "review",
+    "help", "list", "runs", "show", "cancel", "approve", "reject", "settle", "runbook", "may",
+    "as", "in", "quit", "exit", "why", "who-can", "orient", "lock", "unlock", "oncall", "page",
+    "ack", "handover", "escalate", "timeline", "summary", "review",
 ];
 
 /// A command with what the checks between files need to know.
@@ -41,7 +41,8 @@ pub(crate) fn read(
     check_check(raw, at.get("check"), known, notes);
     let (parameters, environment) = parameters(raw, at.get("parameters"), notes);
     if environment.is_none() && raw.one_at_a_time == Some(Exclusive::Environment) {
-        let message = "`one_at_a_time: environment` needs an environment, and this command takes none";
+        let message =
+            "`one_at_a_time: environment` needs an environment, and this command takes none";
         let hint = "add `environment: { type: environment }` to its parameters, or write `project`";
         notes.push(at.get("one_at_a_time").error(message).hint(hint));
     }
@@ -71,7 +72,11 @@ pub(crate) fn read(
         steps,
         defined: at.key("command").file_line(),
     };
-    let at_risk = if raw.risk.is_some() { at.get("risk") } else { at.get("command") };
+    let at_risk = if raw.risk.is_some() {
+        at.get("risk")
+    } else {
+        at.get("command")
+    };
     Some(ReadCommand {
         command: Arc::new(command),
         attributes,
@@ -96,10 +101,16 @@ fn check_check(
     if !known.contains(check.as_str()) {
         let near = did_you_mean(check.as_str(), known.iter().map(String::as_str));
         let hint = near.unwrap_or_else(|| "commands are the files in `commands/`".to_owned());
-        notes.push(at.error(format!("command `{check}` is not defined")).hint(hint));
+        notes.push(
+            at.error(format!("command `{check}` is not defined"))
+                .hint(hint),
+        );
     } else if *check == raw.command {
         let message = "a command can't be its own check";
-        notes.push(at.error(message).hint("name a command that only reads, or remove `check`"));
+        notes.push(
+            at.error(message)
+                .hint("name a command that only reads, or remove `check`"),
+        );
     }
 }
 
@@ -112,7 +123,9 @@ fn parameters(
     let mut read: Vec<Parameter> = Vec::new();
     let mut environment: Option<ParameterName> = None;
     // Serde's map is sorted; the tree remembers the order.
-    let in_order = at.keys().filter_map(|key| raw.parameters.get_key_value(key));
+    let in_order = at
+        .keys()
+        .filter_map(|key| raw.parameters.get_key_value(key));
     for (name, raw) in in_order {
         let Some(parameter) = parameter::read(name, raw, at, notes) else {
             continue;
@@ -120,7 +133,12 @@ fn parameters(
         if matches!(parameter.kind, ParameterKind::Environment) {
             if let Some(first) = &environment {
                 let message = format!("a command has one environment, and `{first}` is it already");
-                notes.push(at.get(name.as_str()).get("type").error(message).hint("remove one of them"));
+                notes.push(
+                    at.get(name.as_str())
+                        .get("type")
+                        .error(message)
+                        .hint("remove one of them"),
+                );
             }
             environment.get_or_insert_with(|| name.clone());
         }
@@ -139,7 +157,11 @@ fn refuse_unreachable(parameters: &[Parameter], at: At<'_>, notes: &mut Vec<Diag
                 "the list `{}` takes all remaining words, so nothing behind it can be given by position",
                 parameter.name
             );
-            notes.push(at.key(parameter.name.as_str()).warning(message).hint("put it last"));
+            notes.push(
+                at.key(parameter.name.as_str())
+                    .warning(message)
+                    .hint("put it last"),
+            );
         }
     }
 }

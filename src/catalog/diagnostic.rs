@@ -179,14 +179,16 @@ pub(crate) fn did_you_mean<'a>(
 }
 
 /// The known word that was probably meant.
-pub(crate) fn nearest<'a>(
-    word: &str,
-    known: impl IntoIterator<Item = &'a str>,
-) -> Option<&'a str> {
+pub(crate) fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let lower = word.to_lowercase();
     known
         .into_iter()
-        .map(|candidate| (strsim::jaro_winkler(&lower, &candidate.to_lowercase()), candidate))
+        .map(|candidate| {
+            (
+                strsim::jaro_winkler(&lower, &candidate.to_lowercase()),
+                candidate,
+            )
+        })
         .filter(|(likeness, _)| *likeness > 0.82)
         .max_by(|one, other| one.0.total_cmp(&other.0))
         .map(|(_, candidate)| candidate)
@@ -228,15 +230,24 @@ impl SourceFile {
 
     /// The bytes of one line, counted from 1, without its end.
     pub(crate) fn line_span(&self, line: u32) -> Range<usize> {
-        let index = usize::try_from(line).unwrap_or(usize::MAX).saturating_sub(1);
-        let start = self.line_starts.get(index).copied().unwrap_or(self.text.len());
+        let index = usize::try_from(line)
+            .unwrap_or(usize::MAX)
+            .saturating_sub(1);
+        let start = self
+            .line_starts
+            .get(index)
+            .copied()
+            .unwrap_or(self.text.len());
         self.first_line_of(start..self.text.len())
     }
 
     /// The part of a span that is on its first line, without the space at its end.
     fn first_line_of(&self, span: Range<usize>) -> Range<usize> {
         let start = span.start.min(self.text.len());
-        let part = self.text.get(start..span.end.max(start)).unwrap_or_default();
+        let part = self
+            .text
+            .get(start..span.end.max(start))
+            .unwrap_or_default();
         let line = part.lines().next().unwrap_or_default().trim_end();
         start..start + line.len()
     }

@@ -31,8 +31,9 @@ pub(crate) fn read_folder(folder: &Path, notes: &mut Vec<Diagnostic>) -> Folder 
         Ok(entries) => entries,
         Err(error) => {
             notes.push(
-                Diagnostic::about(&shown, format!("the folder can't be read: {error}"))
-                    .hint("create it, or say where it is with MIDWATCH_COMMANDS and MIDWATCH_RUNBOOKS"),
+                Diagnostic::about(&shown, format!("the folder can't be read: {error}")).hint(
+                    "create it, or say where it is with MIDWATCH_COMMANDS and MIDWATCH_RUNBOOKS",
+                ),
             );
             return read;
         }
@@ -68,7 +69,11 @@ fn add(read: &mut Folder, folder: &Path, path: &Path, notes: &mut Vec<Diagnostic
     match read_text(path) {
         Ok(text) => {
             let file = SourceFile::new(place, format!("{last_folder}/{name}"), text);
-            let files = if is_prose { &mut read.prose } else { &mut read.yaml };
+            let files = if is_prose {
+                &mut read.prose
+            } else {
+                &mut read.yaml
+            };
             files.push(file);
         }
         Err(message) => {
@@ -85,14 +90,19 @@ fn read_text(path: &Path) -> Result<String, String> {
         .map_err(|error| format!("the file can't be read: {error}"))?
         .len();
     if size > LARGEST {
-        return Err(format!("the file has {size} bytes, and {LARGEST} are read at most"));
+        return Err(format!(
+            "the file has {size} bytes, and {LARGEST} are read at most"
+        ));
     }
     let bytes = fs::read(path).map_err(|error| format!("the file can't be read: {error}"))?;
     let text = String::from_utf8(bytes).map_err(|error| {
         let at = error.utf8_error().valid_up_to();
         format!("the file is not UTF-8: byte {at} is the first that isn't")
     })?;
-    Ok(text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text))
+    Ok(text
+        .strip_prefix('\u{feff}')
+        .map(str::to_owned)
+        .unwrap_or(text))
 }
 
 /// A file's name without folder and ending.

@@ -60,23 +60,32 @@ pub(crate) fn method_and_url<'r, 'a>(
         }
         [] => {
             let message = "the address is missing";
-            let hint = "write `get: ADDRESS` (or head, post, put, patch, delete), or `method` with `url`";
+            let hint =
+                "write `get: ADDRESS` (or head, post, put, patch, delete), or `method` with `url`";
             notes.push(at.head().error(message).hint(hint));
             None
         }
         [_, (second, ..), ..] => {
             let message = "one step sends one request";
-            notes.push(at.key(second).error(message).hint("make a second step of it"));
+            notes.push(
+                at.key(second)
+                    .error(message)
+                    .hint("make a second step of it"),
+            );
             None
         }
     }
 }
 
 fn check_method(method: &str, at: At<'_>, notes: &mut Vec<Diagnostic>) {
-    let fits = (1..=20).contains(&method.len()) && method.bytes().all(|b| b.is_ascii_uppercase() || b == b'-');
+    let fits = (1..=20).contains(&method.len())
+        && method.bytes().all(|b| b.is_ascii_uppercase() || b == b'-');
     if !fits {
         let message = format!("`{method}` is not a method");
-        notes.push(at.error(message).hint("write it in capitals, such as BAN or PURGE"));
+        notes.push(
+            at.error(message)
+                .hint("write it in capitals, such as BAN or PURGE"),
+        );
     }
 }
 
@@ -107,7 +116,8 @@ pub(crate) fn check_url(
         .strip_prefix("https://")
         .or_else(|| begins.strip_prefix("http://"));
     let Some(behind) = behind else {
-        let message = "an address begins with `https://`, `http://` or an attribute of the environment";
+        let message =
+            "an address begins with `https://`, `http://` or an attribute of the environment";
         notes.push(at.error(message).hint("such as \"{environment.url}/path\""));
         return None;
     };
@@ -121,7 +131,10 @@ pub(crate) fn check_url(
     }
     if !complete && !matches!(url.0.get(1), Some(Segment::Attribute(_))) {
         let message = "the host can't come from an argument";
-        notes.push(at.error(message).hint("write it out, or use an attribute of the environment"));
+        notes.push(
+            at.error(message)
+                .hint("write it out, or use an attribute of the environment"),
+        );
     }
     complete.then(|| host.to_ascii_lowercase())
 }
@@ -131,10 +144,16 @@ pub(crate) fn hosts(raw: &raw::Http, at: At<'_>, notes: &mut Vec<Diagnostic>) ->
     for (host, at) in raw.hosts.iter().zip(at.get("hosts").items()) {
         if !is_host(host) {
             let message = format!("`{host}` is not a host");
-            notes.push(at.error(message).hint("write `example.com` or `example.com:8443`, no address"));
+            notes.push(
+                at.error(message)
+                    .hint("write `example.com` or `example.com:8443`, no address"),
+            );
         }
     }
-    raw.hosts.iter().map(|host| host.to_ascii_lowercase()).collect()
+    raw.hosts
+        .iter()
+        .map(|host| host.to_ascii_lowercase())
+        .collect()
 }
 
 fn is_host(text: &str) -> bool {
@@ -155,7 +174,11 @@ pub(crate) fn check_headers<'r>(
         let name = header_name(key, at.key(key), notes);
         if read.iter().any(|(other, ..)| *other == name) {
             let message = format!("header `{key}` stands here twice");
-            notes.push(at.key(key).error(message).hint("the case of letters makes no difference; keep one"));
+            notes.push(
+                at.key(key)
+                    .error(message)
+                    .hint("the case of letters makes no difference; keep one"),
+            );
         }
         read.push((name, key, text));
     }
@@ -181,11 +204,7 @@ pub(crate) fn show(names: &[String], at: At<'_>, notes: &mut Vec<Diagnostic>) ->
 }
 
 /// What the answer must be.
-pub(crate) fn expect(
-    raw: Option<&raw::Expect>,
-    at: At<'_>,
-    notes: &mut Vec<Diagnostic>,
-) -> Expect {
+pub(crate) fn expect(raw: Option<&raw::Expect>, at: At<'_>, notes: &mut Vec<Diagnostic>) -> Expect {
     let mut read = Expect {
         status: Vec::new(),
         headers: BTreeMap::new(),

@@ -66,19 +66,36 @@ pub fn load(folders: &Folders, variables: &BTreeMap<String, String>) -> Loaded {
         (&one.file, one.line, one.column).cmp(&(&other.file, other.line, other.column))
     });
     let all_files = [&commands_folder, &runbooks_folder];
-    let all_files = all_files.into_iter().flat_map(|folder| folder.yaml.iter().chain(&folder.prose));
-    let ours = variables.iter().filter(|(name, _)| name.starts_with(super::variables::PREFIX));
+    let all_files = all_files
+        .into_iter()
+        .flat_map(|folder| folder.yaml.iter().chain(&folder.prose));
+    let ours = variables
+        .iter()
+        .filter(|(name, _)| name.starts_with(super::variables::PREFIX));
     let revision = files::revision(all_files, ours);
-    let examples = projects.values_mut().flat_map(|read| std::mem::take(&mut read.examples)).collect();
+    let examples = projects
+        .values_mut()
+        .flat_map(|read| std::mem::take(&mut read.examples))
+        .collect();
     let mut channels = HashMap::new();
     for (name, read) in &projects {
-        channels.extend(read.channels.iter().map(|(channel, _)| (channel.clone(), name.clone())));
+        channels.extend(
+            read.channels
+                .iter()
+                .map(|(channel, _)| (channel.clone(), name.clone())),
+        );
     }
     Loaded {
         catalog: Catalog {
             revision,
-            commands: commands.into_iter().map(|(name, read)| (name, read.command)).collect(),
-            projects: projects.into_iter().map(|(name, read)| (name, Arc::new(read.project))).collect(),
+            commands: commands
+                .into_iter()
+                .map(|(name, read)| (name, read.command))
+                .collect(),
+            projects: projects
+                .into_iter()
+                .map(|(name, read)| (name, Arc::new(read.project)))
+                .collect(),
             channels,
             people,
         },
@@ -120,7 +137,10 @@ fn read_commands(
         };
         if let Some(first) = commands.get(&raw.command) {
             let message = format!("command `{}` is defined twice", raw.command);
-            let hint = format!("the first is {}; rename or remove one", first.command.defined);
+            let hint = format!(
+                "the first is {}; rename or remove one",
+                first.command.defined
+            );
             notes.push(at.get("command").error(message).hint(hint));
             continue;
         }
@@ -151,8 +171,12 @@ fn read_people(folder: &Folder, notes: &mut Vec<Diagnostic>) -> (People, Names) 
     let Some(file) = folder.yaml.iter().find(|file| is_people(file)) else {
         if !folder.unreadable.iter().any(|name| name == "people") && !folder.yaml.is_empty() {
             let message = "there is no people.yaml: nobody is known, and everything is denied";
-            let folder = folder.yaml[0].path.rsplit_once('/').map_or("", |(folder, _)| folder);
-            notes.push(Diagnostic::about(folder, message).hint("write one; docs/files.md says how"));
+            let folder = folder.yaml[0]
+                .path
+                .rsplit_once('/')
+                .map_or("", |(folder, _)| folder);
+            notes
+                .push(Diagnostic::about(folder, message).hint("write one; docs/files.md says how"));
         }
         return Default::default();
     };
@@ -186,16 +210,23 @@ fn read_projects(folder: &Folder, known: &Known<'_>, notes: &mut Vec<Diagnostic>
         };
         if let Some(first) = projects.get(&raw.project) {
             let message = format!("project `{}` is defined twice", raw.project);
-            let hint = format!("the first is {}; rename or remove one", first.project.defined);
+            let hint = format!(
+                "the first is {}; rename or remove one",
+                first.project.defined
+            );
             notes.push(at.get("project").error(message).hint(hint));
             continue;
         }
-        let taken = read.channels.iter().find_map(|(channel, spot)| {
-            channels.get(channel).map(|owner| (channel, owner, spot))
-        });
+        let taken = read
+            .channels
+            .iter()
+            .find_map(|(channel, spot)| channels.get(channel).map(|owner| (channel, owner, spot)));
         if let Some((channel, owner, spot)) = taken {
             let message = format!("channel `{channel}` belongs to `{owner}` already");
-            notes.push(spot.error(message).hint("a channel has one project; remove it from one of them"));
+            notes.push(
+                spot.error(message)
+                    .hint("a channel has one project; remove it from one of them"),
+            );
             continue;
         }
         let ours = read.channels.iter();
@@ -219,7 +250,9 @@ fn add_prose(
                 notes.push(
                     Diagnostic::about(&file.path, "no runbook stands beside this prose")
                         .warning()
-                        .hint(format!("name it as the runbook is named, or write {name}.yaml")),
+                        .hint(format!(
+                            "name it as the runbook is named, or write {name}.yaml"
+                        )),
                 );
             }
             continue;

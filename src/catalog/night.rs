@@ -36,7 +36,10 @@ fn nobody_answers(read: &ReadProject, notes: &mut Vec<Diagnostic>) {
         (false, true) => "has no escalation",
         (false, false) => return,
     };
-    let message = format!("`{}` {missing}: nobody can be called at night", project.name);
+    let message = format!(
+        "`{}` {missing}: nobody can be called at night",
+        project.name
+    );
     let hint = "add `owner: GROUP` and `escalation: [{ at: 0m, call: oncall(ROTATION) }]`";
     notes.push(read.at_name.warning(message).hint(hint));
 }
@@ -71,7 +74,9 @@ fn rules(
             notes.push(spot.warning(message).hint("remove `in:`"));
             continue;
         }
-        let cover = reaches[..position].iter().find(|earlier| shadows(earlier, reach));
+        let cover = reaches[..position]
+            .iter()
+            .find(|earlier| shadows(earlier, reach));
         if let Some(earlier) = cover {
             let line = earlier.rule.defined.line;
             let message = "this rule can never match: an earlier one covers all of it";
@@ -109,8 +114,16 @@ fn reach<'r>(
         rule,
         commands: covered.iter().map(|read| &read.command.name).collect(),
         environments,
-        persons: rule.who.iter().flat_map(|who| members(who, people, true)).collect(),
-        always: rule.who.iter().flat_map(|who| members(who, people, false)).collect(),
+        persons: rule
+            .who
+            .iter()
+            .flat_map(|who| members(who, people, true))
+            .collect(),
+        always: rule
+            .who
+            .iter()
+            .flat_map(|who| members(who, people, false))
+            .collect(),
     }
 }
 
@@ -125,14 +138,23 @@ fn has_environment(command: &Command) -> bool {
 fn members<'p>(who: &Who, people: &'p People, at_times: bool) -> Vec<&'p PersonId> {
     match who {
         Who::Group(group) => people.groups.get(group).into_iter().flatten().collect(),
-        Who::Person(person) => people.persons.get_key_value(person).map(|(id, _)| id).into_iter().collect(),
+        Who::Person(person) => people
+            .persons
+            .get_key_value(person)
+            .map(|(id, _)| id)
+            .into_iter()
+            .collect(),
         Who::Everyone => people.persons.keys().collect(),
         Who::OnCall(on_call) => {
             let rotation = people.rotations.get(&on_call.rotation);
             let turns = rotation.and_then(|rotation| rotation.levels.get(&on_call.level));
             let turns = turns.map(Vec::as_slice).unwrap_or_default();
             let meant = at_times || turns.len() == 1;
-            if meant { turns.iter().collect() } else { Vec::new() }
+            if meant {
+                turns.iter().collect()
+            } else {
+                Vec::new()
+            }
         }
     }
 }
@@ -146,7 +168,11 @@ fn shadows(earlier: &Reach<'_>, later: &Reach<'_>) -> bool {
                 || matches!(who, Who::Group(_) | Who::Person(_) | Who::Everyone)
         };
         later.rule.who.iter().all(covered) && {
-            let steady = later.rule.who.iter().filter(|who| !matches!(who, Who::OnCall(_)));
+            let steady = later
+                .rule
+                .who
+                .iter()
+                .filter(|who| !matches!(who, Who::OnCall(_)));
             steady.clone().count() == 0 || later.always.is_subset(&earlier.always)
         }
     };
@@ -167,7 +193,9 @@ fn never_approved(
     for who in &terms.of {
         match who {
             Who::OnCall(_) => turns += usize::from(!members(who, people, true).is_empty()),
-            Who::Group(_) | Who::Person(_) | Who::Everyone => steady.extend(members(who, people, false)),
+            Who::Group(_) | Who::Person(_) | Who::Everyone => {
+                steady.extend(members(who, people, false))
+            }
         }
     }
     let possible = steady.len() + turns;
@@ -211,7 +239,9 @@ fn risky(
         let rule = projects
             .values()
             .flat_map(|project| &project.project.rules)
-            .find(|rule| covers(rule, read) && !matches!(rule.grant, Grant::Never(_) | Grant::BreakGlass));
+            .find(|rule| {
+                covers(rule, read) && !matches!(rule.grant, Grant::Never(_) | Grant::BreakGlass)
+            });
         if let Some(rule) = rule {
             let message = format!(
                 "`{}` has {} risk and no {missing}, and {} allows it",

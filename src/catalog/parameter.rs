@@ -14,6 +14,8 @@ use crate::domain::{
 
 /// Words that mean something else where arguments are typed, or in placeholders.
 const RESERVED: [&str; 6] = ["again", "reason", "project", "actor", "run", "secret"];
+/// Compiled, in bytes.
+const LARGEST_PATTERN: usize = 1 << 20;
 const LONGEST_SPAN: Duration = Duration::from_secs(400 * 86_400);
 
 /// Reads one parameter. `None` when its kind can't be made out; the reason is among the notes then.
@@ -26,12 +28,17 @@ pub(crate) fn read(
     let at_name = at.key(name.as_str());
     let at = at.get(name.as_str());
     if RESERVED.contains(&name.as_str()) {
-        let message = format!("a parameter can't be called `{name}`: the word has a meaning already");
+        let message =
+            format!("a parameter can't be called `{name}`: the word has a meaning already");
         notes.push(at_name.error(message).hint("choose another name"));
     }
     if name.as_str() == "environment" && raw.kind != ParameterType::Environment {
         let message = "a parameter called `environment` must have the type environment";
-        notes.push(at.get("type").error(message).hint("choose another name, or `type: environment`"));
+        notes.push(
+            at.get("type")
+                .error(message)
+                .hint("choose another name, or `type: environment`"),
+        );
     }
     refuse_foreign_keys(raw, at, notes);
     let kind = kind(raw, at, notes)?;
@@ -47,7 +54,11 @@ pub(crate) fn read(
         let read = default(&kind, given);
         read.map_err(|expected| {
             let message = format!("the default is not what `{name}` accepts");
-            notes.push(at.get("default").error(message).hint(format!("it accepts {expected}")));
+            notes.push(
+                at.get("default")
+                    .error(message)
+                    .hint(format!("it accepts {expected}")),
+            );
         })
         .ok()
     });
@@ -55,7 +66,11 @@ pub(crate) fn read(
         && let Err(expected) = value(&kind, example)
     {
         let message = format!("the example is not what `{name}` accepts");
-        notes.push(at.get("example").error(message).hint(format!("it accepts {expected}")));
+        notes.push(
+            at.get("example")
+                .error(message)
+                .hint(format!("it accepts {expected}")),
+        );
     }
     Some(Parameter {
         name: name.clone(),
@@ -76,7 +91,11 @@ fn refuse_foreign_keys(raw: &raw::Parameter, at: At<'_>, notes: &mut Vec<Diagnos
     use ParameterType::{Choice, Duration, Integer, List, Secret, Text};
     if raw.kind == Choice && raw.of.is_some() && raw.choices.is_none() {
         let message = "the words of a choice stand under `choices`";
-        notes.push(at.key("of").error(message).hint("write `choices: [one, two]`"));
+        notes.push(
+            at.key("of")
+                .error(message)
+                .hint("write `choices: [one, two]`"),
+        );
         return;
     }
     let item = item_type(raw);
@@ -108,7 +127,11 @@ fn kind(raw: &raw::Parameter, at: At<'_>, notes: &mut Vec<Diagnostic>) -> Option
     let Some(item) = item_type(raw) else {
         let message = "a list must say what its items are";
         let hint = "write `of: text`, or choice, integer, duration, boolean, secret";
-        let place = if raw.of.is_some() { at.get("of") } else { at.get("type") };
+        let place = if raw.of.is_some() {
+            at.get("of")
+        } else {
+            at.get("type")
+        };
         notes.push(place.error(message).hint(hint));
         return None;
     };
@@ -173,34 +196,66 @@ fn simple_kind(
     }
 }
 
-fn check_longest(
-    longest: usize,
-    most: usize,
-    unit: &str,
-    at: At<'_>,
-    notes: &mut Vec<Diagnostic>,
-) {
+fn check_longest(longest: usize, most: usize, unit: &str, at: At<'_>, notes: &mut Vec<Diagnostic>) {
     if longest == 0 || longest > most {
         let message = format!("`longest` can't be {longest}");
-        notes.push(at.get("longest").error(message).hint(format!("from 1 to {most} {unit}")));
+        notes.push(
+            at.get("longest")
+                .error(message)
+                .hint(format!("from 1 to {most} {unit}")),
+        );
     }
 }
 
-/// Compiles a pattern that must match the whole text.
+/// Compiles a pattern that must match the whole text. `\w`, `\d` and `\s` mean ASCII.
+///
+/// With all of Unicode, `[\w/.-]{0,200}` takes megabytes and a third of a second, and lets in letters that look like
+/// others.
 pub(crate) fn whole(pattern: &str, at: At<'_>, notes: &mut Vec<Diagnostic>) -> Option<Regex> {
-    // The part is compiled first by itself: an unbalanced `a)|(b` must not become valid by our brackets.
-    let compiled = regex(pattern).and_then(|_| regex(&format!("^(?:{pattern})$")));
+    // The part is parsed first by itself: an unbalanced `a)|(b` must not become valid by our brackets. The tiny limit
+    // makes that cheap: what is well-formed fails by its size only.
+    let well_formed = match regex(pattern, 1) {
+        Err(error @ regex::Error::Syntax(_)) => Err(error),
+        _ => Ok(()),
+    };
+    let compiled =
+        well_formed.and_then(|()| regex(&format!("^(?:{})$", ascii(pattern)), LARGEST_PATTERN));
     compiled
         .map_err(|error| notes.push(bad_pattern(at, &error)))
         .ok()
 }
 
-fn regex(pattern: &str) -> Result<Regex, regex::Error> {
-    regex::RegexBuilder::new(pattern).size_limit(crate::domain::PATTERN_MEMORY).build()
+/// Writes the classes out. Inside brackets a bracketed class is a part of the set, so the place makes no difference.
+fn ascii(pattern: &str) -> String {
+    let mut written = String::with_capacity(pattern.len());
+    let mut rest = pattern.chars();
+    while let Some(c) = rest.next() {
+        let escaped = if c == '\\' { rest.next() } else { None };
+        match escaped {
+            Some('w') => written.push_str("[0-9A-Za-z_]"),
+            Some('d') => written.push_str("[0-9]"),
+            Some('s') => written.push_str("[ \\t\\n\\r]"),
+            other => {
+                written.push(c);
+                written.extend(other);
+            }
+        }
+    }
+    written
+}
+
+fn regex(pattern: &str, limit: usize) -> Result<Regex, regex::Error> {
+    regex::RegexBuilder::new(pattern).size_limit(limit).build()
 }
 
 /// The complaint about a pattern.
 pub(crate) fn bad_pattern(at: At<'_>, error: &regex::Error) -> Diagnostic {
+    if let regex::Error::CompiledTooBig(_) = error {
+        let hint = "repeat less often; `longest` limits the length too";
+        return at
+            .error("this pattern is too large when it is compiled")
+            .hint(hint);
+    }
     let text = error.to_string();
     let reason = text.lines().last().unwrap_or_default().trim();
     let reason = reason.strip_prefix("error: ").unwrap_or(reason);
@@ -212,14 +267,22 @@ fn choice(raw: &raw::Parameter, at: At<'_>, notes: &mut Vec<Diagnostic>) -> Opti
     let Some(choices) = &raw.choices else {
         if raw.of.is_none() || raw.kind == ParameterType::List {
             let message = "a choice must say its words";
-            notes.push(at.get("type").error(message).hint("write `choices: [one, two]`"));
+            notes.push(
+                at.get("type")
+                    .error(message)
+                    .hint("write `choices: [one, two]`"),
+            );
         }
         return None;
     };
     let words: Vec<String> = choices.iter().map(|word| word.0.clone()).collect();
     if words.is_empty() {
         let message = "a choice needs at least one word";
-        notes.push(at.key("choices").error(message).hint("write `choices: [one, two]`"));
+        notes.push(
+            at.key("choices")
+                .error(message)
+                .hint("write `choices: [one, two]`"),
+        );
     }
     for (position, (word, at)) in words.iter().zip(at.get("choices").items()).enumerate() {
         if word.is_empty() || word.contains(',') || word.chars().any(char::is_whitespace) {
@@ -227,7 +290,10 @@ fn choice(raw: &raw::Parameter, at: At<'_>, notes: &mut Vec<Diagnostic>) -> Opti
             notes.push(at.error(message).hint("use letters, digits, `-`, `_`, `.`"));
         }
         if words[..position].contains(word) {
-            notes.push(at.error(format!("`{word}` stands here twice")).hint("remove one of them"));
+            notes.push(
+                at.error(format!("`{word}` stands here twice"))
+                    .hint("remove one of them"),
+            );
         }
     }
     Some(ParameterKind::Choice(words))
@@ -274,7 +340,10 @@ pub(crate) fn span(text: &str, at: At<'_>, notes: &mut Vec<Diagnostic>) -> Optio
     let read = parse_duration(text);
     if read.is_none() {
         let message = format!("`{text}` is not a span of time");
-        notes.push(at.error(message).hint("write `30s`, `10m`, `1h 30m` or `2d`; at most 400 days"));
+        notes.push(
+            at.error(message)
+                .hint("write `30s`, `10m`, `1h 30m` or `2d`; at most 400 days"),
+        );
     }
     read
 }
@@ -304,7 +373,9 @@ pub(crate) fn value(kind: &ParameterKind, text: &str) -> Result<Value, String> {
             if fits && text.chars().count() <= *longest {
                 return Ok(Value::Text(text.to_owned()));
             }
-            let pattern = matches.as_ref().map(|regex| format!(" that matches {regex}"));
+            let pattern = matches
+                .as_ref()
+                .map(|regex| format!(" that matches {regex}"));
             Err(format!(
                 "text of at most {longest} characters{}",
                 pattern.unwrap_or_default()

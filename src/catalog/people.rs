@@ -62,7 +62,10 @@ impl Names {
         let (group, person) = (self.groups.contains(text), self.persons.contains(text));
         if group && person {
             let message = format!("`{text}` is both a group and a person");
-            return Err((message, format!("write \"@{text}\" for the person, or rename the group")));
+            return Err((
+                message,
+                format!("write \"@{text}\" for the person, or rename the group"),
+            ));
         }
         if person {
             return self.person(text);
@@ -75,9 +78,12 @@ impl Names {
             let hint = format!("{near}groups and persons are listed in people.yaml");
             return Err((message, hint));
         }
-        text.parse()
-            .map(Who::Group)
-            .map_err(|_| (format!("`{text}` is no name"), "name a group or person".to_owned()))
+        text.parse().map(Who::Group).map_err(|_| {
+            (
+                format!("`{text}` is no name"),
+                "name a group or person".to_owned(),
+            )
+        })
     }
 
     fn person(&self, text: &str) -> Result<Who, (String, String)> {
@@ -96,7 +102,12 @@ impl Names {
         rotation: Option<&str>,
         text: &str,
     ) -> Result<Who, (String, String)> {
-        let not_said = || (format!("`{text}` names nobody"), "write `oncall(ROTATION)`".to_owned());
+        let not_said = || {
+            (
+                format!("`{text}` names nobody"),
+                "write `oncall(ROTATION)`".to_owned(),
+            )
+        };
         let rotation = rotation.ok_or_else(not_said)?;
         let parsed = OnCall {
             level: LevelName::parse(level).map_err(|_| not_said())?,
@@ -140,7 +151,12 @@ pub(crate) fn read(raw: &raw::People, at: At<'_>, notes: &mut Vec<Diagnostic>) -
         known_persons(members, raw, place.get(group.as_str()), notes);
         if members.is_empty() {
             let message = format!("group `{group}` has no members: rules that name it help nobody");
-            notes.push(place.key(group.as_str()).warning(message).hint("add a person, or remove the group"));
+            notes.push(
+                place
+                    .key(group.as_str())
+                    .warning(message)
+                    .hint("add a person, or remove the group"),
+            );
         }
         people
             .groups
@@ -153,7 +169,9 @@ pub(crate) fn read(raw: &raw::People, at: At<'_>, notes: &mut Vec<Diagnostic>) -
             known_persons(turns, raw, place.get("levels").get(members.as_str()), notes);
         }
         let read = self::rotation(rotation, place, notes);
-        people.rotations.extend(read.map(|read| (name.clone(), read)));
+        people
+            .rotations
+            .extend(read.map(|read| (name.clone(), read)));
     }
     people
 }
@@ -163,7 +181,10 @@ fn known_persons(members: &[PersonId], raw: &raw::People, at: At<'_>, notes: &mu
         if !raw.people.contains_key(member) {
             let near = did_you_mean(member.as_str(), raw.people.keys().map(PersonId::as_str));
             let hint = near.unwrap_or_else(|| "persons are listed under `people`".to_owned());
-            notes.push(at.error(format!("person `{member}` is not defined")).hint(hint));
+            notes.push(
+                at.error(format!("person `{member}` is not defined"))
+                    .hint(hint),
+            );
         } else if members[..position].contains(member) {
             let message = format!("`{member}` stands here twice");
             notes.push(at.warning(message).hint("remove one of them"));
@@ -188,13 +209,26 @@ impl Accounts {
         accounts.insert(Platform::Console, vec![id.to_string()]);
         let login = raw.login.as_ref().map(std::slice::from_ref);
         let given = [
-            ("slack", Platform::Slack, raw.slack.as_ref().map(|ids| ids.0.as_slice())),
-            ("discord", Platform::Discord, raw.discord.as_ref().map(|ids| ids.0.as_slice())),
-            ("console", Platform::Console, raw.console.as_ref().map(|ids| ids.0.as_slice())),
+            (
+                "slack",
+                Platform::Slack,
+                raw.slack.as_ref().map(|ids| ids.0.as_slice()),
+            ),
+            (
+                "discord",
+                Platform::Discord,
+                raw.discord.as_ref().map(|ids| ids.0.as_slice()),
+            ),
+            (
+                "console",
+                Platform::Console,
+                raw.console.as_ref().map(|ids| ids.0.as_slice()),
+            ),
             ("login", Platform::Console, login),
         ];
         for (key, platform, ids) in given {
-            for (raw::Text(account), at) in ids.unwrap_or_default().iter().zip(at.get(key).items()) {
+            for (raw::Text(account), at) in ids.unwrap_or_default().iter().zip(at.get(key).items())
+            {
                 self.claim(id, platform, account, at, notes);
                 let accounts = accounts.entry(platform).or_default();
                 if !accounts.contains(account) {
@@ -217,11 +251,15 @@ impl Accounts {
         notes: &mut Vec<Diagnostic>,
     ) {
         let fits = !account.is_empty()
-            && account.chars().all(|c| c.is_ascii_alphanumeric() || "_-./".contains(c));
+            && account
+                .chars()
+                .all(|c| c.is_ascii_alphanumeric() || "_-./".contains(c));
         if !fits {
             let message = format!("`{account}` is not an account's id");
             let hint = match platform {
-                Platform::Slack => "copy the member id from the profile: `U…`, or `T…/U…` for one workspace",
+                Platform::Slack => {
+                    "copy the member id from the profile: `U…`, or `T…/U…` for one workspace"
+                }
                 Platform::Discord => "copy the user id, a long number, in quotes",
                 Platform::Console => "the name of an account on the host",
             };
@@ -232,7 +270,10 @@ impl Accounts {
         match self.owners.get(&key) {
             Some(owner) if owner != id => {
                 let message = format!("this account speaks for `{owner}` already");
-                notes.push(at.error(message).hint("an account belongs to one person; remove it from one of them"));
+                notes.push(
+                    at.error(message)
+                        .hint("an account belongs to one person; remove it from one of them"),
+                );
             }
             _ => {
                 self.owners.insert(key, id.clone());
@@ -245,16 +286,25 @@ fn rotation(raw: &raw::Rotation, at: At<'_>, notes: &mut Vec<Diagnostic>) -> Opt
     let zone = zone(&raw.zone.0, at.get("zone"), notes);
     let starts = raw.starts.0.parse::<jiff::civil::DateTime>().map_err(|_| {
         let message = format!("`{}` is not a date with a time", raw.starts.0);
-        notes.push(at.get("starts").error(message).hint("write \"2026-01-05 09:00\""));
+        notes.push(
+            at.get("starts")
+                .error(message)
+                .hint("write \"2026-01-05 09:00\""),
+        );
     });
     let every = parameter::span(&raw.every.0, at.get("every"), notes);
     let every_days = every.and_then(|every| whole_days(every, at.get("every"), notes));
     let mut levels = BTreeMap::new();
     for (level, turns) in &raw.levels {
         if turns.is_empty() {
-            let message = format!("nobody takes turns at level `{level}`: calling it reaches nobody");
+            let message =
+                format!("nobody takes turns at level `{level}`: calling it reaches nobody");
             let place = at.get("levels").key(level.as_str());
-            notes.push(place.warning(message).hint("add a person, or remove the level"));
+            notes.push(
+                place
+                    .warning(message)
+                    .hint("add a person, or remove the level"),
+            );
         } else {
             levels.insert(level.clone(), turns.clone());
         }
@@ -292,7 +342,11 @@ pub(crate) fn zone(
             .collect();
         let near = did_you_mean(name, all.iter().map(String::as_str));
         let hint = near.unwrap_or_else(|| "such as Europe/Berlin or UTC".to_owned());
-        notes.push(at.part(name).error(format!("there is no time zone `{name}`")).hint(hint));
+        notes.push(
+            at.part(name)
+                .error(format!("there is no time zone `{name}`"))
+                .hint(hint),
+        );
     }
     found
 }

@@ -92,7 +92,12 @@ pub(crate) fn read(
     let (rules, at_rules): (Vec<_>, Vec<At<'_>>) = rules.into_iter().unzip();
     let spots = environments
         .iter()
-        .map(|one| (one.name.clone(), at.get("environments").key(one.name.as_str()).spot()))
+        .map(|one| {
+            (
+                one.name.clone(),
+                at.get("environments").key(one.name.as_str()).spot(),
+            )
+        })
         .collect();
     Some(ReadProject {
         project: Project {
@@ -118,7 +123,10 @@ fn check_owner(owner: &GroupName, at: At<'_>, people: &Names, notes: &mut Vec<Di
     if people.complete && !people.groups.contains(owner.as_str()) {
         let near = did_you_mean(owner.as_str(), people.groups.iter().map(String::as_str));
         let hint = near.unwrap_or_else(|| "groups are listed in people.yaml".to_owned());
-        notes.push(at.error(format!("group `{owner}` is not defined")).hint(hint));
+        notes.push(
+            at.error(format!("group `{owner}` is not defined"))
+                .hint(hint),
+        );
     }
 }
 
@@ -130,14 +138,20 @@ fn environments(
 ) -> Vec<Environment> {
     let mut environments = Vec::new();
     // Serde's map is sorted; the tree remembers the order.
-    let in_order = at.keys().filter_map(|key| raw.environments.get_key_value(key));
+    let in_order = at
+        .keys()
+        .filter_map(|key| raw.environments.get_key_value(key));
     for (name, keys) in in_order {
         let at = at.get(name.as_str());
         let mut attributes = BTreeMap::new();
         for (key, values) in keys {
             if key.is_empty() || key.contains(['.', '{', '}', ' ']) {
                 let message = format!("`{key}` can't be named in `{{environment.KEY}}`");
-                notes.push(at.key(key).error(message).hint("use letters, digits, `-` and `_`"));
+                notes.push(
+                    at.key(key)
+                        .error(message)
+                        .hint("use letters, digits, `-` and `_`"),
+                );
             }
             let values = values.0.iter().zip(at.get(key).items());
             let filled = values
@@ -153,17 +167,16 @@ fn environments(
     environments
 }
 
-fn channels(
-    raw: &raw::Runbook,
-    at: At<'_>,
-    notes: &mut Vec<Diagnostic>,
-) -> Vec<(String, Spot)> {
+fn channels(raw: &raw::Runbook, at: At<'_>, notes: &mut Vec<Diagnostic>) -> Vec<(String, Spot)> {
     let mut channels: Vec<(String, Spot)> = Vec::new();
     for (raw::Text(channel), at) in raw.channels.iter().zip(at.items()) {
         let strange = channel.is_empty() || channel.contains(['#', '<', '>', ' ']);
         if strange {
             let message = format!("`{channel}` is not a channel's id");
-            notes.push(at.error(message).hint("copy the id from the channel's details, such as C0SHOP"));
+            notes.push(
+                at.error(message)
+                    .hint("copy the id from the channel's details, such as C0SHOP"),
+            );
         } else if channels.iter().any(|(other, _)| other == channel) {
             let message = format!("channel `{channel}` stands here twice");
             notes.push(at.error(message).hint("remove one of them"));

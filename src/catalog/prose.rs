@@ -85,7 +85,10 @@ fn take_command(
     }
     let begin = at + (line.len() - line.trim_start().len());
     let spot = Spot::new(file, begin..begin + trimmed.len());
-    let command = trimmed.strip_prefix("/ops ").unwrap_or(trimmed).trim_start();
+    let command = trimmed
+        .strip_prefix("/ops ")
+        .unwrap_or(trimmed)
+        .trim_start();
     part.commands.push(command.to_owned());
     prose.commands.push((command.to_owned(), spot));
 }
@@ -138,17 +141,32 @@ mod tests {
         let parts: Vec<(&str, u8, &str, usize)> = read
             .procedures
             .iter()
-            .map(|part| (part.heading.as_str(), part.level, part.text.as_str(), part.commands.len()))
+            .map(|part| {
+                (
+                    part.heading.as_str(),
+                    part.level,
+                    part.text.as_str(),
+                    part.commands.len(),
+                )
+            })
             .collect();
         assert_eq!(
             parts,
             [
                 ("shop", 1, "Before.", 0),
                 ("Shop", 1, "What it is.", 0),
-                ("Flush", 2, "Do this:\n\nand wait.\n\n```sh\n# no heading\nls\n```", 2),
+                (
+                    "Flush",
+                    2,
+                    "Do this:\n\nand wait.\n\n```sh\n# no heading\nls\n```",
+                    2
+                ),
             ]
         );
-        assert_eq!(read.procedures[2].commands, ["flush-cache prod", "status prod"]);
+        assert_eq!(
+            read.procedures[2].commands,
+            ["flush-cache prod", "status prod"]
+        );
         assert_eq!(read.commands[1].1.file_line().line, 13);
     }
 

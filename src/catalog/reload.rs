@@ -111,7 +111,8 @@ pub async fn watch(
             .map_err(|error| format!("reading the files ended early: {error}"))?;
         // The same bad files are told once.
         let seen = last_read.replace(read.clone()) == Some(read);
-        if let Some(change) = change.filter(|change| !seen || matches!(change, Reloaded::Loaded { .. }))
+        if let Some(change) =
+            change.filter(|change| !seen || matches!(change, Reloaded::Loaded { .. }))
             && on.send(change).await.is_err()
         {
             return Ok(());
@@ -132,9 +133,8 @@ pub async fn watch(
 
 /// Waits until no change came for a moment.
 async fn settle(changes: &mut mpsc::Receiver<()>) {
-    let until_quiet = async {
-        while let Ok(Some(())) = tokio::time::timeout(QUIET, changes.recv()).await {}
-    };
+    let until_quiet =
+        async { while let Ok(Some(())) = tokio::time::timeout(QUIET, changes.recv()).await {} };
     // Running out of patience is no failure: the files are read as they are then.
     let _ = tokio::time::timeout(PATIENCE, until_quiet).await;
 }

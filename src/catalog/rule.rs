@@ -31,7 +31,11 @@ pub(crate) fn read_all<'a>(
             check_alone(rule, at, notes);
             if position + 1 < count {
                 let message = "`otherwise` must be the last rule";
-                notes.push(at.key("otherwise").error(message).hint("move it down; what stands below it is never read"));
+                notes.push(
+                    at.key("otherwise")
+                        .error(message)
+                        .hint("move it down; what stands below it is never read"),
+                );
             }
             last = Some(otherwise(&text.0, at.get("otherwise"), known.people, notes));
         } else {
@@ -43,7 +47,11 @@ pub(crate) fn read_all<'a>(
         let message = "the last rule must say whom to ask when no rule matches";
         let place = at.get("rules").items().last().filter(|_| count > 0);
         let place = place.map_or(at.key("rules"), At::head);
-        notes.push(place.error(message).hint("add `- otherwise: \"ask in #…, or call oncall(…)\"`"));
+        notes.push(
+            place
+                .error(message)
+                .hint("add `- otherwise: \"ask in #…, or call oncall(…)\"`"),
+        );
     }
     (rules, last)
 }
@@ -53,7 +61,11 @@ fn check_alone(rule: &raw::Rule, at: At<'_>, notes: &mut Vec<Diagnostic>) {
     let bare = rule.when.is_none() && rule.after.is_none() && rule.never.is_none();
     if !alone || !bare || !rule.conditions.is_empty() || rule.break_glass.is_some() {
         let message = "`otherwise` stands alone";
-        notes.push(at.key("otherwise").error(message).hint("make it a rule of its own, the last one"));
+        notes.push(
+            at.key("otherwise")
+                .error(message)
+                .hint("make it a rule of its own, the last one"),
+        );
     }
 }
 
@@ -66,12 +78,7 @@ fn otherwise(text: &str, at: At<'_>, people: &Names, notes: &mut Vec<Diagnostic>
 }
 
 /// The rotations that a text mentions: `oncall(shop)`.
-fn mentioned(
-    text: &str,
-    at: At<'_>,
-    people: &Names,
-    notes: &mut Vec<Diagnostic>,
-) -> Vec<OnCall> {
+fn mentioned(text: &str, at: At<'_>, people: &Names, notes: &mut Vec<Diagnostic>) -> Vec<OnCall> {
     let part = |c: char| !(c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '_');
     let mut found = Vec::new();
     for (open, _) in text.match_indices('(') {
@@ -81,7 +88,10 @@ fn mentioned(
         };
         // Plain prose has brackets too: it must look like a rotation, or like one with a typing mistake.
         let about_us = people.rotations.contains_key(rotation)
-            || people.rotations.values().any(|levels| levels.contains(level));
+            || people
+                .rotations
+                .values()
+                .any(|levels| levels.contains(level));
         if level.is_empty() || !about_us {
             continue;
         }
@@ -112,7 +122,10 @@ fn rule(
             notes.push(at.head().error(message).hint(hint));
         }
     }
-    let may = raw.may.as_ref().map(|may| commands(&may.0, at.get("may"), known, notes));
+    let may = raw
+        .may
+        .as_ref()
+        .map(|may| commands(&may.0, at.get("may"), known, notes));
     let environments = raw
         .environments
         .as_ref()
@@ -167,8 +180,12 @@ fn commands(
             _ => {
                 let all = known.command_names.iter().map(String::as_str);
                 let near = did_you_mean(word, all.chain(["reads", "everything"]));
-                let hint = near.unwrap_or_else(|| "commands are the files in `commands/`".to_owned());
-                notes.push(at.error(format!("command `{word}` is not defined")).hint(hint));
+                let hint =
+                    near.unwrap_or_else(|| "commands are the files in `commands/`".to_owned());
+                notes.push(
+                    at.error(format!("command `{word}` is not defined"))
+                        .hint(hint),
+                );
             }
         }
     }
@@ -183,11 +200,19 @@ fn environments(
 ) -> BTreeSet<EnvironmentName> {
     for (name, at) in names.iter().zip(at.items()) {
         if !runbook.environments.contains_key(name) {
-            let all: Vec<&str> = runbook.environments.keys().map(EnvironmentName::as_str).collect();
+            let all: Vec<&str> = runbook
+                .environments
+                .keys()
+                .map(EnvironmentName::as_str)
+                .collect();
             let near = did_you_mean(name.as_str(), all.iter().copied());
             let near = near.map(|near| format!("{near} ")).unwrap_or_default();
             let message = format!("environment `{name}` is not defined in this runbook");
-            let list = if all.is_empty() { "none".to_owned() } else { all.join(", ") };
+            let list = if all.is_empty() {
+                "none".to_owned()
+            } else {
+                all.join(", ")
+            };
             notes.push(at.error(message).hint(format!("{near}defined: {list}")));
         }
     }
@@ -223,7 +248,11 @@ fn grant(raw: &raw::Rule, at: At<'_>, people: &Names, notes: &mut Vec<Diagnostic
     }
     if raw.break_glass.is_some() {
         let message = "break-glass comes with a later version; this rule denies";
-        notes.push(at.key("break_glass").warning(message).hint("until then, give another rule or call somebody"));
+        notes.push(
+            at.key("break_glass")
+                .warning(message)
+                .hint("until then, give another rule or call somebody"),
+        );
         return Grant::BreakGlass;
     }
     match &raw.after {
@@ -244,7 +273,11 @@ fn terms(
     };
     if within.is_some_and(|within| within.is_zero() || within > LONGEST_WITHIN) {
         let message = "an approval can't wait so long, or not at all";
-        notes.push(at.get("within").error(message).hint("more than nothing, and at most 7d"));
+        notes.push(
+            at.get("within")
+                .error(message)
+                .hint("more than nothing, and at most 7d"),
+        );
     }
     ApprovalTerms {
         approvals: raw.approvals.unwrap_or(1),
@@ -314,7 +347,11 @@ fn condition(
     if let Some(pattern) = &raw.matches {
         if raw.min.is_some() || raw.max.is_some() {
             let message = "a condition is a pattern or a range";
-            notes.push(at.key("matches").error(message).hint("keep `matches`, or `min` and `max`"));
+            notes.push(
+                at.key("matches")
+                    .error(message)
+                    .hint("keep `matches`, or `min` and `max`"),
+            );
         }
         return parameter::whole(pattern, at.get("matches"), notes).map(Condition::Matches);
     }
@@ -349,15 +386,25 @@ fn range(
 ) -> Option<Condition> {
     if raw.min.is_none() && raw.max.is_none() {
         let message = "the condition is missing";
-        notes.push(at.error(message).hint("write a value, `[values]`, `{ matches: … }` or `{ min: …, max: … }`"));
+        notes.push(
+            at.error(message)
+                .hint("write a value, `[values]`, `{ matches: … }` or `{ min: …, max: … }`"),
+        );
         return None;
     }
     let other = parameters
         .iter()
         .find(|parameter| !matches!(parameter.kind, ParameterKind::Integer { .. }));
     if let Some(other) = other {
-        let message = format!("a range needs an integer, and `{}` is a {}", other.name, other.kind.word());
-        notes.push(at.error(message).hint("write `[values]` or `{ matches: … }`"));
+        let message = format!(
+            "a range needs an integer, and `{}` is a {}",
+            other.name,
+            other.kind.word()
+        );
+        notes.push(
+            at.error(message)
+                .hint("write `[values]` or `{ matches: … }`"),
+        );
         return None;
     }
     let (min, max) = (raw.min.unwrap_or(i64::MIN), raw.max.unwrap_or(i64::MAX));

@@ -131,8 +131,11 @@ impl<'a> Walk<'a> {
         if let (Some(cut), true) = (&scalar.cut, schema.get("x-prose").is_some()) {
             text = format!("{text} {cut}");
             let message = "in YAML ` #` begins a comment; here it is read as part of the text";
-            self.notes
-                .push(at.error(message).warning().hint(format!("put quotes around it: {label}: \"…\"")));
+            self.notes.push(
+                at.error(message)
+                    .warning()
+                    .hint(format!("put quotes around it: {label}: \"…\"")),
+            );
         }
         let words = choices(schema);
         if !words.is_empty() && !words.contains(&text.as_str()) {
@@ -146,8 +149,10 @@ impl<'a> Walk<'a> {
         if let Some(pattern) = schema.get("pattern").and_then(Value::as_str)
             && !self.shape.matches(pattern, &text)
         {
-            self.notes
-                .push(at.error(format!("{label} can't be `{text}`")).hint(pattern_words(pattern)));
+            self.notes.push(
+                at.error(format!("{label} can't be `{text}`"))
+                    .hint(pattern_words(pattern)),
+            );
         }
         Value::String(text)
     }
@@ -172,14 +177,18 @@ impl<'a> Walk<'a> {
     fn list(&mut self, schema: &'a Value, at: At<'_>, label: &str) -> Value {
         let items: Vec<At<'_>> = at.items().collect();
         if schema.get("minItems").is_some() && items.is_empty() {
-            self.notes
-                .push(at.error(format!("{label} is an empty list")).hint("write at least one item"));
+            self.notes.push(
+                at.error(format!("{label} is an empty list"))
+                    .hint("write at least one item"),
+            );
         }
         let Some(schema) = schema.get("items") else {
             return at.node().map_or(Value::Null, natural_node);
         };
         let label = format!("an item of {label}");
-        let values = items.into_iter().map(|item| self.value(schema, item, &label));
+        let values = items
+            .into_iter()
+            .map(|item| self.value(schema, item, &label));
         Value::Array(values.collect())
     }
 
@@ -225,9 +234,16 @@ impl<'a> Walk<'a> {
                 expected.push(words);
             }
         }
-        let help = schema.get("description").and_then(Value::as_str).map(first_line);
+        let help = schema
+            .get("description")
+            .and_then(Value::as_str)
+            .map(first_line);
         let hint = hint_for_type(node, &expected).or_else(|| help.map(str::to_owned));
-        let message = format!("{label} must be {}, not {}", expected.join(" or "), found(node));
+        let message = format!(
+            "{label} must be {}, not {}",
+            expected.join(" or "),
+            found(node)
+        );
         self.notes.push(at.error(message).maybe_hint(hint));
     }
 }
@@ -246,7 +262,9 @@ impl<'s> Keys<'s> {
         let keys = Self {
             properties: object("properties"),
             patterns: object("patternProperties"),
-            others: schema.get("additionalProperties").filter(|other| !other.is_boolean()),
+            others: schema
+                .get("additionalProperties")
+                .filter(|other| !other.is_boolean()),
             required: schema
                 .get("required")
                 .and_then(Value::as_array)
@@ -289,7 +307,8 @@ fn unknown_key(keys: &Keys<'_>, at: At<'_>, key: &str, entries: &[Entry]) -> Dia
     let free = known.iter().copied().filter(|known| !has(entries, known));
     let list = format!("known keys: {}", known.join(", "));
     let hint = did_you_mean(key, free).map_or(list.clone(), |near| format!("{near} {list}"));
-    at.error(format!("key `{key}` is not known here")).hint(hint)
+    at.error(format!("key `{key}` is not known here"))
+        .hint(hint)
 }
 
 fn has(entries: &[Entry], key: &str) -> bool {

@@ -66,7 +66,11 @@ pub(crate) fn read_all(
 ) -> (Vec<StepDefinition>, Vec<(String, Spot)>) {
     if steps.is_empty() {
         let message = "a command needs at least one step";
-        notes.push(at.key("steps").error(message).hint("write `- name: …` with `run:` or `http:`"));
+        notes.push(
+            at.key("steps")
+                .error(message)
+                .hint("write `- name: …` with `run:` or `http:`"),
+        );
     }
     let mut texts = Texts {
         names,
@@ -142,7 +146,11 @@ fn action(
         }
         (Some(_), Some(_)) => {
             let message = "`run` and `http` are two steps";
-            notes.push(at.key("http").error(message).hint("make a second step of it"));
+            notes.push(
+                at.key("http")
+                    .error(message)
+                    .hint("make a second step of it"),
+            );
             None
         }
     }
@@ -162,7 +170,11 @@ fn run(
     match words.first().map(|program| program.0.as_slice()) {
         None => {
             let message = "`run` needs a program";
-            notes.push(at.get("run").error(message).hint("write `run: [program, argument]`"));
+            notes.push(
+                at.get("run")
+                    .error(message)
+                    .hint("write `run: [program, argument]`"),
+            );
             return None;
         }
         Some([Segment::Literal(program)]) => {
@@ -200,7 +212,10 @@ fn surroundings(
     notes: &mut Vec<Diagnostic>,
 ) -> Surroundings {
     let at_environment = at.get("environment");
-    let names = step.environment.keys().map(|name| (name, at_environment.key(name)));
+    let names = step
+        .environment
+        .keys()
+        .map(|name| (name, at_environment.key(name)));
     for (name, at) in names.chain(step.pass.iter().zip(at.get("pass").items())) {
         if !is_variable(name) {
             let message = format!("`{name}` can't be the name of a variable");
@@ -229,7 +244,11 @@ fn refuse_program_keys(step: Option<&raw::Step>, at: At<'_>, notes: &mut Vec<Dia
     ];
     for (key, _) in given.into_iter().filter(|(_, present)| *present) {
         let message = format!("`{key}` does nothing for `http`");
-        notes.push(at.key(key).error(message).hint("remove it; it belongs to `run`"));
+        notes.push(
+            at.key(key)
+                .error(message)
+                .hint("remove it; it belongs to `run`"),
+        );
     }
 }
 
@@ -239,7 +258,11 @@ fn web(
     texts: &mut Texts<'_>,
     notes: &mut Vec<Diagnostic>,
 ) -> Option<HttpAction<Template>> {
-    let Web { method, url, at_url } = http::method_and_url(raw, at, notes)?;
+    let Web {
+        method,
+        url,
+        at_url,
+    } = http::method_and_url(raw, at, notes)?;
     let url = texts.read(url, at_url, notes);
     let mut hosts = http::hosts(raw, at, notes);
     hosts.extend(http::check_url(&url, at_url, texts.names, notes));
@@ -301,11 +324,19 @@ fn check_effect(
     match (raw.effect, raw.verify.is_some()) {
         (Effect::Checked, false) => {
             let message = "`checked` needs `verify`: how to find out whether it happened";
-            notes.push(at.get("effect").error(message).hint("add `verify: { run: […] }` or `verify: { http: … }`"));
+            notes.push(
+                at.get("effect")
+                    .error(message)
+                    .hint("add `verify: { run: […] }` or `verify: { http: … }`"),
+            );
         }
         (effect, true) if effect != Effect::Checked => {
             let message = format!("`verify` does nothing for the effect `{}`", effect.as_str());
-            notes.push(at.key("verify").error(message).hint("write `effect: checked`, or make it a step"));
+            notes.push(
+                at.key("verify")
+                    .error(message)
+                    .hint("write `effect: checked`, or make it a step"),
+            );
         }
         _ => {}
     }
@@ -315,7 +346,10 @@ fn check_effect(
         notes.push(at.get("effect").error(message).hint(hint));
     }
     if raw.attempts.is_some_and(|attempts| attempts > 1) && !raw.effect.may_repeat() {
-        let message = format!("a step with the effect `{}` is never tried twice", raw.effect.as_str());
+        let message = format!(
+            "a step with the effect `{}` is never tried twice",
+            raw.effect.as_str()
+        );
         let hint = "remove `attempts`, or say `effect: idempotent` if twice is as good as once";
         notes.push(at.get("attempts").error(message).hint(hint));
     }

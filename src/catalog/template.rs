@@ -143,12 +143,18 @@ mod tests {
             ("plain", vec![literal("plain")]),
             ("{path}", vec![argument("path")]),
             ("a{{b}}c", vec![literal("a{b}c")]),
-            ("{{{path}}}", vec![literal("{"), argument("path"), literal("}")]),
+            (
+                "{{{path}}}",
+                vec![literal("{"), argument("path"), literal("}")],
+            ),
             (
                 "{environment.url}{path}",
                 vec![Segment::Attribute("url".to_owned()), argument("path")],
             ),
-            ("{environment} {run.key}é", vec![argument("target"), literal(" "), Segment::Key, literal("é")]),
+            (
+                "{environment} {run.key}é",
+                vec![argument("target"), literal(" "), Segment::Key, literal("é")],
+            ),
         ];
         for (text, expected) in rows {
             assert_eq!(parse(text, &names()), Ok(Template(expected)), "{text}");
@@ -159,8 +165,21 @@ mod tests {
     fn a_wrong_placeholder_names_the_nearest() {
         let error = parse("x {pth}", &names()).unwrap_err();
         assert_eq!(error.part, "{pth}");
-        assert!(error.hint.starts_with("did you mean `path`?"), "{}", error.hint);
-        for bad in ["{", "}", "a } b", "{path", "{}", "{secret.}", "{environment.}", "{run.name}"] {
+        assert!(
+            error.hint.starts_with("did you mean `path`?"),
+            "{}",
+            error.hint
+        );
+        for bad in [
+            "{",
+            "}",
+            "a } b",
+            "{path",
+            "{}",
+            "{secret.}",
+            "{environment.}",
+            "{run.name}",
+        ] {
             assert!(parse(bad, &names()).is_err(), "{bad}");
         }
     }

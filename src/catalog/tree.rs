@@ -102,7 +102,11 @@ impl<'a> Reader<'a> {
                 Event::StreamEnd => break,
                 Event::StreamStart | Event::DocumentEnd | Event::Nothing => {}
                 Event::DocumentStart(_) if root.is_some() => {
-                    return self.stop(span, "a second document begins here", "put it into its own file");
+                    return self.stop(
+                        span,
+                        "a second document begins here",
+                        "put it into its own file",
+                    );
                 }
                 Event::DocumentStart(_) => {
                     let (event, span) = self.next()?;
@@ -147,14 +151,20 @@ impl<'a> Reader<'a> {
             Event::Scalar(text, style, ..) => Ok(self.scalar(text.into_owned(), style, span)),
             Event::SequenceStart(..) => self.list(span, depth),
             Event::MappingStart(..) => self.map(span, depth),
-            _ => self.stop(span, "a value is expected here", "write one, or remove the key"),
+            _ => self.stop(
+                span,
+                "a value is expected here",
+                "write one, or remove the key",
+            ),
         }
     }
 
     fn scalar(&self, text: String, style: ScalarStyle, span: Range<usize>) -> Node {
         let plain = matches!(style, ScalarStyle::Plain);
         let kind = if plain { meaning(&text) } else { Kind::Text };
-        let cut = plain.then(|| comment_behind(&self.file.text, span.end)).flatten();
+        let cut = plain
+            .then(|| comment_behind(&self.file.text, span.end))
+            .flatten();
         Node {
             span,
             value: Tree::Scalar(Scalar { text, kind, cut }),
@@ -220,7 +230,11 @@ impl<'a> Reader<'a> {
     fn refuse_references(&mut self, event: &Event<'a>, span: &Range<usize>) -> Result<(), Stop> {
         let (anchor, tag) = match event {
             Event::Alias(_) => {
-                return self.stop(span.clone(), "aliases (`*name`) are not taken", "write the value out");
+                return self.stop(
+                    span.clone(),
+                    "aliases (`*name`) are not taken",
+                    "write the value out",
+                );
             }
             Event::Scalar(_, _, anchor, tag)
             | Event::SequenceStart(anchor, tag)
@@ -228,10 +242,18 @@ impl<'a> Reader<'a> {
             _ => (0, false),
         };
         if anchor != 0 {
-            return self.stop(span.clone(), "anchors (`&name`) are not taken", "write the value out");
+            return self.stop(
+                span.clone(),
+                "anchors (`&name`) are not taken",
+                "write the value out",
+            );
         }
         if tag {
-            return self.stop(span.clone(), "tags (`!name`) are not taken", "remove the tag, or quote the text");
+            return self.stop(
+                span.clone(),
+                "tags (`!name`) are not taken",
+                "remove the tag, or quote the text",
+            );
         }
         Ok(())
     }
@@ -250,17 +272,37 @@ impl<'a> Reader<'a> {
         let source = self.file.text.get(whole.clone()).unwrap_or_default();
         let indent = source.len() - source.trim_start().len();
         let (span, hint) = if source[..indent].contains('\t') {
-            (whole.start..whole.start + indent, "tabs can't indent YAML; use spaces")
+            (
+                whole.start..whole.start + indent,
+                "tabs can't indent YAML; use spaces",
+            )
         } else if comment_in(source) {
-            (at..whole.end.max(at), "` #` begins a comment; put the whole text in quotes")
+            (
+                at..whole.end.max(at),
+                "` #` begins a comment; put the whole text in quotes",
+            )
         } else if error.info().contains("cannot start any token") {
-            (at..whole.end.max(at), "text that begins with `@`, `` ` `` or `%` needs quotes")
+            (
+                at..whole.end.max(at),
+                "text that begins with `@`, `` ` `` or `%` needs quotes",
+            )
         } else if error.info().contains("mapping values are not allowed") {
-            (at..whole.end.max(at), "text that holds `: ` needs quotes; else look at the indentation")
+            (
+                at..whole.end.max(at),
+                "text that holds `: ` needs quotes; else look at the indentation",
+            )
         } else {
-            (at..whole.end.max(at), "look at the indentation, the quotes and the brackets of this line and the one above")
+            (
+                at..whole.end.max(at),
+                "look at the indentation, the quotes and the brackets of this line and the one above",
+            )
         };
-        Diagnostic::at(self.file, span, format!("this is not YAML: {}", error.info())).hint(hint)
+        Diagnostic::at(
+            self.file,
+            span,
+            format!("this is not YAML: {}", error.info()),
+        )
+        .hint(hint)
     }
 }
 
@@ -284,7 +326,11 @@ impl Offsets {
     fn byte(&self, character: usize) -> usize {
         match self {
             Self::Ascii(length) => character.min(*length),
-            Self::Bytes(starts) => starts.get(character).or(starts.last()).copied().unwrap_or(0),
+            Self::Bytes(starts) => starts
+                .get(character)
+                .or(starts.last())
+                .copied()
+                .unwrap_or(0),
         }
     }
 

@@ -22,7 +22,11 @@ pub(crate) fn fill(
         filled.push_str(before);
         let Some((inside, after)) = behind.split_once('}') else {
             let message = "a variable begins here and doesn't end";
-            notes.push(at.part("${").error(message).hint("write ${VAR_NAME} or ${VAR_NAME:-default}"));
+            notes.push(
+                at.part("${")
+                    .error(message)
+                    .hint("write ${VAR_NAME} or ${VAR_NAME:-default}"),
+            );
             return text.to_owned();
         };
         match value(inside, variables) {
@@ -63,14 +67,24 @@ fn value<'a>(
     let well_formed = name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
     if !name.starts_with(PREFIX) || !well_formed {
         let message = format!("variable `{name}` can't be used here");
-        let hint = format!("only variables whose names begin with {PREFIX} can; secrets are written {{secret.NAME}} in commands");
+        let hint = format!(
+            "only variables whose names begin with {PREFIX} can; secrets are written {{secret.NAME}} in commands"
+        );
         return Err((message, hint));
     }
     let given = variables.get(name).filter(|value| !value.is_empty());
     given.map(String::as_str).or(default).ok_or_else(|| {
-        let set = variables.keys().map(String::as_str).filter(|name| name.starts_with(PREFIX));
-        let near = did_you_mean(name, set).map(|near| format!("{near} ")).unwrap_or_default();
+        let set = variables
+            .keys()
+            .map(String::as_str)
+            .filter(|name| name.starts_with(PREFIX));
+        let near = did_you_mean(name, set)
+            .map(|near| format!("{near} "))
+            .unwrap_or_default();
         let message = format!("variable `{name}` is not set");
-        (message, format!("{near}set it, or give a default: ${{{name}:-default}}"))
+        (
+            message,
+            format!("{near}set it, or give a default: ${{{name}:-default}}"),
+        )
     })
 }

@@ -28,21 +28,32 @@ pub(crate) fn read(text: &str, at: At<'_>, notes: &mut Vec<Diagnostic>) -> Optio
         [hours, zone] if hours.contains(':') => ("mon-sun", *hours, *zone),
         _ => {
             let message = format!("`{text}` is not a window of time");
-            notes.push(at.error(message).hint("write days, hours and time zone: `mon-fri 09:00-18:00 Europe/Berlin`"));
+            notes.push(
+                at.error(message)
+                    .hint("write days, hours and time zone: `mon-fri 09:00-18:00 Europe/Berlin`"),
+            );
             return None;
         }
     };
     let days_read = read_days(days);
     if days_read.is_none() {
         let message = format!("`{days}` are no days");
-        notes.push(at.part(days).error(message).hint("write `mon-fri`, `sat,sun` or `mon`"));
+        notes.push(
+            at.part(days)
+                .error(message)
+                .hint("write `mon-fri`, `sat,sun` or `mon`"),
+        );
     }
     let hours_read = hours
         .split_once('-')
         .and_then(|(from, to)| Some((read_time(from)?, read_time(to)?)));
     if hours_read.is_none() {
         let message = format!("`{hours}` are no hours");
-        notes.push(at.part(hours).error(message).hint("write `09:00-18:00`; `22:00-06:00` ends on the next day"));
+        notes.push(
+            at.part(hours)
+                .error(message)
+                .hint("write `09:00-18:00`; `22:00-06:00` ends on the next day"),
+        );
     }
     let zone = zone(zone_name, at, notes)?;
     let (from, to) = hours_read?;
@@ -74,7 +85,8 @@ fn position(day: &str) -> Option<usize> {
 /// `9:00`, `09:00`; `24:00` is midnight.
 fn read_time(text: &str) -> Option<Time> {
     let (hour, minute) = text.split_once(':')?;
-    let digits = |part: &str| (1..=2).contains(&part.len()) && part.bytes().all(|b| b.is_ascii_digit());
+    let digits =
+        |part: &str| (1..=2).contains(&part.len()) && part.bytes().all(|b| b.is_ascii_digit());
     if !digits(hour) || minute.len() != 2 || !digits(minute) {
         return None;
     }
@@ -97,7 +109,10 @@ pub(crate) fn moment(text: &str, at: At<'_>, notes: &mut Vec<Diagnostic>) -> Opt
     let zone_name = words.next().unwrap_or("UTC");
     let (Some(time), None) = (time, words.next()) else {
         let message = format!("`{text}` is not a time");
-        notes.push(at.error(message).hint("write `03:00`, `sat 03:00 Europe/Berlin` or `2026-01-07T03:00:00Z`"));
+        notes.push(
+            at.error(message)
+                .hint("write `03:00`, `sat 03:00 Europe/Berlin` or `2026-01-07T03:00:00Z`"),
+        );
         return None;
     };
     let zone = zone(zone_name, at, notes)?;

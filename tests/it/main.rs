@@ -7,6 +7,7 @@
 
 mod actions;
 mod architecture;
+mod catalog;
 mod config;
 mod console;
 mod dockerfile;
