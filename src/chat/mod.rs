@@ -2,14 +2,17 @@
 //!
 //! Adapters decide nothing. The outbox delivers what we owe, in order, within each platform's limits.
 
+pub mod slack;
+
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
 
-use crate::domain::{Catalog, Form, Message, Place, Platform};
-use crate::store::{MessageRef, PostingId};
+use crate::domain::{Catalog, Form, Inbound, Message, Place, Platform};
+use crate::store::{MessageRef, PostingId, Receipt, StoreError};
 
 /// The sending side of an adapter.
 #[async_trait]
@@ -90,3 +93,9 @@ pub enum DeliveryError {
 
 /// The catalog in force; swapped whole on reload.
 pub type CurrentCatalog = Arc<ArcSwap<Catalog>>;
+
+/// Where an adapter hands over what came in: answers once it is durable.
+pub type Intake = Arc<dyn Fn(Inbound) -> Receiving + Send + Sync>;
+
+/// The answer of an [`Intake`], when it comes.
+pub type Receiving = Pin<Box<dyn Future<Output = Result<Receipt, StoreError>> + Send>>;
