@@ -4,6 +4,7 @@
 
 pub mod console;
 pub mod outbox;
+pub mod slack;
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -90,10 +91,8 @@ pub enum DeliveryError {
     Refused(String),
 }
 
+/// Where an adapter hands over what came in: answers once it is durable.
+pub type Intake = Arc<dyn Fn(Inbound) -> Receiving + Send + Sync>;
 
-/// Takes an inbound durably; an edge acknowledges to its platform only after that.
-pub type Intake = Arc<
-    dyn Fn(Inbound) -> Pin<Box<dyn Future<Output = Result<Receipt, StoreError>> + Send>>
-        + Send
-        + Sync,
->;
+/// The answer of an [`Intake`], when it comes.
+pub type Receiving = Pin<Box<dyn Future<Output = Result<Receipt, StoreError>> + Send>>;

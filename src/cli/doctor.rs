@@ -1,8 +1,12 @@
 //! `midwatch doctor`: what is configured, what is reachable, what is missing and how to get it.
 
+use super::serve::adapter_settings;
 use super::{Exit, app, say, say_error};
 use crate::catalog;
-use crate::chat::slack;
+use arc_swap::ArcSwap;
+use std::sync::Arc;
+
+use crate::chat::slack::Slack;
 use crate::clock::Clock;
 use crate::config::{Origin, Settings};
 use crate::http;
@@ -96,9 +100,12 @@ fn server(settings: &Settings) -> (&'static str, State) {
 async fn slack(settings: &Settings) -> (&'static str, State) {
     let state = match &settings.slack {
         None => State::Missing("not configured; docs/slack.md takes a workspace from nothing to the first command".to_owned()),
-        Some(slack_settings) => match slack::who_am_i(slack_settings).await {
-            Ok(words) => State::Well(words),
-            Err(why) => State::Broken(why),
+        Some(settings) => match Slack::new(&adapter_settings(settings), Arc::new(ArcSwap::default())) {
+            Err(why) => State::Broken(why.to_string()),
+            Ok(slack) => match slack.identify().await {
+                Ok(me) => State::Well(format!("we are {} in {}", me.user, me.workspace)),
+                Err(why) => State::Broken(format!("{why}; check SLACK_BOT_TOKEN and SLACK_API_URL")),
+            },
         },
     };
     ("slack", state)

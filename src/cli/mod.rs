@@ -2,11 +2,11 @@
 
 mod app;
 mod check;
-//mod doctor;
+mod doctor;
 mod ledger;
 mod may;
 mod run;
-//mod serve;
+mod serve;
 mod stages;
 mod tryout;
 mod why;
@@ -143,9 +143,8 @@ async fn run_command(command: Command) -> anyhow::Result<Exit> {
         }
     };
     match command {
-        Command::Serve | Command::Doctor { .. } => Ok(Exit::Failed),
         Command::Try => tryout::run(settings, environment).await,
-        //Command::Serve => serve::run(settings, environment).await,
+        Command::Serve => serve::run(settings, environment).await,
         Command::Check { schema: Some(kind), .. } => check::print_schema(&kind),
         Command::Check { dir, strict, schema: None } => check::run(&settings, dir, strict),
         Command::May { person, says, at, channel } => {
@@ -154,7 +153,7 @@ async fn run_command(command: Command) -> anyhow::Result<Exit> {
         Command::Why { run } => why::run(&settings, &run).await,
         Command::Run { command } => run::run(settings, environment, &command).await,
         Command::Ledger { command } => ledger::run(&settings, command).await,
-        //Command::Doctor => doctor::run(&settings, ready).await,
+        Command::Doctor { ready } => doctor::run(&settings, ready).await,
     }
 }
 

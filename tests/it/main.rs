@@ -11,9 +11,12 @@ mod catalog;
 mod config;
 mod console;
 mod dockerfile;
+#[allow(dead_code, reason = "each story uses its part of the fakes")]
+mod fakes;
 mod http;
 mod ledger;
 mod sample_shop;
+mod slack_adapter;
 mod store;
 mod varnish;
 mod world;
