@@ -47,7 +47,10 @@ pub(super) struct App {
 
 /// Where commands and runbooks are.
 pub(super) fn folders(settings: &Settings) -> Folders {
-    Folders { commands: settings.commands.clone(), runbooks: settings.runbooks.clone() }
+    Folders {
+        commands: settings.commands.clone(),
+        runbooks: settings.runbooks.clone(),
+    }
 }
 
 /// Loads the catalog for a program that is about to serve: mistakes are said, the rest goes on without those files.
@@ -60,14 +63,20 @@ pub(super) fn load_catalog(settings: &Settings) -> Option<Catalog> {
     }
     let usable = !loaded.catalog.people.persons.is_empty() && !loaded.catalog.projects.is_empty();
     if !usable {
-        say_error("there is no project or no person to serve: see the mistakes above, or point MIDWATCH_COMMANDS and MIDWATCH_RUNBOOKS to your files");
+        say_error(
+            "there is no project or no person to serve: see the mistakes above, or point MIDWATCH_COMMANDS and MIDWATCH_RUNBOOKS to your files",
+        );
     }
     usable.then_some(loaded.catalog)
 }
 
 impl App {
     /// Opens the store and loads the catalog. `Err` holds the exit code after the reason was said.
-    pub(super) async fn open(settings: Settings, environment: BTreeMap<String, String>, log: &str) -> anyhow::Result<Result<Self, Exit>> {
+    pub(super) async fn open(
+        settings: Settings,
+        environment: BTreeMap<String, String>,
+        log: &str,
+    ) -> anyhow::Result<Result<Self, Exit>> {
         let clock = Clock::system();
         let mut given = settings.secret_variables();
         given.extend(environment.clone());
@@ -78,8 +87,13 @@ impl App {
         let scrub = Arc::new(move |text: &str| redactor.redact(text));
         telemetry::start_logs(log, settings.log.format == LogFormat::Json, scrub)?;
         let metrics = telemetry::start_metrics()?;
-        let Some(catalog) = load_catalog(&settings) else { return Ok(Err(Exit::Invalid)) };
-        let store_settings = StoreSettings { url: settings.database_url.clone(), data: settings.data.clone() };
+        let Some(catalog) = load_catalog(&settings) else {
+            return Ok(Err(Exit::Invalid));
+        };
+        let store_settings = StoreSettings {
+            url: settings.database_url.clone(),
+            data: settings.data.clone(),
+        };
         let store = match Store::open(&store_settings, clock.now()).await {
             Ok(store) => store,
             Err(why) => {
@@ -92,11 +106,26 @@ impl App {
             commands: catalog.commands.len(),
             projects: catalog.projects.len(),
         };
-        let started = Fact::Service { now: "started".to_owned(), version: env!("CARGO_PKG_VERSION").to_owned() };
-        store.record(vec![started, loaded], Vec::new(), clock.now()).await.context("the start can't be recorded")?;
+        let started = Fact::Service {
+            now: "started".to_owned(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+        };
+        store
+            .record(vec![started, loaded], Vec::new(), clock.now())
+            .await
+            .context("the start can't be recorded")?;
         let catalog = Arc::new(ArcSwap::from_pointee(catalog));
         let http = HttpClient::new().map_err(|why| anyhow!(why))?;
-        Ok(Ok(Self { settings, store, catalog, clock, metrics, secrets, http, environment: Arc::new(environment) }))
+        Ok(Ok(Self {
+            settings,
+            store,
+            catalog,
+            clock,
+            metrics,
+            secrets,
+            http,
+            environment: Arc::new(environment),
+        }))
     }
 
     /// Hands inbounds to the store; what an edge acknowledges after.
@@ -111,7 +140,11 @@ impl App {
     /// The stage that walks inbounds and follows changed files.
     pub(super) fn dispatch_stage(&self) -> Stage {
         let mut stage = Stage::new("dispatch", Duration::from_secs(5));
-        let dispatch = Dispatch { store: self.store.clone(), catalog: Arc::clone(&self.catalog), clock: self.clock.clone() };
+        let dispatch = Dispatch {
+            store: self.store.clone(),
+            catalog: Arc::clone(&self.catalog),
+            clock: self.clock.clone(),
+        };
         let cancel = stage.cancel.clone();
         stage.spawn(async move { dispatch.run(cancel).await });
         self.follow_files(&mut stage);
@@ -122,7 +155,11 @@ impl App {
     pub(super) fn engine_stage(&self) -> Stage {
         let mut stage = Stage::new("engine", DRAIN + Duration::from_secs(5));
         // Relative programs and folders in commands are meant from the folder that holds `commands/`.
-        let directory = self.settings.commands.parent().filter(|it| !it.as_os_str().is_empty());
+        let directory = self
+            .settings
+            .commands
+            .parent()
+            .filter(|it| !it.as_os_str().is_empty());
         let directory = directory.map_or_else(|| PathBuf::from("."), PathBuf::from);
         let engine = Engine {
             store: self.store.clone(),
@@ -160,12 +197,18 @@ impl App {
         let (folders, variables) = (folders(&self.settings), self.settings.variables.clone());
         let (current, cancel) = (Arc::clone(&self.catalog), stage.cancel.clone());
         stage.spawn(async move {
-            if let Err(why) = catalog::watch(folders, variables, current, sender, cancel.clone()).await {
+            if let Err(why) =
+                catalog::watch(folders, variables, current, sender, cancel.clone()).await
+            {
                 warn!("changed files are not followed: {why}; restart midwatch to take them");
                 cancel.cancelled().await;
             }
         });
-        let (store, clock, current) = (self.store.clone(), self.clock.clone(), Arc::clone(&self.catalog));
+        let (store, clock, current) = (
+            self.store.clone(),
+            self.clock.clone(),
+            Arc::clone(&self.catalog),
+        );
         let cancel = stage.cancel.clone();
         stage.spawn(async move {
             while let Some(Some(reloaded)) = cancel.run_until_cancelled(reloads.recv()).await {
@@ -180,8 +223,15 @@ impl App {
 
     /// Records the end and closes the store.
     pub(super) async fn close(self) {
-        let stopped = Fact::Service { now: "stopped".to_owned(), version: env!("CARGO_PKG_VERSION").to_owned() };
-        if let Err(why) = self.store.record(vec![stopped], Vec::new(), self.clock.now()).await {
+        let stopped = Fact::Service {
+            now: "stopped".to_owned(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+        };
+        if let Err(why) = self
+            .store
+            .record(vec![stopped], Vec::new(), self.clock.now())
+            .await
+        {
             warn!("the end is not recorded: {why}");
         }
         self.store.close().await;
@@ -194,7 +244,11 @@ fn reload_fact(current: &Catalog, reloaded: &Reloaded) -> Fact {
         Reloaded::Loaded { .. } => {
             info!("the changed files are in force: revision {revision}");
             metrics::counter!("midwatch_catalog_loads_total", "result" => "taken").increment(1);
-            Fact::CatalogLoaded { revision, commands: current.commands.len(), projects: current.projects.len() }
+            Fact::CatalogLoaded {
+                revision,
+                commands: current.commands.len(),
+                projects: current.projects.len(),
+            }
         }
         Reloaded::Kept { diagnostics, .. } => {
             let errors: Vec<_> = diagnostics.iter().filter(|it| it.is_error()).collect();
@@ -202,14 +256,24 @@ fn reload_fact(current: &Catalog, reloaded: &Reloaded) -> Fact {
                 warn!("{}", error.render(false));
             }
             metrics::counter!("midwatch_catalog_loads_total", "result" => "kept").increment(1);
-            let first = errors.first().map(|it| format!("{}:{}: {}", it.file, it.line, it.message)).unwrap_or_default();
+            let first = errors
+                .first()
+                .map(|it| format!("{}:{}: {}", it.file, it.line, it.message))
+                .unwrap_or_default();
             warn!("the changed files were not taken; revision {revision} stays in force");
-            Fact::CatalogKept { revision, mistakes: errors.len(), first }
+            Fact::CatalogKept {
+                revision,
+                mistakes: errors.len(),
+                first,
+            }
         }
     }
 }
 
 /// What `serve` and `try` have in common when the database is asked whether it is well.
 pub(super) async fn store_is_well(store: Store, clock: Clock) -> Result<(), String> {
-    store.probe(clock.now()).await.map_err(|why: StoreError| why.to_string())
+    store
+        .probe(clock.now())
+        .await
+        .map_err(|why: StoreError| why.to_string())
 }

@@ -32,7 +32,13 @@ pub(super) async fn run(settings: &Settings, ready: bool) -> anyhow::Result<Exit
         };
         say(&format!("  {:<24} {}  ({origin})", shown.name, shown.value));
     }
-    let parts = [files(settings), database(settings).await, server(settings), slack(settings).await, tools()];
+    let parts = [
+        files(settings),
+        database(settings).await,
+        server(settings),
+        slack(settings).await,
+        tools(),
+    ];
     say("parts");
     let mut exit = Exit::Done;
     for (name, state) in parts {
@@ -69,20 +75,28 @@ fn files(settings: &Settings) -> (&'static str, State) {
     );
     let state = match errors {
         0 => State::Well(words),
-        _ => State::Broken(format!("{words}; {errors} mistakes: see them with `midwatch check`")),
+        _ => State::Broken(format!(
+            "{words}; {errors} mistakes: see them with `midwatch check`"
+        )),
     };
     ("files", state)
 }
 
 async fn database(settings: &Settings) -> (&'static str, State) {
-    let store_settings = StoreSettings { url: settings.database_url.clone(), data: settings.data.clone() };
+    let store_settings = StoreSettings {
+        url: settings.database_url.clone(),
+        data: settings.data.clone(),
+    };
     let state = match Store::open_read_only(&store_settings).await {
-        Err(why) if !settings.data.exists() => {
-            State::Missing(format!("{why}; the first start of `midwatch serve` makes it"))
-        }
+        Err(why) if !settings.data.exists() => State::Missing(format!(
+            "{why}; the first start of `midwatch serve` makes it"
+        )),
         Err(why) => State::Broken(why.to_string()),
         Ok(store) => match store.checkpoint(Clock::system().now()).await {
-            Ok(note) => State::Well(format!("{} ledger entries", note.lines().nth(1).unwrap_or("?"))),
+            Ok(note) => State::Well(format!(
+                "{} ledger entries",
+                note.lines().nth(1).unwrap_or("?")
+            )),
             Err(why) => State::Broken(why.to_string()),
         },
     };
@@ -99,29 +113,46 @@ fn server(settings: &Settings) -> (&'static str, State) {
 
 async fn slack(settings: &Settings) -> (&'static str, State) {
     let state = match &settings.slack {
-        None => State::Missing("not configured; docs/slack.md takes a workspace from nothing to the first command".to_owned()),
-        Some(settings) => match Slack::new(&adapter_settings(settings), Arc::new(ArcSwap::default())) {
-            Err(why) => State::Broken(why.to_string()),
-            Ok(slack) => match slack.identify().await {
-                Ok(me) => State::Well(format!("we are {} in {}", me.user, me.workspace)),
-                Err(why) => State::Broken(format!("{why}; check SLACK_BOT_TOKEN and SLACK_API_URL")),
-            },
-        },
+        None => State::Missing(
+            "not configured; docs/slack.md takes a workspace from nothing to the first command"
+                .to_owned(),
+        ),
+        Some(settings) => {
+            match Slack::new(&adapter_settings(settings), Arc::new(ArcSwap::default())) {
+                Err(why) => State::Broken(why.to_string()),
+                Ok(slack) => match slack.identify().await {
+                    Ok(me) => State::Well(format!("we are {} in {}", me.user, me.workspace)),
+                    Err(why) => {
+                        State::Broken(format!("{why}; check SLACK_BOT_TOKEN and SLACK_API_URL"))
+                    }
+                },
+            }
+        }
     };
     ("slack", state)
 }
 
 /// Programs that only tests and some sample commands need.
 fn tools() -> (&'static str, State) {
-    let path = crate::config::environment().remove("PATH").unwrap_or_default();
+    let path = crate::config::environment()
+        .remove("PATH")
+        .unwrap_or_default();
     let is_there = |name: &str| {
-        path.split(':').chain(["/usr/sbin"]).any(|folder| std::path::Path::new(folder).join(name).is_file())
+        path.split(':')
+            .chain(["/usr/sbin"])
+            .any(|folder| std::path::Path::new(folder).join(name).is_file())
     };
-    let missing: Vec<&str> = ["varnishd", "python3"].into_iter().filter(|name| !is_there(name)).collect();
+    let missing: Vec<&str> = ["varnishd", "python3"]
+        .into_iter()
+        .filter(|name| !is_there(name))
+        .collect();
     let state = if missing.is_empty() {
         State::Well("varnishd and python3 are there; only tests need them".to_owned())
     } else {
-        State::Missing(format!("{}: only tests need them, and pass over without", missing.join(", ")))
+        State::Missing(format!(
+            "{}: only tests need them, and pass over without",
+            missing.join(", ")
+        ))
     };
     ("tools", state)
 }

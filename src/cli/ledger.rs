@@ -36,7 +36,10 @@ pub(super) enum LedgerCommand {
 }
 
 pub(super) async fn run(settings: &Settings, command: LedgerCommand) -> anyhow::Result<Exit> {
-    let store_settings = StoreSettings { url: settings.database_url.clone(), data: settings.data.clone() };
+    let store_settings = StoreSettings {
+        url: settings.database_url.clone(),
+        data: settings.data.clone(),
+    };
     match command {
         LedgerCommand::Export { file } => export(&store_settings, file).await,
         LedgerCommand::Checkpoint => {
@@ -44,8 +47,15 @@ pub(super) async fn run(settings: &Settings, command: LedgerCommand) -> anyhow::
             say(store.checkpoint(Clock::system().now()).await?.trim_end());
             Ok(Exit::Done)
         }
-        LedgerCommand::Verify { export, checkpoint, key } => {
-            let witnesses = checkpoint.iter().map(|path| read(path)).collect::<anyhow::Result<Vec<String>>>()?;
+        LedgerCommand::Verify {
+            export,
+            checkpoint,
+            key,
+        } => {
+            let witnesses = checkpoint
+                .iter()
+                .map(|path| read(path))
+                .collect::<anyhow::Result<Vec<String>>>()?;
             let report = match export {
                 None => {
                     let store = Store::open_read_only(&store_settings).await?;
@@ -65,10 +75,16 @@ async fn export(settings: &StoreSettings, file: Option<PathBuf>) -> anyhow::Resu
     let store = Store::open_read_only(settings).await?;
     match &file {
         Some(path) => {
-            let mut out = BufWriter::new(File::create(path).with_context(|| format!("{} can't be written", path.display()))?);
+            let mut out = BufWriter::new(
+                File::create(path)
+                    .with_context(|| format!("{} can't be written", path.display()))?,
+            );
             store.export(&mut out).await?;
             out.flush()?;
-            say_error(&format!("exported; verify it with `midwatch ledger verify {}`", path.display()));
+            say_error(&format!(
+                "exported; verify it with `midwatch ledger verify {}`",
+                path.display()
+            ));
         }
         None => store.export(&mut std::io::stdout()).await?,
     }
@@ -86,10 +102,17 @@ fn verify_file(path: &Path, key: &str, witnesses: &[String]) -> anyhow::Result<R
 
 fn tell(report: &Report) -> Exit {
     say(report.to_string().trim_end());
-    if report.is_sound() { Exit::Done } else { Exit::Failed }
+    if report.is_sound() {
+        Exit::Done
+    } else {
+        Exit::Failed
+    }
 }
 
 fn read(path: &Path) -> anyhow::Result<String> {
-    #[expect(clippy::disallowed_methods, reason = "small files that the operator names")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "small files that the operator names"
+    )]
     std::fs::read_to_string(path).with_context(|| format!("{} can't be read", path.display()))
 }

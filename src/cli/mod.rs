@@ -105,12 +105,18 @@ enum Command {
 /// Runs the program.
 pub fn main() -> ExitCode {
     // Two TLS providers in one process make libraries panic at their first connection: the first line chooses.
-    if rustls::crypto::ring::default_provider().install_default().is_err() {
+    if rustls::crypto::ring::default_provider()
+        .install_default()
+        .is_err()
+    {
         say_error("the TLS provider was chosen before the program began");
         return ExitCode::from(Exit::Invalid as u8);
     }
     let arguments = Arguments::parse();
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+    let runtime = match tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+    {
         Ok(runtime) => runtime,
         Err(error) => {
             say_error(&format!("no threads can be started: {error}"));
@@ -131,7 +137,11 @@ pub fn main() -> ExitCode {
 
 async fn run_command(command: Command) -> anyhow::Result<Exit> {
     let environment = config::environment();
-    let environment = if matches!(command, Command::Try) { config::try_environment(environment) } else { environment };
+    let environment = if matches!(command, Command::Try) {
+        config::try_environment(environment)
+    } else {
+        environment
+    };
     let file = config::settings_file(&environment, &std::env::current_dir()?);
     let settings = match Settings::read(&environment, file.as_deref()) {
         Ok(settings) => settings,
@@ -145,11 +155,28 @@ async fn run_command(command: Command) -> anyhow::Result<Exit> {
     match command {
         Command::Try => tryout::run(settings, environment).await,
         Command::Serve => serve::run(settings, environment).await,
-        Command::Check { schema: Some(kind), .. } => check::print_schema(&kind),
-        Command::Check { dir, strict, schema: None } => check::run(&settings, dir, strict),
-        Command::May { person, says, at, channel } => {
-            may::run(&settings, &may::Question { person, says, at, channel })
-        }
+        Command::Check {
+            schema: Some(kind), ..
+        } => check::print_schema(&kind),
+        Command::Check {
+            dir,
+            strict,
+            schema: None,
+        } => check::run(&settings, dir, strict),
+        Command::May {
+            person,
+            says,
+            at,
+            channel,
+        } => may::run(
+            &settings,
+            &may::Question {
+                person,
+                says,
+                at,
+                channel,
+            },
+        ),
         Command::Why { run } => why::run(&settings, &run).await,
         Command::Run { command } => run::run(settings, environment, &command).await,
         Command::Ledger { command } => ledger::run(&settings, command).await,
@@ -164,7 +191,10 @@ pub(crate) fn say(line: &str) {
 }
 
 /// Prints a line about what is wrong.
-#[expect(clippy::print_stderr, reason = "complaints of subcommands go to standard error")]
+#[expect(
+    clippy::print_stderr,
+    reason = "complaints of subcommands go to standard error"
+)]
 pub(crate) fn say_error(line: &str) {
     eprintln!("midwatch: {line}");
 }

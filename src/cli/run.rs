@@ -14,27 +14,47 @@ use crate::domain::{Inbound, InboundKey, Manner, Place, Platform, Source, Speake
 use crate::store::StoreError;
 
 /// Runs one command as the person whose console account is this host's account, and waits for its end.
-pub(super) async fn run(settings: Settings, environment: BTreeMap<String, String>, words: &[String]) -> anyhow::Result<Exit> {
+pub(super) async fn run(
+    settings: Settings,
+    environment: BTreeMap<String, String>,
+    words: &[String],
+) -> anyhow::Result<Exit> {
     let Some(account) = account_of_this_process() else {
-        say_error("this process runs under an account without a name; midwatch identifies people by it");
+        say_error(
+            "this process runs under an account without a name; midwatch identifies people by it",
+        );
         return Ok(Exit::Invalid);
     };
-    let log = environment.get("MIDWATCH_LOG").map_or("error", |_| settings.log.filter.as_str()).to_owned();
+    let log = environment
+        .get("MIDWATCH_LOG")
+        .map_or("error", |_| settings.log.filter.as_str())
+        .to_owned();
     let app = match App::open(settings, environment, &log).await? {
         Ok(app) => app,
         Err(Exit::Failed) => {
-            say_error("when a server runs on this data folder, type the command in chat; its API comes with a later version");
+            say_error(
+                "when a server runs on this data folder, type the command in chat; its API comes with a later version",
+            );
             return Ok(Exit::Unreachable);
         }
         Err(exit) => return Ok(exit),
     };
-    let colour = std::io::stdout().is_terminal() && !crate::config::environment().contains_key("NO_COLOR");
+    let colour =
+        std::io::stdout().is_terminal() && !crate::config::environment().contains_key("NO_COLOR");
     let screen = Screen::open(Box::new(std::io::stdout()))?;
-    let transport: Arc<dyn Transport> =
-        Arc::new(ConsoleTransport::new(screen, Arc::clone(&app.catalog), app.clock.clone(), colour));
+    let transport: Arc<dyn Transport> = Arc::new(ConsoleTransport::new(
+        screen,
+        Arc::clone(&app.catalog),
+        app.clock.clone(),
+        colour,
+    ));
     let inbound = inbound(&app, account, words);
     let key = inbound.key.clone();
-    let stages = Stages(vec![app.dispatch_stage(), app.engine_stage(), app.delivery_stage(vec![transport])]);
+    let stages = Stages(vec![
+        app.dispatch_stage(),
+        app.engine_stage(),
+        app.delivery_stage(vec![transport]),
+    ]);
     let exit = match app.store.receive(inbound).await {
         Err(why) => {
             say_error(&format!("nothing was done: {why}"));
@@ -67,13 +87,27 @@ fn inbound(app: &App, account: String, words: &[String]) -> Inbound {
     // One word is a whole line, as in `run 'flush-cache prod'`; several are words that the shell has split already.
     let text = match words {
         [line] => line.clone(),
-        words => words.iter().map(|word| requoted(word)).collect::<Vec<_>>().join(" "),
+        words => words
+            .iter()
+            .map(|word| requoted(word))
+            .collect::<Vec<_>>()
+            .join(" "),
     };
     Inbound {
         key: InboundKey::new(&["cli", &session]),
         source: Source::Cli,
-        speaker: Speaker { platform: Platform::Console, space: String::new(), id: account, kind: SpeakerKind::Person },
-        place: Place { platform: Platform::Console, space: String::new(), channel: "cli".to_owned(), thread: None },
+        speaker: Speaker {
+            platform: Platform::Console,
+            space: String::new(),
+            id: account,
+            kind: SpeakerKind::Person,
+        },
+        place: Place {
+            platform: Platform::Console,
+            space: String::new(),
+            channel: "cli".to_owned(),
+            thread: None,
+        },
         manner: Manner::Said,
         text,
         sent_at: now,
@@ -96,8 +130,15 @@ fn requoted(word: &str) -> String {
 /// The name of the account that this process runs under, by its user id: the environment can be set by anybody.
 fn account_of_this_process() -> Option<String> {
     let id = rustix::process::getuid().as_raw().to_string();
-    #[expect(clippy::disallowed_methods, reason = "the system's list of accounts is read here alone")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the system's list of accounts is read here alone"
+    )]
     let accounts = std::fs::read_to_string("/etc/passwd").ok()?;
-    let fields = accounts.lines().map(|line| line.split(':').collect::<Vec<_>>());
-    fields.filter(|fields| fields.get(2) == Some(&id.as_str())).find_map(|fields| fields.first().map(|it| (*it).to_owned()))
+    let fields = accounts
+        .lines()
+        .map(|line| line.split(':').collect::<Vec<_>>());
+    fields
+        .filter(|fields| fields.get(2) == Some(&id.as_str()))
+        .find_map(|fields| fields.first().map(|it| (*it).to_owned()))
 }

@@ -25,7 +25,10 @@ const LAST_REQUESTS: Duration = Duration::from_secs(3);
 const ASK_AGAIN: Duration = Duration::from_secs(10);
 
 /// Serves until a signal comes.
-pub(super) async fn run(settings: Settings, environment: BTreeMap<String, String>) -> anyhow::Result<Exit> {
+pub(super) async fn run(
+    settings: Settings,
+    environment: BTreeMap<String, String>,
+) -> anyhow::Result<Exit> {
     let log = settings.log.filter.clone();
     let app = match App::open(settings, environment, &log).await? {
         Ok(app) => app,
@@ -38,7 +41,9 @@ pub(super) async fn run(settings: Settings, environment: BTreeMap<String, String
         Ok(listener) => listener,
         Err(why) => {
             let listen = app.settings.listen;
-            say_error(&format!("nothing can listen at {listen}: {why}; set MIDWATCH_LISTEN to another address"));
+            say_error(&format!(
+                "nothing can listen at {listen}: {why}; set MIDWATCH_LISTEN to another address"
+            ));
             app.close().await;
             return Ok(Exit::Failed);
         }
@@ -46,7 +51,8 @@ pub(super) async fn run(settings: Settings, environment: BTreeMap<String, String
     let mut edges = Stage::new("edges", LAST_REQUESTS + Duration::from_secs(2));
     let metrics = app.metrics.clone();
     let (store, clock) = (app.store.clone(), app.clock.clone());
-    let mut health = Health::new(move || metrics.render()).check("store", move || store_is_well(store.clone(), clock.clone()));
+    let mut health = Health::new(move || metrics.render())
+        .check("store", move || store_is_well(store.clone(), clock.clone()));
     let mut transports: Vec<Arc<dyn Transport>> = Vec::new();
     let mut router = axum::Router::new();
     match &app.settings.slack {
@@ -61,7 +67,11 @@ pub(super) async fn run(settings: Settings, environment: BTreeMap<String, String
                 }
             };
             transports.push(slack.clone());
-            let door = Door { slack: Arc::clone(&slack), intake: app.intake(), clock: app.clock.clone() };
+            let door = Door {
+                slack: Arc::clone(&slack),
+                intake: app.intake(),
+                clock: app.clock.clone(),
+            };
             if settings.signing_secret.is_some() {
                 router = router.merge(routes(door.clone()));
             }
@@ -80,8 +90,16 @@ pub(super) async fn run(settings: Settings, environment: BTreeMap<String, String
             error!("http ended: {why}");
         }
     });
-    info!("midwatch {} serves at http://{address}", env!("CARGO_PKG_VERSION"));
-    let mut stages = Stages(vec![edges, app.dispatch_stage(), app.engine_stage(), app.delivery_stage(transports)]);
+    info!(
+        "midwatch {} serves at http://{address}",
+        env!("CARGO_PKG_VERSION")
+    );
+    let mut stages = Stages(vec![
+        edges,
+        app.dispatch_stage(),
+        app.engine_stage(),
+        app.delivery_stage(transports),
+    ]);
     let exit = tokio::select! {
         () = stop_signal() => { info!("stopping: no more intake, steps drain, postings are delivered"); Exit::Done }
         _ = stages.ended_early() => Exit::Failed,
@@ -115,7 +133,9 @@ async fn introduce(slack: Arc<Slack>, cancel: CancellationToken) {
             }
             Err(why) => {
                 warn!("slack does not say who we are: {why}; asking again");
-                cancel.run_until_cancelled(tokio::time::sleep(ASK_AGAIN)).await;
+                cancel
+                    .run_until_cancelled(tokio::time::sleep(ASK_AGAIN))
+                    .await;
             }
         }
     }
@@ -137,7 +157,9 @@ fn listen_by_socket(edges: &mut Stage, health: Health, door: Door) -> Health {
             if status.connected > 0 {
                 return Ok(());
             }
-            Err(status.trouble.unwrap_or_else(|| "no socket is connected yet".to_owned()))
+            Err(status
+                .trouble
+                .unwrap_or_else(|| "no socket is connected yet".to_owned()))
         }
     })
 }

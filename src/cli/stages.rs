@@ -18,7 +18,12 @@ pub(super) struct Stage {
 impl Stage {
     /// A stage that is given so long to stop.
     pub(super) fn new(name: &'static str, patience: Duration) -> Self {
-        Self { name, cancel: CancellationToken::new(), tasks: JoinSet::new(), patience }
+        Self {
+            name,
+            cancel: CancellationToken::new(),
+            tasks: JoinSet::new(),
+            patience,
+        }
     }
 
     /// Adds a task; it must end soon after the stage is cancelled, and not before.
@@ -37,7 +42,11 @@ impl Stage {
         self.cancel.cancel();
         let all = async { while self.tasks.join_next().await.is_some() {} };
         if tokio::time::timeout(self.patience, all).await.is_err() {
-            warn!("{} did not stop within {} s and is ended", self.name, self.patience.as_secs());
+            warn!(
+                "{} did not stop within {} s and is ended",
+                self.name,
+                self.patience.as_secs()
+            );
         }
     }
 }
@@ -48,10 +57,12 @@ pub(super) struct Stages(pub(super) Vec<Stage>);
 impl Stages {
     /// Waits until a task ends by itself; answers its stage's name. That is a fault: tasks end when they are told to.
     pub(super) async fn ended_early(&mut self) -> &'static str {
-        let waits = self.0.iter_mut().map(|stage| Box::pin(async move {
-            stage.ended_early().await;
-            stage.name
-        }));
+        let waits = self.0.iter_mut().map(|stage| {
+            Box::pin(async move {
+                stage.ended_early().await;
+                stage.name
+            })
+        });
         let (name, _, _) = futures_util::future::select_all(waits).await;
         error!("{name} ended although nobody told it to; the process stops");
         name

@@ -28,30 +28,45 @@ use crate::store::{Concluded, RunFilter, Store, StoreError};
 const SAMPLE_SECRET: &str = "MIDWATCH_SECRET_SHOP_ADMIN";
 
 /// Runs until the console ends or a signal comes.
-pub(super) async fn run(mut settings: Settings, mut environment: BTreeMap<String, String>) -> anyhow::Result<Exit> {
+pub(super) async fn run(
+    mut settings: Settings,
+    mut environment: BTreeMap<String, String>,
+) -> anyhow::Result<Exit> {
     let mut servers = Stage::new("sample servers", Duration::from_secs(2));
     start_samples(&mut settings, &mut environment, &mut servers).await?;
-    let log = environment.get("MIDWATCH_LOG").map_or("error", |_| settings.log.filter.as_str()).to_owned();
+    let log = environment
+        .get("MIDWATCH_LOG")
+        .map_or("error", |_| settings.log.filter.as_str())
+        .to_owned();
     let examples = catalog::load(&folders(&settings), &settings.variables).examples;
     let app = match App::open(settings, environment, &log).await? {
         Ok(app) => app,
         Err(exit) => return Ok(exit),
     };
     let Some(seat) = Seat::choose(&app.catalog.load(), &examples) else {
-        super::say_error("no project has a channel and somebody to play: add `channels:` and an `owner:` group to a runbook");
+        super::say_error(
+            "no project has a channel and somebody to play: add `channels:` and an `owner:` group to a runbook",
+        );
         return Ok(Exit::Invalid);
     };
     for line in seat.greeting(&app.settings) {
         say(&line);
     }
     let terminal = std::io::stdin().is_terminal() && std::io::stdout().is_terminal();
-    let colour = std::io::stdout().is_terminal() && !crate::config::environment().contains_key("NO_COLOR");
+    let colour =
+        std::io::stdout().is_terminal() && !crate::config::environment().contains_key("NO_COLOR");
     let screen = Screen::open(Box::new(std::io::stdout()))?;
-    let transport: Arc<dyn Transport> =
-        Arc::new(ConsoleTransport::new(screen.clone(), Arc::clone(&app.catalog), app.clock.clone(), colour));
+    let transport: Arc<dyn Transport> = Arc::new(ConsoleTransport::new(
+        screen.clone(),
+        Arc::clone(&app.catalog),
+        app.clock.clone(),
+        colour,
+    ));
     let console = console(&app, screen, seat, colour);
     let input = if terminal {
-        Input::Terminal { history: app.settings.data.join("history") }
+        Input::Terminal {
+            history: app.settings.data.join("history"),
+        }
     } else {
         Input::Lines(Box::new(BufReader::new(std::io::stdin())))
     };
@@ -72,22 +87,40 @@ pub(super) async fn run(mut settings: Settings, mut environment: BTreeMap<String
     };
     stages.stop().await;
     app.close().await;
-    Ok(if ended == Ended::Failed { Exit::Failed } else { Exit::Done })
+    Ok(if ended == Ended::Failed {
+        Exit::Failed
+    } else {
+        Exit::Done
+    })
 }
 
 /// Starts a small caching server for each address on loopback that a runbook names as a default, and tells the
 /// catalog where it really listens.
-async fn start_samples(settings: &mut Settings, environment: &mut BTreeMap<String, String>, stage: &mut Stage) -> anyhow::Result<()> {
-    let token = environment.entry(SAMPLE_SECRET.to_owned()).or_insert_with(|| uuid::Uuid::new_v4().to_string());
+async fn start_samples(
+    settings: &mut Settings,
+    environment: &mut BTreeMap<String, String>,
+    stage: &mut Stage,
+) -> anyhow::Result<()> {
+    let token = environment
+        .entry(SAMPLE_SECRET.to_owned())
+        .or_insert_with(|| uuid::Uuid::new_v4().to_string());
     let admin_token = SecretString::from(token.clone());
     for (variable, port) in catalog::loopback_defaults(&folders(settings)) {
         if settings.variables.contains_key(&variable) {
             continue; // Somebody brought their own.
         }
-        let sample = SampleSettings { port, admin_token: admin_token.clone(), clock: Clock::system() };
-        let (shop, serving) = SampleShop::start(sample, stage.cancel.clone()).await.context("a sample server can't listen on loopback")?;
+        let sample = SampleSettings {
+            port,
+            admin_token: admin_token.clone(),
+            clock: Clock::system(),
+        };
+        let (shop, serving) = SampleShop::start(sample, stage.cancel.clone())
+            .await
+            .context("a sample server can't listen on loopback")?;
         shop.warm();
-        settings.variables.insert(variable, format!("http://{}", shop.address()));
+        settings
+            .variables
+            .insert(variable, format!("http://{}", shop.address()));
         stage.spawn(async move {
             if let Err(why) = serving.await {
                 tracing::error!("a sample server ended: {why}");
@@ -108,13 +141,32 @@ struct Seat {
 impl Seat {
     /// The project with the most rules has the most to show; one of its owners sits down in its channel.
     fn choose(catalog: &Catalog, examples: &[Example]) -> Option<Self> {
-        let project = catalog.projects.values().max_by_key(|project| project.rules.len())?;
-        let mut channels: Vec<&String> =
-            catalog.channels.iter().filter(|(_, name)| **name == project.name).map(|(channel, _)| channel).collect();
-        channels.sort_by_key(|channel| (channel.as_str() != project.name.as_str(), (*channel).clone()));
-        let owners = project.owner.as_ref().and_then(|owner| catalog.people.groups.get(owner));
-        let person = owners.and_then(|owners| owners.first()).or_else(|| catalog.people.persons.keys().next())?;
-        let example = examples.iter().find(|example| example.project == project.name && example.who == *person);
+        let project = catalog
+            .projects
+            .values()
+            .max_by_key(|project| project.rules.len())?;
+        let mut channels: Vec<&String> = catalog
+            .channels
+            .iter()
+            .filter(|(_, name)| **name == project.name)
+            .map(|(channel, _)| channel)
+            .collect();
+        channels.sort_by_key(|channel| {
+            (
+                channel.as_str() != project.name.as_str(),
+                (*channel).clone(),
+            )
+        });
+        let owners = project
+            .owner
+            .as_ref()
+            .and_then(|owner| catalog.people.groups.get(owner));
+        let person = owners
+            .and_then(|owners| owners.first())
+            .or_else(|| catalog.people.persons.keys().next())?;
+        let example = examples
+            .iter()
+            .find(|example| example.project == project.name && example.who == *person);
         Some(Self {
             person: person.clone(),
             channel: (*channels.first()?).clone(),
@@ -129,8 +181,14 @@ impl Seat {
                 "midwatch runs here with sample projects and no account anywhere; you are {} in the channel of {}",
                 self.person, self.project.name
             ),
-            format!("type first: /ops {}   then: /ops help, /ops list; /as kim plays another person", self.first),
-            format!("stop with Ctrl-D or /quit; what happened is kept in {}", settings.data.display()),
+            format!(
+                "type first: /ops {}   then: /ops help, /ops list; /as kim plays another person",
+                self.first
+            ),
+            format!(
+                "stop with Ctrl-D or /quit; what happened is kept in {}",
+                settings.data.display()
+            ),
         ]
     }
 }
@@ -157,11 +215,26 @@ fn completion(app: &App) -> Complete {
     let handle = tokio::runtime::Handle::current();
     Arc::new(move |line, cursor, channel| {
         let catalog = catalog.load();
-        let filter = RunFilter { project: None, open: false, limit: 20 };
+        let filter = RunFilter {
+            project: None,
+            open: false,
+            limit: 20,
+        };
         // The line editor calls from its own thread, never from the runtime's.
         let runs = handle.block_on(store.runs(&filter)).unwrap_or_default();
-        let references: Vec<String> = runs.into_iter().map(|run| run.reference.to_string()).collect();
-        complete(line, cursor, &Hearing { catalog: &catalog, channel }, &references)
+        let references: Vec<String> = runs
+            .into_iter()
+            .map(|run| run.reference.to_string())
+            .collect();
+        complete(
+            line,
+            cursor,
+            &Hearing {
+                catalog: &catalog,
+                channel,
+            },
+            &references,
+        )
     })
 }
 
@@ -185,10 +258,14 @@ pub(super) fn wait_for_end(store: Store) -> WaitForEnd {
 }
 
 async fn ended(store: &Store, key: &InboundKey) -> Result<Option<Ended>, StoreError> {
-    let Some(concluded) = store.conclusion(key).await? else { return Ok(None) };
+    let Some(concluded) = store.conclusion(key).await? else {
+        return Ok(None);
+    };
     match concluded {
         Concluded::Run => {
-            let Some(run) = store.run(RunId::of_inbound(key)).await? else { return Ok(Some(Ended::Failed)) };
+            let Some(run) = store.run(RunId::of_inbound(key)).await? else {
+                return Ok(Some(Ended::Failed));
+            };
             Ok(match run.phase {
                 Phase::AwaitingApproval { .. } => Some(Ended::Waiting),
                 Phase::Queued { .. } | Phase::Running => None,
@@ -206,14 +283,19 @@ async fn http_stage(app: &App) -> anyhow::Result<Stage> {
     let mut stage = Stage::new("http", Duration::from_secs(3));
     let listener = match TcpListener::bind(app.settings.listen).await {
         Ok(listener) => listener,
-        Err(_) => TcpListener::bind(("127.0.0.1", 0)).await.context("nothing can listen on loopback")?,
+        Err(_) => TcpListener::bind(("127.0.0.1", 0))
+            .await
+            .context("nothing can listen on loopback")?,
     };
     let metrics = app.metrics.clone();
     let (store, clock) = (app.store.clone(), app.clock.clone());
-    let health = Health::new(move || metrics.render()).check("store", move || store_is_well(store.clone(), clock.clone()));
+    let health = Health::new(move || metrics.render())
+        .check("store", move || store_is_well(store.clone(), clock.clone()));
     let cancel = stage.cancel.clone();
     stage.spawn(async move {
-        if let Err(why) = http::serve(listener, health.router(), cancel, Duration::from_secs(1)).await {
+        if let Err(why) =
+            http::serve(listener, health.router(), cancel, Duration::from_secs(1)).await
+        {
             tracing::error!("http ended: {why}");
         }
     });

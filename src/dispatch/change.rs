@@ -1,8 +1,8 @@
 //! Words that change an existing run: cancel, approve, reject, settle. The runbook says who may.
 
 use crate::domain::{
-    Decision, Facts, Hold, Identity, PersonId, Phase, PlanFor, Posting, PostingKind,
-    Reference, Refusal, Run, RunEvent, Verdict, decide, may_consent, plan, render,
+    Decision, Facts, Hold, Identity, PersonId, Phase, PlanFor, Posting, PostingKind, Reference,
+    Refusal, Run, RunEvent, Verdict, decide, may_consent, plan, render,
 };
 use crate::store::{Change, Conclusion, StoreError, Tell};
 

@@ -403,7 +403,14 @@ fn retry_delay(run: RunId, attempt: u32) -> Duration {
 pub fn apply(run: &Run, event: &RunEvent, at: Timestamp) -> Result<Run, DoesNotFit> {
     let mut run = run.clone();
     let phase = run.phase.as_str();
-    if change(&mut run, event, at) { Ok(run) } else { Err(DoesNotFit { event: event.word(), phase }) }
+    if change(&mut run, event, at) {
+        Ok(run)
+    } else {
+        Err(DoesNotFit {
+            event: event.word(),
+            phase,
+        })
+    }
 }
 
 fn change(run: &mut Run, event: &RunEvent, at: Timestamp) -> bool {
@@ -555,7 +562,9 @@ impl Run {
 
     /// Whether every step of its plan only reads.
     pub fn only_reads(&self) -> bool {
-        self.plan.as_ref().is_some_and(|plan| plan.steps.iter().all(|step| step.effect == Effect::Read))
+        self.plan
+            .as_ref()
+            .is_some_and(|plan| plan.steps.iter().all(|step| step.effect == Effect::Read))
     }
 
     /// How many steps have succeeded.

@@ -115,7 +115,10 @@ impl Engine {
         let (sender, mut receiver) = mpsc::channel(64);
         let drain = async { while receiver.recv().await.is_some() {} };
         let stop = CancellationToken::new();
-        let (answer, ()) = tokio::join!(verify(step, action, &self.surroundings, sender, &stop), drain);
+        let (answer, ()) = tokio::join!(
+            verify(step, action, &self.surroundings, sender, &stop),
+            drain
+        );
         answer
     }
 

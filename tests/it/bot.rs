@@ -36,7 +36,10 @@ impl Home {
     fn with(commands: &Path, runbooks: &Path) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let data = folder.path().join("data");
-        let home = Self { folder, settings: BTreeMap::new() };
+        let home = Self {
+            folder,
+            settings: BTreeMap::new(),
+        };
         home.setting("MIDWATCH_DATA", data.display())
             .setting("MIDWATCH_COMMANDS", commands.display())
             .setting("MIDWATCH_RUNBOOKS", runbooks.display())
@@ -64,7 +67,11 @@ impl Home {
     /// The program with this home's settings and nothing else of ours.
     pub fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(MIDWATCH);
-        command.args(arguments).env_clear().current_dir(self.folder.path()).envs(&self.settings);
+        command
+            .args(arguments)
+            .env_clear()
+            .current_dir(self.folder.path())
+            .envs(&self.settings);
         for name in ["PATH", "HOME"] {
             command.envs(std::env::var_os(name).map(|value| (name, value)));
         }
@@ -81,7 +88,12 @@ impl Home {
             .stderr(Stdio::piped())
             .spawn()
             .expect("midwatch starts");
-        child.stdin.take().expect("stdin is piped").write_all(input.as_bytes()).expect("midwatch reads");
+        child
+            .stdin
+            .take()
+            .expect("stdin is piped")
+            .write_all(input.as_bytes())
+            .expect("midwatch reads");
         child.wait_with_output().expect("midwatch ends")
     }
 
@@ -89,17 +101,34 @@ impl Home {
     pub async fn serve(&self) -> Bot {
         let address = free_address();
         let started = Instant::now();
-        let log = std::fs::OpenOptions::new().create(true).append(true).open(self.path("log")).expect("a log file");
+        let log = std::fs::OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(self.path("log"))
+            .expect("a log file");
         let mut command = self.command(&["serve"]);
         command.env("MIDWATCH_LISTEN", address.to_string());
-        let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).spawn().expect("midwatch starts");
-        let mut bot = Bot { child, address, ready_after: Duration::ZERO };
+        let child = command
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(log)
+            .spawn()
+            .expect("midwatch starts");
+        let mut bot = Bot {
+            child,
+            address,
+            ready_after: Duration::ZERO,
+        };
         while !bot.is_ready().await {
             let log = || std::fs::read_to_string(self.path("log")).unwrap_or_default();
             if let Some(status) = bot.child.try_wait().expect("a child") {
                 panic!("midwatch ended at once with {status}: {}", log());
             }
-            assert!(started.elapsed() < Duration::from_secs(30), "midwatch is not ready: {}", log());
+            assert!(
+                started.elapsed() < Duration::from_secs(30),
+                "midwatch is not ready: {}",
+                log()
+            );
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
         bot.ready_after = started.elapsed();
@@ -141,7 +170,8 @@ impl Bot {
 
     /// Asks it to stop and waits for the end.
     pub fn stop(mut self) -> std::process::ExitStatus {
-        let pid = rustix::process::Pid::from_raw(self.child.id().try_into().expect("a pid")).expect("a pid is not zero");
+        let pid = rustix::process::Pid::from_raw(self.child.id().try_into().expect("a pid"))
+            .expect("a pid is not zero");
         rustix::process::kill_process(pid, rustix::process::Signal::TERM).expect("it can be asked");
         self.child.wait().expect("it is reaped")
     }
@@ -155,5 +185,7 @@ impl Drop for Bot {
 }
 
 fn free_address() -> SocketAddr {
-    TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a free port")
+    TcpListener::bind("127.0.0.1:0")
+        .and_then(|listener| listener.local_addr())
+        .expect("a free port")
 }
