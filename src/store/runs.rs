@@ -143,9 +143,10 @@ pub(super) async fn happen(
         };
         group.append(&fact, now);
     }
-    let note = match finished {
-        true => Some(keep_checkpoint(group, now).await?),
-        false => None,
+    let note = if finished {
+        Some(keep_checkpoint(group, now).await?)
+    } else {
+        None
     };
     let postings = tell(&run, note.as_deref());
     owe(group, postings, now).await?;
