@@ -9,7 +9,7 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use sqlx::sqlite::SqliteConnectOptions;
-use sqlx::{ConnectOptions, SqliteConnection};
+use sqlx::{ConnectOptions, Connection, SqliteConnection};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 
@@ -222,6 +222,10 @@ async fn write_groups(
             group.finished = false;
             seal_newest(group, &settings.seal).await;
         }
+    }
+    if let Some(group) = open {
+        // Waited for, so that the files are at rest when `close` returns. All that matters is committed.
+        group.db.close().await.ok();
     }
 }
 
