@@ -12,10 +12,10 @@ use crate::domain::{Entry, Fact, Frontier, Hash, RunId, canonical_json, leaf_has
 /// Entries that opening hashes again to compare them with the tree.
 const CHECKED_ON_OPENING: u64 = 1_024;
 
-/// The end of the ledger, in memory: what is committed, and the lines of the group that is not.
+/// The end of the ledger, in memory: what is committed, and the rows of the group that is not.
 pub(super) struct LedgerEnd {
     tree: Frontier,
-    lines: Vec<Line>,
+    rows: Vec<LedgerRow>,
 }
 
 /// A fact in its canonical form, before it has a place in the ledger.
@@ -54,11 +54,11 @@ impl FactLine {
 /// Where a savepoint began.
 pub(super) struct Mark {
     tree: Frontier,
-    lines: usize,
+    rows: usize,
 }
 
 #[derive(Serialize)]
-struct Line {
+struct LedgerRow {
     sequence: u64,
     run: Option<RunId>,
     line: String,
@@ -79,8 +79,8 @@ impl LedgerEnd {
             )));
         }
         check_last_entries(db, &tree).await?;
-        let lines = Vec::new();
-        Ok(Self { tree, lines })
+        let rows = Vec::new();
+        Ok(Self { tree, rows })
     }
 
     /// Adds an entry to the group.
@@ -88,7 +88,7 @@ impl LedgerEnd {
         let sequence = self.tree.size();
         let line = fact.line(sequence, now);
         self.tree.push(leaf_hash(line.as_bytes()));
-        self.lines.push(Line {
+        self.rows.push(LedgerRow {
             sequence,
             run: fact.run,
             line,
@@ -103,26 +103,26 @@ impl LedgerEnd {
     pub(super) fn mark(&self) -> Mark {
         Mark {
             tree: self.tree.clone(),
-            lines: self.lines.len(),
+            rows: self.rows.len(),
         }
     }
 
     /// Forgets what came after the mark.
     pub(super) fn roll_back(&mut self, mark: Mark) {
         self.tree = mark.tree;
-        self.lines.truncate(mark.lines);
+        self.rows.truncate(mark.rows);
     }
 
     /// Writes the group's lines and the tree. To be called just before the commit.
     pub(super) async fn flush(&mut self, db: &mut SqliteConnection) -> Result<(), StoreError> {
-        if self.lines.is_empty() {
+        if self.rows.is_empty() {
             return Ok(());
         }
         sqlx::query(
             "insert into ledger (sequence, run, line)
              select value ->> 'sequence', value ->> 'run', value ->> 'line' from json_each($1)",
         )
-        .bind(write_json(&self.lines))
+        .bind(write_json(&self.rows))
         .execute(&mut *db)
         .await?;
         let nodes: Vec<String> = self
@@ -136,7 +136,7 @@ impl LedgerEnd {
             .bind(write_json(&nodes))
             .execute(db)
             .await?;
-        self.lines.clear();
+        self.rows.clear();
         Ok(())
     }
 }

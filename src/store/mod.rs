@@ -22,7 +22,7 @@ use crate::domain::{Fact, InboundKey, Posting, ProjectName, Run, RunEvent, RunId
 /// Where the facts are kept.
 #[derive(Debug, Clone)]
 pub struct StoreSettings {
-    /// `sqlite:PATH`; PostgreSQL comes with its own issue.
+    /// `sqlite:PATH`; PostgreSQL comes with its own issue. `?max_pages=N` bounds the file to N pages of 4 KiB.
     pub url: String,
     /// Folder of the ledger's key and of the sealed head.
     pub data: PathBuf,

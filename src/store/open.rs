@@ -212,9 +212,9 @@ async fn check_version(db: &mut SqliteConnection) -> Result<(), StoreError> {
 
 /// Reads the ledger's key. It is made for an empty ledger only: a second key would leave old checkpoints unproven.
 async fn open_key(data: &Path, db: &mut SqliteConnection) -> Result<NoteSigner, StoreError> {
-    let signed: Option<String> = super::checkpoint::newest_note(&mut *db).await?;
-    let signer = match (read_key(data)?, &signed) {
-        (Some(signer), _) => signer,
+    let newest_note = super::checkpoint::newest_note(&mut *db).await?;
+    let signer = match (read_key(data)?, &newest_note) {
+        (Some(found), _) => found,
         (None, None) => make_key(data)?,
         (None, Some(_)) => {
             return Err(StoreError::Corrupt(format!(
@@ -223,7 +223,7 @@ async fn open_key(data: &Path, db: &mut SqliteConnection) -> Result<NoteSigner, 
             )));
         }
     };
-    if let Some(note) = signed {
+    if let Some(note) = newest_note {
         signer.public().verify(&note).map_err(|error| {
             StoreError::Corrupt(format!(
                 "the newest checkpoint does not fit {}/ledger.key: {error}; restore key and database from one backup",

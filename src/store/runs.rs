@@ -1,5 +1,7 @@
 //! Runs and their steps: rows with what is searched for, JSON for what is only read back.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -143,11 +145,16 @@ pub(super) async fn happen(
         };
         group.append(&fact, now);
     }
-    let note = match finished {
-        true => Some(keep_checkpoint(group, now).await?),
-        false => None,
+    let note = if finished {
+        Some(keep_checkpoint(group, now).await?)
+    } else {
+        None
     };
-    let postings = tell(&run, note.as_deref());
+    // One run that can't be told of must not end the writer, and with it every other run.
+    let told = catch_unwind(AssertUnwindSafe(|| tell(&run, note.as_deref())));
+    let postings = told.map_err(|_| {
+        StoreError::Unavailable(format!("telling people of run {} broke", run.reference))
+    })?;
     owe(group, postings, now).await?;
     Ok(run)
 }

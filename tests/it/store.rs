@@ -332,6 +332,39 @@ async fn a_failed_intention_undoes_itself_alone_in_its_group() {
 }
 
 #[tokio::test]
+async fn a_run_that_cannot_be_told_of_is_not_changed_and_stops_nobody_else() {
+    let world = World::new().await;
+    let run = world.begin(1, None).await.unwrap();
+    let (lease, _) = world.claim().await.unwrap();
+    let broken = Box::new(|_: &_, _: Option<&str>| panic!("a test's renderer breaks"));
+    let result = world
+        .store
+        .record_run(&lease, vec![started(0)], broken, at(1));
+    assert!(matches!(result.await, Err(StoreError::Unavailable(_))));
+    assert_eq!(world.store.run(run.id).await.unwrap(), Some(run));
+    world.begin(2, None).await.unwrap();
+    assert!(world.store.verify().await.unwrap().is_sound());
+}
+
+#[tokio::test]
+async fn a_full_queue_says_at_once_that_it_is_busy() {
+    let world = World::new().await;
+    let receives = (0..4_200).map(|n| world.store.receive(inbound(n)));
+    let results = futures_util::future::join_all(receives).await;
+    let busy = results
+        .iter()
+        .filter(|r| matches!(r, Err(StoreError::Busy(_))));
+    assert_eq!(busy.count(), 104);
+    for n in 5_000..5_003 {
+        world.store.receive(inbound(n)).await.unwrap();
+    }
+    let world = world.crash().await;
+    let report = world.store.verify().await.unwrap();
+    assert!(report.is_sound(), "{report}");
+    assert_eq!(report.entries, 4_096 + 3);
+}
+
+#[tokio::test]
 async fn an_old_lease_can_change_nothing() {
     let world = World::new().await;
     let run = world.begin(1, None).await.unwrap();

@@ -118,8 +118,9 @@ create table outbox (
     check (state <> 'delivered' or kind = 'root')
 );
 create unique index outbox_one_root on outbox (run, place) where kind = 'root';
-create index outbox_waiting on outbox (platform, id) where state in ('waiting', 'sending');
+create index outbox_due on outbox (state, platform, id);
 create index outbox_thread on outbox (run, place, id) where kind in ('line', 'output');
+create index outbox_answers on outbox (platform, channel, id) where kind in ('answer', 'whisper');
 
 create table probe (
     id integer primary key check (id = 1),
