@@ -43,7 +43,7 @@ pub(super) fn message(message: &Message, people: &People, space: &str) -> Encode
         match block {
             Block::Text(text) => {
                 fallback.push(names.plain(text));
-                rich.extend(section(names.elements(text, &mut budget)));
+                rich.extend(section(&names.elements(text, &mut budget)));
             }
             Block::Fields(fields) => {
                 for field in fields {
@@ -51,7 +51,7 @@ pub(super) fn message(message: &Message, people: &People, space: &str) -> Encode
                     let mut elements = styled(&field.label, Some("bold"), &mut budget);
                     elements.extend(styled(": ", None, &mut budget));
                     elements.extend(names.elements(&field.value, &mut budget));
-                    rich.extend(section(elements));
+                    rich.extend(section(&elements));
                 }
             }
             Block::Output(output) => {
@@ -61,20 +61,19 @@ pub(super) fn message(message: &Message, people: &People, space: &str) -> Encode
             }
             Block::Progress { done, total } => {
                 let bar = progress(*done, *total);
-                rich.extend(section(styled(&bar, None, &mut budget)));
+                rich.extend(section(&styled(&bar, None, &mut budget)));
                 fallback.push(bar);
             }
             Block::Buttons(buttons) => {
-                blocks.extend(rich_text(std::mem::take(&mut rich)));
+                blocks.extend(rich_text(&std::mem::take(&mut rich)));
                 blocks.extend(actions(buttons));
             }
         }
     }
-    blocks.extend(rich_text(rich));
+    blocks.extend(rich_text(&rich));
     if blocks.is_empty() {
-        blocks.extend(rich_text(vec![
-            json!({"type": "rich_text_section", "elements": [{"type": "text", "text": "…"}]}),
-        ]));
+        let nothing = json!({ "type": "text", "text": "…" });
+        blocks.extend(section(&[nothing]).and_then(|section| rich_text(&[section])));
     }
     Encoded {
         text: escaped(&fallback.join("\n")),
@@ -174,17 +173,23 @@ impl Names<'_> {
                 Span::Person(person) => {
                     elements.extend(styled(self.people.name(person), Some("bold"), budget));
                 }
-                Span::Ping(person) => match self.account(person) {
-                    Some(id) => elements.push(json!({ "type": "user", "user_id": id })),
-                    None => {
-                        let name = format!("@{}", self.people.name(person));
-                        elements.extend(styled(&name, Some("bold"), budget));
-                    }
-                },
+                Span::Ping(person) => elements.extend(self.ping(person, budget)),
                 Span::Time(at) => elements.push(date(*at)),
             }
         }
         elements
+    }
+
+    /// The person's account; their name, where they have none here.
+    fn ping(&self, person: &PersonId, budget: &mut Budget) -> Vec<Value> {
+        if let Some(id) = self.account(person) {
+            return vec![json!({ "type": "user", "user_id": id })];
+        }
+        styled(
+            &format!("@{}", self.people.name(person)),
+            Some("bold"),
+            budget,
+        )
     }
 
     fn plain(&self, text: &Text) -> String {
@@ -221,7 +226,7 @@ impl Budget {
                 }
                 Block::Output(_) => outputs += 1,
                 Block::Progress { done, total } => {
-                    words += progress(*done, *total).chars().count() + 1
+                    words += progress(*done, *total).chars().count() + 1;
                 }
                 Block::Buttons(_) => {}
             }
@@ -269,7 +274,7 @@ fn pieces(text: &str) -> Vec<String> {
         .collect()
 }
 
-fn section(elements: Vec<Value>) -> Option<Value> {
+fn section(elements: &[Value]) -> Option<Value> {
     (!elements.is_empty()).then(|| json!({ "type": "rich_text_section", "elements": elements }))
 }
 
@@ -282,7 +287,7 @@ fn preformatted(output: &str) -> Option<Value> {
         .then(|| json!({ "type": "rich_text_preformatted", "elements": elements }))
 }
 
-fn rich_text(elements: Vec<Value>) -> Option<Value> {
+fn rich_text(elements: &[Value]) -> Option<Value> {
     (!elements.is_empty()).then(|| json!({ "type": "rich_text", "elements": elements }))
 }
 
@@ -414,9 +419,9 @@ fn escaped(text: &str) -> String {
         }
         room -= cost;
         if piece.is_empty() {
-            out.push(character)
+            out.push(character);
         } else {
-            out.push_str(piece)
+            out.push_str(piece);
         }
     }
     out

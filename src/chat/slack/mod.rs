@@ -161,7 +161,7 @@ impl Slack {
     /// A message for `chat.postMessage` and its kin.
     fn addressed(&self, to: &Place, thread: Option<&str>, message: &Message) -> Value {
         let Encoded { text, blocks } = self.encode(to, message);
-        let mut body = neutral(&to.channel, &text, blocks);
+        let mut body = neutral(&to.channel, &text, &blocks);
         if let Some(thread) = thread {
             body["thread_ts"] = thread.into();
         }
@@ -221,7 +221,7 @@ impl Transport for Slack {
     ) -> Result<(), DeliveryError> {
         let (channel, ts) = located(at)?;
         let Encoded { text, blocks } = self.encode(to, message);
-        let mut body = neutral(channel, &text, blocks);
+        let mut body = neutral(channel, &text, &blocks);
         body["ts"] = ts.into();
         self.api
             .call(As::Bot, "chat.update", &body)
@@ -385,7 +385,7 @@ impl Door {
 }
 
 /// A body in which no text can ping, link or unfurl, whatever Slack's defaults are.
-fn neutral(channel: &str, text: &str, blocks: Vec<Value>) -> Value {
+fn neutral(channel: &str, text: &str, blocks: &[Value]) -> Value {
     json!({
         "channel": channel,
         "text": text,

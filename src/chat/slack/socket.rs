@@ -28,7 +28,7 @@ const AT_ONCE: usize = 64;
 const RECEIVE_LIMIT: Duration = Duration::from_millis(2_400);
 const OPEN_LIMIT: Duration = Duration::from_secs(10);
 const SEND_LIMIT: Duration = Duration::from_secs(10);
-const LONGEST_WAIT: Duration = Duration::from_secs(60);
+const LONGEST_WAIT: Duration = Duration::from_mins(1);
 const FRAME_LIMIT: usize = 4 << 20;
 
 /// How long we wait for what. The default is for service; tests hurry.
@@ -202,7 +202,7 @@ impl Slot {
             door: self.door.clone(),
             timing: self.timing,
             commits: JoinSet::new(),
-            _counted: None,
+            counted: None,
         };
         match timeout(OPEN_LIMIT, connection.greeted()).await {
             Ok(Ok(())) => {}
@@ -216,7 +216,7 @@ impl Slot {
             Ok(Err(_)) => return Err(not("slack closed the socket before greeting".to_owned())),
             Err(_) => return Err(not("slack's socket doesn't greet".to_owned())),
         }
-        connection._counted = Some(Counted::new(&self.status));
+        connection.counted = Some(Counted::new(&self.status));
         Ok(connection)
     }
 
@@ -274,7 +274,7 @@ struct Connection {
     door: Door,
     timing: Timing,
     commits: JoinSet<Option<Value>>,
-    _counted: Option<Counted>,
+    counted: Option<Counted>,
 }
 
 impl Connection {
@@ -337,6 +337,7 @@ impl Connection {
 
     /// A commit that has begun is not given up because its socket broke: Slack may never send it again.
     async fn let_commits_end(mut self) {
+        drop(self.counted.take()); // It hears no more.
         while self.commits.join_next().await.is_some() {}
     }
 
