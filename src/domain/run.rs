@@ -131,6 +131,13 @@ pub enum StepState {
         /// How.
         result: StepResult,
     },
+    /// A person lets it run again after an attempt of unknown outcome.
+    Cleared {
+        /// The attempt before, counted from 1.
+        attempt: u32,
+        /// When they said so.
+        at: Timestamp,
+    },
     /// The attempt started, and the worker that did it is gone.
     Interrupted {
         /// Counted from 1.
@@ -368,6 +375,10 @@ fn next_step(run: &Run, now: Timestamp) -> Due {
                 position,
                 attempt: 1,
             },
+            StepState::Cleared { attempt, .. } => Due::Start {
+                position,
+                attempt: attempt + 1,
+            },
             StepState::Ended { attempt, at, .. }
                 if *attempt < step.attempts && step.effect.may_repeat() =>
             {
@@ -532,7 +543,7 @@ fn settle(run: &mut Run, verdict: Verdict, at: Timestamp) -> bool {
                 why: "a person says that it did not happen".to_owned(),
             },
         },
-        Verdict::Again => StepState::Pending,
+        Verdict::Again => StepState::Cleared { attempt, at },
     };
     true
 }
@@ -597,6 +608,7 @@ impl StepState {
             Self::Pending => 0,
             Self::Started { attempt, .. }
             | Self::Ended { attempt, .. }
+            | Self::Cleared { attempt, .. }
             | Self::Interrupted { attempt, .. } => *attempt,
         }
     }

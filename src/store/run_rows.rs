@@ -36,6 +36,7 @@ impl StepRow {
                     StepState::Ended { at, result, .. } => {
                         ("ended", Some(write_json(result)), Some(at))
                     }
+                    StepState::Cleared { at, .. } => ("cleared", None, Some(at)),
                     StepState::Interrupted { at, .. } => ("interrupted", None, Some(at)),
                 };
                 Self {
@@ -113,6 +114,7 @@ impl JoinedRow {
         Ok(Some(match (state.as_str(), &self.result) {
             ("pending", _) => StepState::Pending,
             ("started", _) => StepState::Started { attempt, at: at()? },
+            ("cleared", _) => StepState::Cleared { attempt, at: at()? },
             ("interrupted", _) => StepState::Interrupted { attempt, at: at()? },
             ("ended", Some(result)) => StepState::Ended {
                 attempt,

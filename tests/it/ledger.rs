@@ -122,7 +122,7 @@ async fn an_untouched_ledger_is_sound_for_both_verifiers() {
     // Received, answered, five events; then one more received, three times.
     assert_eq!(report.matching, [7, 15, 23, 24]);
     assert_ne!(evidence.python(&evidence.export), Some(false));
-    let in_place = evidence.world.store.verify().await.unwrap();
+    let in_place = evidence.world.store.verify(&[]).await.unwrap();
     assert!(in_place.is_sound(), "{in_place}");
     assert_eq!(in_place.matching, [7, 15, 23]);
 }
@@ -284,7 +284,7 @@ async fn every_kind_of_tampering_in_place_is_found() {
         let evidence = Evidence::new().await;
         let mut db = evidence.world.tamper().await;
         sqlx::query(statement).execute(&mut db).await.unwrap();
-        let report = evidence.world.store.verify().await.unwrap();
+        let report = evidence.world.store.verify(&[]).await.unwrap();
         assert!(report.to_string().contains(finding), "{name}: {report}");
     }
 }
@@ -308,7 +308,7 @@ async fn a_ledger_whose_end_was_changed_is_not_opened() {
             "{statement}: {error:?}"
         );
         let reading = Store::open_read_only(&settings).await.unwrap();
-        assert!(!reading.verify().await.unwrap().is_sound(), "{statement}");
+        assert!(!reading.verify(&[]).await.unwrap().is_sound(), "{statement}");
     }
 }
 
@@ -327,7 +327,7 @@ async fn a_database_that_was_set_back_is_found_by_the_sealed_head() {
     std::fs::remove_file(world.data("midwatch.db-wal")).ok();
     std::fs::remove_file(world.data("midwatch.db-shm")).ok();
     let world = world.reopen().await.unwrap();
-    let report = world.store.verify().await.unwrap();
+    let report = world.store.verify(&[]).await.unwrap();
     assert!(report.to_string().contains("the sealed head"), "{report}");
 }
 

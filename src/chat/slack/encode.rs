@@ -1,8 +1,11 @@
 //! Our messages in Slack's markup: rich text only, in which no text from people or programs can ping, link or format.
 
+mod cut;
+
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
+use self::cut::{cut_in_the_middle, shortened};
 use crate::domain::{
     Block, Button, ButtonStyle, Form, FormField, Message, People, PersonId, Place, Platform, Span,
     Text,
@@ -43,7 +46,7 @@ pub(super) fn message(message: &Message, people: &People, space: &str) -> Encode
         match block {
             Block::Text(text) => {
                 fallback.push(names.plain(text));
-                rich.extend(section(names.elements(text, &mut budget)));
+                rich.extend(section(&names.elements(text, &mut budget)));
             }
             Block::Fields(fields) => {
                 for field in fields {
@@ -51,7 +54,7 @@ pub(super) fn message(message: &Message, people: &People, space: &str) -> Encode
                     let mut elements = styled(&field.label, Some("bold"), &mut budget);
                     elements.extend(styled(": ", None, &mut budget));
                     elements.extend(names.elements(&field.value, &mut budget));
-                    rich.extend(section(elements));
+                    rich.extend(section(&elements));
                 }
             }
             Block::Output(output) => {
@@ -61,20 +64,19 @@ pub(super) fn message(message: &Message, people: &People, space: &str) -> Encode
             }
             Block::Progress { done, total } => {
                 let bar = progress(*done, *total);
-                rich.extend(section(styled(&bar, None, &mut budget)));
+                rich.extend(section(&styled(&bar, None, &mut budget)));
                 fallback.push(bar);
             }
             Block::Buttons(buttons) => {
-                blocks.extend(rich_text(std::mem::take(&mut rich)));
+                blocks.extend(rich_text(&std::mem::take(&mut rich)));
                 blocks.extend(actions(buttons));
             }
         }
     }
-    blocks.extend(rich_text(rich));
+    blocks.extend(rich_text(&rich));
     if blocks.is_empty() {
-        blocks.extend(rich_text(vec![
-            json!({"type": "rich_text_section", "elements": [{"type": "text", "text": "…"}]}),
-        ]));
+        let nothing = json!({ "type": "text", "text": "…" });
+        blocks.extend(section(&[nothing]).and_then(|section| rich_text(&[section])));
     }
     Encoded {
         text: escaped(&fallback.join("\n")),
@@ -174,17 +176,23 @@ impl Names<'_> {
                 Span::Person(person) => {
                     elements.extend(styled(self.people.name(person), Some("bold"), budget));
                 }
-                Span::Ping(person) => match self.account(person) {
-                    Some(id) => elements.push(json!({ "type": "user", "user_id": id })),
-                    None => {
-                        let name = format!("@{}", self.people.name(person));
-                        elements.extend(styled(&name, Some("bold"), budget));
-                    }
-                },
+                Span::Ping(person) => elements.extend(self.ping(person, budget)),
                 Span::Time(at) => elements.push(date(*at)),
             }
         }
         elements
+    }
+
+    /// The person's account; their name, where they have none here.
+    fn ping(&self, person: &PersonId, budget: &mut Budget) -> Vec<Value> {
+        if let Some(id) = self.account(person) {
+            return vec![json!({ "type": "user", "user_id": id })];
+        }
+        styled(
+            &format!("@{}", self.people.name(person)),
+            Some("bold"),
+            budget,
+        )
     }
 
     fn plain(&self, text: &Text) -> String {
@@ -221,7 +229,7 @@ impl Budget {
                 }
                 Block::Output(_) => outputs += 1,
                 Block::Progress { done, total } => {
-                    words += progress(*done, *total).chars().count() + 1
+                    words += progress(*done, *total).chars().count() + 1;
                 }
                 Block::Buttons(_) => {}
             }
@@ -269,7 +277,7 @@ fn pieces(text: &str) -> Vec<String> {
         .collect()
 }
 
-fn section(elements: Vec<Value>) -> Option<Value> {
+fn section(elements: &[Value]) -> Option<Value> {
     (!elements.is_empty()).then(|| json!({ "type": "rich_text_section", "elements": elements }))
 }
 
@@ -282,7 +290,7 @@ fn preformatted(output: &str) -> Option<Value> {
         .then(|| json!({ "type": "rich_text_preformatted", "elements": elements }))
 }
 
-fn rich_text(elements: Vec<Value>) -> Option<Value> {
+fn rich_text(elements: &[Value]) -> Option<Value> {
     (!elements.is_empty()).then(|| json!({ "type": "rich_text", "elements": elements }))
 }
 
@@ -344,58 +352,6 @@ fn plain_text(words: &str) -> Value {
     json!({ "type": "plain_text", "text": words, "emoji": false })
 }
 
-/// The text, or as much of its beginning as fits, with `…`.
-fn shortened(text: &str, limit: usize) -> String {
-    if text.chars().count() <= limit {
-        return text.to_owned();
-    }
-    let Some(room) = limit.checked_sub(1) else {
-        return String::new();
-    };
-    text.chars().take(room).chain(['…']).collect()
-}
-
-/// The output, or its head and tail with `… N lines …` between them.
-fn cut_in_the_middle(output: &str, limit: usize) -> String {
-    if output.chars().count() <= limit {
-        return output.to_owned();
-    }
-    let room = limit.saturating_sub("\n… 1000000 characters …\n".chars().count()) / 2;
-    let lines: Vec<&str> = output.lines().collect();
-    let head = fitting(lines.iter(), room);
-    let tail = fitting(lines[head..].iter().rev(), room);
-    if head == 0 || tail == 0 {
-        return cut_characters(output, room);
-    }
-    let (end, hidden) = (lines.len() - tail, lines.len() - tail - head);
-    format!(
-        "{}\n… {hidden} lines …\n{}",
-        lines[..head].join("\n"),
-        lines[end..].join("\n")
-    )
-}
-
-/// How many lines fit.
-fn fitting<'a>(lines: impl Iterator<Item = &'a &'a str>, room: usize) -> usize {
-    let mut used = 0;
-    let fits = lines.take_while(|line| {
-        used += line.chars().count() + 1;
-        used <= room
-    });
-    fits.count()
-}
-
-fn cut_characters(output: &str, room: usize) -> String {
-    let characters: Vec<char> = output.chars().collect();
-    let room = room.min(characters.len() / 2);
-    let head: String = characters[..room].iter().collect();
-    let tail: String = characters[characters.len() - room..].iter().collect();
-    format!(
-        "{head}\n… {} characters …\n{tail}",
-        characters.len() - 2 * room
-    )
-}
-
 /// Escaped for Slack's `text`, cut so that the escaped text fits.
 fn escaped(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
@@ -414,9 +370,9 @@ fn escaped(text: &str) -> String {
         }
         room -= cost;
         if piece.is_empty() {
-            out.push(character)
+            out.push(character);
         } else {
-            out.push_str(piece)
+            out.push_str(piece);
         }
     }
     out

@@ -75,9 +75,7 @@ pub(super) fn event(payload: &Value, delivery: &Delivery<'_>) -> Heard {
         _ => return Heard::Ignored("other delivery"),
     }
     match (at(payload, "/event/type"), at(payload, "/event/subtype")) {
-        ("app_mention", "message_changed") | ("message", "message_changed") => {
-            edited(payload, delivery)
-        }
+        ("app_mention" | "message", "message_changed") => edited(payload, delivery),
         ("app_mention", _)
         | ("message", "" | "bot_message" | "file_share" | "me_message" | "thread_broadcast") => {
             message(payload, delivery)
@@ -240,7 +238,7 @@ fn answers(values: &Value) -> String {
             continue;
         }
         let value = value.replace('\\', "\\\\").replace('"', "\\\"");
-        text.push_str(&format!(" {name}=\"{value}\""));
+        text.extend([" ", name.as_str(), "=\"", value.as_str(), "\""]);
     }
     text
 }
@@ -371,7 +369,7 @@ fn event_time(payload: &Value) -> Option<Timestamp> {
 }
 
 /// The first that isn't empty.
-fn first<'a, const N: usize>(texts: [&'a str; N]) -> &'a str {
+fn first<const N: usize>(texts: [&str; N]) -> &str {
     texts
         .into_iter()
         .find(|text| !text.is_empty())

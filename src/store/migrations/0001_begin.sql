@@ -78,7 +78,7 @@ create table steps (
     position bigint not null check (position >= 0),
     name     text   not null,
     effect   text   not null check (effect in ('read', 'idempotent', 'keyed', 'checked', 'once')),
-    state    text   not null check (state in ('pending', 'started', 'ended', 'interrupted')),
+    state    text   not null check (state in ('pending', 'started', 'ended', 'interrupted', 'cleared')),
     attempt  bigint not null check (attempt >= 0),
     result   text,
     at       bigint,               -- when it came into this state

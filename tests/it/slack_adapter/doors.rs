@@ -52,11 +52,7 @@ async fn only_what_slack_signed_lately_comes_in() {
             "one digit wrong",
             with(
                 1,
-                format!(
-                    "{}{}",
-                    &signature[..66],
-                    if signature.ends_with('0') { 1 } else { 0 }
-                ),
+                format!("{}{}", &signature[..66], u8::from(signature.ends_with('0'))),
             ),
             401,
         ),

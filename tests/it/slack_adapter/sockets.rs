@@ -85,7 +85,7 @@ async fn a_slow_commit_does_not_hold_up_the_next() {
     };
     let ((one, two), (acks, took)) = tokio::join!(slow, quick);
     assert!([one, two].iter().chain(&acks).all(|ack| ack.status == 200));
-    assert!(took < Duration::from_millis(1_000), "{took:?}");
+    assert!(took < Duration::from_secs(1), "{took:?}");
     app.stop().await.unwrap();
 }
 

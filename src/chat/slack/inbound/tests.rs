@@ -33,11 +33,11 @@ fn inbound(heard: Heard) -> Inbound {
     }
 }
 
-fn spoken(event: Value) -> Value {
+fn spoken(event: &Value) -> Value {
     json!({ "type": "event_callback", "team_id": "T1", "api_app_id": "A1", "event_time": 1_600_000_000, "event": event })
 }
 
-fn message_event(extra: Value) -> Value {
+fn message_event(extra: &Value) -> Value {
     let mut event = json!({
         "type": "message", "channel": "C1", "channel_type": "channel", "user": "U1", "team": "T1",
         "ts": "1595926230.009600", "text": "<@UBOT> flush-cache prod",
@@ -45,7 +45,7 @@ fn message_event(extra: Value) -> Value {
     for (name, value) in extra.as_object().unwrap() {
         event[name] = value.clone();
     }
-    spoken(event)
+    spoken(&event)
 }
 
 #[test]
@@ -75,10 +75,10 @@ fn a_slash_command_without_trigger_is_known_by_its_body() {
 
 #[test]
 fn message_and_mention_of_one_message_are_one_inbound() {
-    let message = inbound(heard(event, &message_event(json!({}))));
+    let message = inbound(heard(event, &message_event(&json!({}))));
     let mention = inbound(heard(
         event,
-        &message_event(json!({ "type": "app_mention" })),
+        &message_event(&json!({ "type": "app_mention" })),
     ));
     assert_eq!(message.key.as_str(), "slack:T1:C1:1595926230.009600");
     assert_eq!(message, mention);
@@ -138,7 +138,7 @@ fn who_is_addressed_and_what_is_left_alone() {
         ("not a text", json!({ "text": 7 }), "-message to others"),
     ];
     for (name, extra, expected) in rows {
-        let got = match heard(event, &message_event(extra)) {
+        let got = match heard(event, &message_event(&extra)) {
             Heard::Inbound(inbound) => inbound.text,
             Heard::Ignored(kind) => format!("-{kind}"),
             other => format!("{other:?}"),
@@ -155,7 +155,7 @@ fn a_bot_that_addresses_us_is_heard_as_a_bot() {
         json!({ "bot_profile": { "id": "B7" } }),
     ] {
         assert_eq!(
-            inbound(heard(event, &message_event(extra))).speaker.kind,
+            inbound(heard(event, &message_event(&extra))).speaker.kind,
             SpeakerKind::Bot
         );
     }
@@ -164,7 +164,7 @@ fn a_bot_that_addresses_us_is_heard_as_a_bot() {
 #[test]
 fn our_own_direct_message_is_no_inbound_before_we_know_ourselves() {
     let own = message_event(
-        json!({ "channel_type": "im", "channel": "D1", "bot_id": "BBOT", "text": "done" }),
+        &json!({ "channel_type": "im", "channel": "D1", "bot_id": "BBOT", "text": "done" }),
     );
     let delivery = Delivery {
         me: None,
@@ -180,15 +180,15 @@ fn our_own_direct_message_is_no_inbound_before_we_know_ourselves() {
 
 #[test]
 fn a_stranger_of_a_shared_channel_keeps_their_own_space() {
-    let said = inbound(heard(event, &message_event(json!({ "user_team": "T7" }))));
+    let said = inbound(heard(event, &message_event(&json!({ "user_team": "T7" }))));
     assert_eq!(
         (said.speaker.space.as_str(), said.place.space.as_str()),
         ("T7", "T1")
     );
 }
 
-fn changed(text: &str, edited: Value) -> Value {
-    spoken(json!({
+fn changed(text: &str, edited: &Value) -> Value {
+    spoken(&json!({
         "type": "message", "subtype": "message_changed", "channel": "C1", "ts": "9.9",
         "message": { "text": text, "user": "U1", "ts": "7.7", "edited": edited },
         "previous_message": { "text": "<@UBOT> deploy staging", "user": "U1", "ts": "7.7" },
@@ -198,15 +198,15 @@ fn changed(text: &str, edited: Value) -> Value {
 #[test]
 fn an_edited_message_is_heard_as_edited() {
     let edit = json!({ "user": "U1", "ts": "8.8" });
-    let said = inbound(heard(event, &changed("<@UBOT> deploy prod", edit.clone())));
+    let said = inbound(heard(event, &changed("<@UBOT> deploy prod", &edit)));
     assert_eq!(
         (said.manner, said.text.as_str()),
         (Manner::Edited, "deploy prod")
     );
     assert_eq!(said.key.as_str(), "slack:T1:C1:7.7:edited:8.8");
-    let preview = heard(event, &changed("<@UBOT> deploy staging", edit));
+    let preview = heard(event, &changed("<@UBOT> deploy staging", &edit));
     assert!(matches!(preview, Heard::Ignored(_)), "{preview:?}");
-    let unedited = heard(event, &changed("<@UBOT> deploy prod", Value::Null));
+    let unedited = heard(event, &changed("<@UBOT> deploy prod", &Value::Null));
     assert!(matches!(unedited, Heard::Ignored(_)), "{unedited:?}");
 }
 
@@ -273,7 +273,7 @@ fn what_is_not_for_us_is_neither_heard_nor_an_error() {
         "function_executed",
         "workflow_step_execute",
     ] {
-        let got = heard(event, &spoken(json!({ "type": kind })));
+        let got = heard(event, &spoken(&json!({ "type": kind })));
         assert!(matches!(got, Heard::Ignored(_)), "{kind}: {got:?}");
     }
     let foreign = json!({ "type": "view_submission", "view": { "callback_id": "other" } });

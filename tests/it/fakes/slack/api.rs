@@ -194,7 +194,7 @@ fn dispatch(inner: &Arc<Inner>, state: &mut State, method: &str, body: &Value) -
         "chat.postMessage" => post_message(state, body, None),
         "chat.postEphemeral" => {
             let user = text(body, "user").ok_or("user_not_found")?;
-            post_message(state, body, Some(user))
+            post_message(state, body, Some(&user))
         }
         "chat.update" => update(state, body),
         "conversations.replies" => replies(state, body),
@@ -217,7 +217,7 @@ fn dispatch(inner: &Arc<Inner>, state: &mut State, method: &str, body: &Value) -
     }
 }
 
-fn post_message(state: &mut State, body: &Value, only_for: Option<String>) -> Answer {
+fn post_message(state: &mut State, body: &Value, only_for: Option<&str>) -> Answer {
     let wanted = text(body, "channel").ok_or("channel_not_found")?;
     // Posting to a person means their direct messages.
     let channel = if wanted.starts_with('U') {
@@ -252,7 +252,7 @@ fn post_message(state: &mut State, body: &Value, only_for: Option<String>) -> An
         metadata: body["metadata"].clone(),
         files: Vec::new(),
         edits: 0,
-        only_for: only_for.clone(),
+        only_for: only_for.map(str::to_owned),
     };
     state.messages.push(message.clone());
     if only_for.is_some() {
@@ -309,17 +309,19 @@ fn replies(state: &State, body: &Value) -> Answer {
     let thread = |message: &&Posted| {
         message.channel == channel && (message.ts == ts || message.thread.as_ref() == Some(&ts))
     };
-    page(state.messages.iter().filter(thread).collect(), body)
+    let messages: Vec<&Posted> = state.messages.iter().filter(thread).collect();
+    Ok(page(&messages, body))
 }
 
 fn history(state: &State, body: &Value) -> Answer {
     let channel = text(body, "channel").ok_or("channel_not_found")?;
     reachable(state, &channel)?;
     let roots = |message: &&Posted| message.channel == channel && message.thread.is_none();
-    page(state.messages.iter().rev().filter(roots).collect(), body)
+    let messages: Vec<&Posted> = state.messages.iter().rev().filter(roots).collect();
+    Ok(page(&messages, body))
 }
 
-fn page(messages: Vec<&Posted>, body: &Value) -> Answer {
+fn page(messages: &[&Posted], body: &Value) -> Value {
     let number = |name: &str| {
         body[name]
             .as_str()
@@ -341,19 +343,19 @@ fn page(messages: Vec<&Posted>, body: &Value) -> Answer {
     } else {
         String::new()
     };
-    Ok(json!({ "messages": shown, "response_metadata": { "next_cursor": next } }))
+    json!({ "messages": shown, "response_metadata": { "next_cursor": next } })
 }
 
 fn open_view(state: &mut State, body: &Value) -> Answer {
     let trigger = text(body, "trigger_id").ok_or("invalid_trigger_id")?;
-    let (user, since, used) = state
+    let (user, opened_at, spent) = state
         .triggers
         .get_mut(&trigger)
         .ok_or("invalid_trigger_id")?;
-    if since.elapsed() > Duration::from_secs(3) {
+    if opened_at.elapsed() > Duration::from_secs(3) {
         return Err("expired_trigger_id");
     }
-    if std::mem::replace(used, true) {
+    if std::mem::replace(spent, true) {
         return Err("exchanged_trigger_id");
     }
     let user = user.clone();

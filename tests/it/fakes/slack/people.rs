@@ -154,12 +154,11 @@ impl FakeSlack {
                 .find(|m| m.channel == channel && m.ts == ts)
                 .unwrap();
             let before = message.json(false);
-            let mention = message
-                .text
-                .starts_with("<@")
-                .then(|| format!("<@{BOT_USER}> "))
-                .unwrap_or_default();
-            message.text = format!("{mention}{}", escaped(text));
+            let mentions = message.text.starts_with("<@");
+            message.text = escaped(text);
+            if mentions {
+                message.text.insert_str(0, &format!("<@{BOT_USER}> "));
+            }
             let mut after = message.json(false);
             after["edited"] = json!({ "user": message.user, "ts": edited });
             json!({ "type": "message", "subtype": "message_changed", "channel": channel, "ts": edited,

@@ -46,10 +46,7 @@ pub(super) fn view_fault(view: &Value) -> Option<String> {
 
 fn block_fault(block: &Value) -> Option<String> {
     match block["type"].as_str().unwrap_or_default() {
-        "rich_text" => elements(block, 1..=1_000)?
-            .iter()
-            .find_map(rich_fault)
-            .or_else(|| missing(block)),
+        "rich_text" => missing(block).or_else(|| elements(block).iter().find_map(rich_fault)),
         "actions" => actions_fault(block),
         "section" => text_fault(&block["text"], 3_000),
         "input" => input_fault(block),
@@ -58,21 +55,15 @@ fn block_fault(block: &Value) -> Option<String> {
     }
 }
 
-fn elements(block: &Value, count: std::ops::RangeInclusive<usize>) -> Option<&Vec<Value>> {
-    static EMPTY: Vec<Value> = Vec::new();
-    let elements = block["elements"].as_array().unwrap_or(&EMPTY);
-    Some(if count.contains(&elements.len()) {
-        elements
-    } else {
-        &EMPTY
-    })
+fn elements(block: &Value) -> &[Value] {
+    block["elements"]
+        .as_array()
+        .map(Vec::as_slice)
+        .unwrap_or_default()
 }
 
 fn missing(block: &Value) -> Option<String> {
-    block["elements"]
-        .as_array()
-        .is_none_or(Vec::is_empty)
-        .then(|| "no elements".to_owned())
+    elements(block).is_empty().then(|| "no elements".to_owned())
 }
 
 fn rich_fault(part: &Value) -> Option<String> {
@@ -89,7 +80,7 @@ fn rich_fault(part: &Value) -> Option<String> {
     if let Some(fault) = missing(part) {
         return Some(format!("{kind}: {fault}"));
     }
-    part["elements"].as_array()?.iter().find_map(|element| {
+    elements(part).iter().find_map(|element| {
         let kind = element["type"].as_str().unwrap_or_default();
         let fine = match kind {
             "text" => (1..=3_000).contains(&length(&element["text"])),
@@ -103,10 +94,7 @@ fn rich_fault(part: &Value) -> Option<String> {
 }
 
 fn actions_fault(block: &Value) -> Option<String> {
-    let elements = block["elements"]
-        .as_array()
-        .map(Vec::as_slice)
-        .unwrap_or_default();
+    let elements = elements(block);
     if !(1..=25).contains(&elements.len()) {
         return Some("actions: 1 to 25 elements".to_owned());
     }
@@ -198,10 +186,7 @@ pub(crate) fn render(message: &Posted) -> String {
 }
 
 fn render_block(block: &Value) -> String {
-    let elements = block["elements"]
-        .as_array()
-        .map(Vec::as_slice)
-        .unwrap_or_default();
+    let elements = elements(block);
     if block["type"] == "actions" {
         let labels: Vec<String> = elements
             .iter()
@@ -214,10 +199,7 @@ fn render_block(block: &Value) -> String {
 }
 
 fn render_part(part: &Value) -> String {
-    let elements = part["elements"]
-        .as_array()
-        .map(Vec::as_slice)
-        .unwrap_or_default();
+    let elements = elements(part);
     let text: String = elements.iter().map(render_element).collect();
     if part["type"] == "rich_text_preformatted" {
         format!("```\n{text}\n```")
