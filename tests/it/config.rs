@@ -4,8 +4,6 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use midwatch::config::{DEFAULT_FILE, LogFormat, NAMES, Settings, settings_file, try_environment};
-use midwatch::domain::SecretName;
-use secrecy::ExposeSecret;
 
 fn map(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
     pairs
