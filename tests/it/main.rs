@@ -7,6 +7,8 @@
 
 mod actions;
 mod architecture;
+#[allow(dead_code, reason = "each story uses its part of the running program")]
+mod bot;
 mod catalog;
 mod config;
 mod console;
@@ -18,5 +20,6 @@ mod ledger;
 mod sample_shop;
 mod slack_adapter;
 mod store;
+mod try_story;
 mod varnish;
 mod world;
