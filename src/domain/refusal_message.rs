@@ -180,7 +180,9 @@ fn which_project(typed: &str, known: &[ProjectName]) -> Message {
         );
     };
     let with = |project: &ProjectName| format!("{typed} project={project}");
-    let hint = projects(known).plain("\nfor example ").code(slash(&with(first)));
+    let hint = projects(known)
+        .plain("\nfor example ")
+        .code(slash(&with(first)));
     let buttons = known
         .iter()
         .take(MOST_BUTTONS)

@@ -168,7 +168,11 @@ fn in_full(pattern: &str) -> String {
         .unwrap_or(pattern);
     let bare = inner.strip_prefix('^').unwrap_or(inner);
     let bare = bare.strip_suffix('$').unwrap_or(bare);
-    let short = [("[0-9A-Za-z_]", "\\w"), ("[0-9]", "\\d"), ("[ \\t\\n\\r]", "\\s")];
+    let short = [
+        ("[0-9A-Za-z_]", "\\w"),
+        ("[0-9]", "\\d"),
+        ("[ \\t\\n\\r]", "\\s"),
+    ];
     let short = short
         .into_iter()
         .fold(bare.to_owned(), |pattern, (long, short)| {
