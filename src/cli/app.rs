@@ -98,7 +98,14 @@ impl App {
             Ok(store) => store,
             Err(why) => {
                 say_error(&format!("the store can't be opened: {why}"));
-                return Ok(Err(Exit::Failed));
+                return Ok(Err(match why {
+                    StoreError::InUse(_) => Exit::Unreachable,
+                    StoreError::Unavailable(_)
+                    | StoreError::NotWritable(_)
+                    | StoreError::Busy(_)
+                    | StoreError::Conflict(_)
+                    | StoreError::Corrupt(_) => Exit::Failed,
+                }));
             }
         };
         let loaded = Fact::CatalogLoaded {

@@ -31,7 +31,7 @@ pub(super) async fn run(
         .to_owned();
     let app = match App::open(settings, environment, &log).await? {
         Ok(app) => app,
-        Err(Exit::Failed) => {
+        Err(Exit::Unreachable) => {
             say_error(
                 "when a server runs on this data folder, type the command in chat; its API comes with a later version",
             );

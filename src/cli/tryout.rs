@@ -41,6 +41,8 @@ pub(super) async fn run(
     let examples = catalog::load(&folders(&settings), &settings.variables).examples;
     let app = match App::open(settings, environment, &log).await? {
         Ok(app) => app,
+        // Nobody else is asked to do it for us: here a folder in use is a failed start.
+        Err(Exit::Unreachable) => return Ok(Exit::Failed),
         Err(exit) => return Ok(exit),
     };
     let Some(seat) = Seat::choose(&app.catalog.load(), &examples) else {

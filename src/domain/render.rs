@@ -930,7 +930,7 @@ pub fn why(run: &Run, history: &[Entry], now: Timestamp) -> Message {
                 "asked by",
                 append(
                     who(actor),
-                    Text::new().plain(format!(", then in {}", list(&names, "and"))),
+                    Text::new().plain(format!(", in {} at that moment", list(&names, "and"))),
                 ),
             ),
             field(

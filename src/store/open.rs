@@ -189,10 +189,7 @@ fn take_lock(data: &Path) -> Result<File, StoreError> {
         .map_err(|error| file_fault(&path, &error))?;
     match file.try_lock() {
         Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(StoreError::Unavailable(format!(
-            "{} is locked: another midwatch runs on this folder; stop it, or set MIDWATCH_DATA to another folder",
-            path.display()
-        ))),
+        Err(TryLockError::WouldBlock) => Err(StoreError::InUse(path)),
         Err(TryLockError::Error(error)) => Err(file_fault(&path, &error)),
     }
 }

@@ -7,9 +7,11 @@
 
 mod actions;
 mod architecture;
+mod bad_day;
 #[allow(dead_code, unreachable_pub, reason = "each story uses its part; the proofs share it")]
 mod bot;
 mod catalog;
+mod cli_story;
 mod config;
 mod console;
 mod dockerfile;
@@ -17,9 +19,11 @@ mod dockerfile;
 mod fakes;
 mod http;
 mod ledger;
+mod reload_story;
 mod sample_shop;
 mod slack_adapter;
 mod store;
 mod try_story;
 mod varnish;
+mod varnish_story;
 mod world;

@@ -110,6 +110,15 @@ pub(crate) fn masked(home: &Home, text: &str) -> String {
         text = whole.replace_all(&text, name).into_owned();
     }
     for (pattern, name) in [
+        // The first message is printed as it is when its turn comes; the engine may be further by then.
+        (
+            r"(?m)^⏳ (.*) (is about to start|is running: .*, [\d.]+ m?s) · ref",
+            "⏳ $1 BEGINS · ref",
+        ),
+        (
+            r"(?m)^  [▰▱]+ \d/\d\n  → type: /ops cancel",
+            "  BAR\n  → type: /ops cancel",
+        ),
         (r"\b\d{2}:\d{2} UTC \([^)]*\)", "TIME"),
         (r"\b\d+(\.\d)? (ms|s)\b", "DURATION"),
         (r"127\.0\.0\.1:\d+", "127.0.0.1:PORT"),
