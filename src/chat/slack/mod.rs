@@ -68,6 +68,13 @@ pub struct Me {
     pub workspace: String,
 }
 
+impl Me {
+    /// Whether an author's user id or bot id is ours; empty ids are nobody's.
+    fn is(&self, user: &str, bot: &str) -> bool {
+        (!user.is_empty() && user == self.user) || (!bot.is_empty() && bot == self.bot)
+    }
+}
+
 /// The sending side, and what both doors need to know.
 pub struct Slack {
     api: Api,
