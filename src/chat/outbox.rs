@@ -218,6 +218,12 @@ fn is_edit(due: &DuePosting) -> bool {
     due.posting.kind == PostingKind::Root && due.delivered.is_some()
 }
 
+/// One delivery for the metrics.
+fn count(due: &DuePosting, result: &'static str) {
+    let platform = due.posting.to.platform.as_str();
+    metrics::counter!("midwatch_postings_total", "platform" => platform, "result" => result).increment(1);
+}
+
 /// What a `Retry-After` is about: the method in the space.
 fn block_key(due: &DuePosting) -> String {
     format!(
@@ -246,16 +252,15 @@ impl Delivery {
             )
             .unwrap_or(now)
         };
-        let kind = if is_edit(due) { "edit" } else { "post" };
         match result {
             Ok(message) => {
-                metrics::counter!("midwatch_deliveries_total", "kind" => kind).increment(1);
+                count(due, "delivered");
                 self.store
                     .posting_delivered(due.id, due.version, message, now)
                     .await
             }
             Err(DeliveryError::Limited(wait)) => {
-                metrics::counter!("midwatch_deliveries_limited_total", "kind" => kind).increment(1);
+                count(due, "deferred");
                 let until = tokio::time::Instant::now() + wait;
                 self.blocked
                     .lock()
@@ -266,18 +271,20 @@ impl Delivery {
                     .await
             }
             Err(DeliveryError::InDoubt(why)) => {
+                count(due, "in_doubt");
                 self.store
                     .defer_posting(due.id, after(wait_for(due)), true, &why)
                     .await
             }
             Err(DeliveryError::Failed(why)) => {
+                count(due, "deferred");
                 self.store
                     .defer_posting(due.id, after(wait_for(due)), false, &why)
                     .await
             }
             Err(DeliveryError::Refused(why)) => {
                 warn!("posting {:?} is given up: {why}", due.id);
-                metrics::counter!("midwatch_postings_dropped_total").increment(1);
+                count(due, "dropped");
                 self.store.drop_posting(due.id, &why, now).await
             }
         }

@@ -306,8 +306,6 @@ impl Walk<'_> {
     }
 
     fn start(&self, run: Run, decision: Decided, more: Vec<Message>) -> Conclusion {
-        metrics::counter!("midwatch_runs_total", "command" => run.invocation.command.to_string())
-            .increment(1);
         info!(run.id = %run.id, command.name = %run.invocation.command, "decided on run {}", run.reference);
         let groups: Vec<_> = self.actor.groups.iter().cloned().collect();
         let posting = |kind, message| Posting {
@@ -370,6 +368,13 @@ impl Walk<'_> {
         rule: Option<&RuleRef>,
         run: Option<&Run>,
     ) -> Fact {
+        let word = match &decision {
+            Decided::Allow => "allow",
+            Decided::RequireApproval(_) => "require_approval",
+            Decided::Hold(_) => "hold",
+            Decided::Deny(_) => "deny",
+        };
+        metrics::counter!("midwatch_decisions_total", "decision" => word).increment(1);
         Fact::Decided {
             inbound: self.inbound.key.clone(),
             actor: self.actor.identity.clone(),

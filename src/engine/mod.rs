@@ -153,7 +153,7 @@ impl Engine {
                 outcome = outcome.as_str(),
                 elapsed_ms, "run {} ends", run.reference
             );
-            metrics::counter!("midwatch_outcomes_total", "outcome" => outcome.as_str())
+            metrics::counter!("midwatch_runs_finished_total", "outcome" => outcome.as_str())
                 .increment(1);
         }
         let told = Arc::new(told);

@@ -160,11 +160,11 @@ impl Door {
             Heard::Inbound(inbound) => *inbound,
             Heard::Challenge(challenge) => return Taken::Challenge(challenge),
             Heard::Ignored(kind) => {
-                metrics::counter!("midwatch_slack_ignored_total", "kind" => kind).increment(1);
+                metrics::counter!("midwatch_deliveries_ignored_total", "platform" => "slack", "kind" => kind).increment(1);
                 return Taken::Done;
             }
             Heard::Malformed(why) => {
-                metrics::counter!("midwatch_slack_malformed_total").increment(1);
+                metrics::counter!("midwatch_deliveries_malformed_total", "platform" => "slack").increment(1);
                 tracing::warn!("slack sent {why}: acknowledged and dropped");
                 return Taken::Misunderstood;
             }
@@ -172,14 +172,14 @@ impl Door {
         match tokio::time::timeout_at(deadline, (self.intake)(inbound)).await {
             Ok(Ok(_)) => Taken::Done,
             Ok(Err(error)) => {
-                metrics::counter!("midwatch_slack_not_kept_total").increment(1);
+                metrics::counter!("midwatch_deliveries_not_kept_total", "platform" => "slack").increment(1);
                 tracing::error!("an inbound from slack was not recorded: {error}");
                 Taken::NotKept(
                     "⛔ nothing was done: the ledger can't be written at the moment; try again in a minute",
                 )
             }
             Err(_) => {
-                metrics::counter!("midwatch_slack_not_kept_total").increment(1);
+                metrics::counter!("midwatch_deliveries_not_kept_total", "platform" => "slack").increment(1);
                 tracing::error!("an inbound from slack was not recorded in time");
                 Taken::NotKept(
                     "⏳ the ledger is slow: if no answer appears within a minute, nothing was done; try again then",
