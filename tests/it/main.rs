@@ -7,6 +7,7 @@
 
 mod actions;
 mod architecture;
+mod bot;
 mod catalog;
 mod config;
 mod console;
@@ -17,6 +18,7 @@ mod http;
 mod ledger;
 mod sample_shop;
 mod slack_adapter;
+mod slack_story;
 mod store;
 mod varnish;
 mod world;
