@@ -267,7 +267,7 @@ fn our_own_words_are_understood() {
         ("why", SHOP, "why 7f3k", "? why 7f3k"),
         ("cancel", SHOP, "cancel 7f3k", "? cancel 7f3k"),
         ("approve", SHOP, "approve 7f3k", "? approve 7f3k"),
-        ("no reference", SHOP, "cancel", "! bad_builtin `cancel` needs the reference of a run; `runs` lists them; cancel 7f3k"),
+        ("no reference", SHOP, "cancel", "! bad_builtin `cancel` needs the reference of a run; `/ops runs` lists them; cancel 7f3k"),
         ("a wrong reference", SHOP, "cancel it!", "! bad_builtin `it!` is no reference of a run; cancel 7f3k"),
         ("two references", SHOP, "cancel 7f3k 8f3k", "! bad_builtin `cancel` takes one reference and nothing after it, not `8f3k`; cancel 7f3k"),
         ("reject", SHOP, "reject 7f3k", "? reject 7f3k |"),
