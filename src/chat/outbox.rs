@@ -221,7 +221,8 @@ fn is_edit(due: &DuePosting) -> bool {
 /// One delivery for the metrics.
 fn count(due: &DuePosting, result: &'static str) {
     let platform = due.posting.to.platform.as_str();
-    metrics::counter!("midwatch_postings_total", "platform" => platform, "result" => result).increment(1);
+    metrics::counter!("midwatch_postings_total", "platform" => platform, "result" => result)
+        .increment(1);
 }
 
 /// What a `Retry-After` is about: the method in the space.

@@ -7,7 +7,11 @@
 
 mod actions;
 mod architecture;
-#[allow(dead_code, unreachable_pub, reason = "each story uses its part; the proofs share it")]
+#[allow(
+    dead_code,
+    unreachable_pub,
+    reason = "each story uses its part; the proofs share it"
+)]
 mod bot;
 mod catalog;
 mod config;

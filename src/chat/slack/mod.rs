@@ -164,7 +164,8 @@ impl Door {
                 return Taken::Done;
             }
             Heard::Malformed(why) => {
-                metrics::counter!("midwatch_deliveries_malformed_total", "platform" => "slack").increment(1);
+                metrics::counter!("midwatch_deliveries_malformed_total", "platform" => "slack")
+                    .increment(1);
                 tracing::warn!("slack sent {why}: acknowledged and dropped");
                 return Taken::Misunderstood;
             }
@@ -172,14 +173,16 @@ impl Door {
         match tokio::time::timeout_at(deadline, (self.intake)(inbound)).await {
             Ok(Ok(_)) => Taken::Done,
             Ok(Err(error)) => {
-                metrics::counter!("midwatch_deliveries_not_kept_total", "platform" => "slack").increment(1);
+                metrics::counter!("midwatch_deliveries_not_kept_total", "platform" => "slack")
+                    .increment(1);
                 tracing::error!("an inbound from slack was not recorded: {error}");
                 Taken::NotKept(
                     "⛔ nothing was done: the ledger can't be written at the moment; try again in a minute",
                 )
             }
             Err(_) => {
-                metrics::counter!("midwatch_deliveries_not_kept_total", "platform" => "slack").increment(1);
+                metrics::counter!("midwatch_deliveries_not_kept_total", "platform" => "slack")
+                    .increment(1);
                 tracing::error!("an inbound from slack was not recorded in time");
                 Taken::NotKept(
                     "⏳ the ledger is slow: if no answer appears within a minute, nothing was done; try again then",

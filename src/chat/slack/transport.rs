@@ -181,7 +181,6 @@ impl Transport for Slack {
         }
         Ok(None)
     }
-
 }
 
 impl Slack {
