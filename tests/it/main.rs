@@ -8,7 +8,11 @@
 mod actions;
 mod architecture;
 mod bad_day;
-#[allow(dead_code, unreachable_pub, reason = "each story uses its part; the proofs share it")]
+#[allow(
+    dead_code,
+    unreachable_pub,
+    reason = "each story uses its part; the proofs share it"
+)]
 mod bot;
 mod catalog;
 mod cli_story;
@@ -22,6 +26,7 @@ mod ledger;
 mod reload_story;
 mod sample_shop;
 mod slack_adapter;
+mod slack_story;
 mod store;
 mod try_story;
 mod varnish;
