@@ -13,6 +13,7 @@ mod why;
 
 pub mod sample_shop;
 
+use std::io::{ErrorKind, Write as _};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -185,9 +186,17 @@ async fn run_command(command: Command) -> anyhow::Result<Exit> {
 }
 
 /// Prints a line for the person at the terminal.
-#[expect(clippy::print_stdout, reason = "subcommands answer on standard output")]
+///
+/// A reader that went away has read enough: `midwatch check | head` ends as `midwatch check` does. What can't be
+/// written for another reason was not said, and no script may believe that it was.
 pub(crate) fn say(line: &str) {
-    println!("{line}");
+    match writeln!(std::io::stdout(), "{line}") {
+        Err(why) if why.kind() != ErrorKind::BrokenPipe => {
+            say_error(&format!("standard output: {why}"));
+            std::process::exit(Exit::Failed as i32);
+        }
+        Ok(()) | Err(_) => {}
+    }
 }
 
 /// Prints a line about what is wrong.

@@ -10,7 +10,9 @@ use super::{Exit, say_error, tryout};
 use crate::chat::Transport;
 use crate::chat::console::{ConsoleTransport, Ended, Screen};
 use crate::config::Settings;
-use crate::domain::{Inbound, InboundKey, Manner, Place, Platform, Source, Speaker, SpeakerKind};
+use crate::domain::{
+    Identity, Inbound, InboundKey, Manner, Place, Platform, Source, Speaker, SpeakerKind,
+};
 use crate::store::StoreError;
 
 /// Runs one command as the person whose console account is this host's account, and waits for its end.
@@ -48,8 +50,9 @@ pub(super) async fn run(
         app.clock.clone(),
         colour,
     ));
-    let inbound = inbound(&app, account, words);
+    let inbound = inbound(&app, account.clone(), words);
     let key = inbound.key.clone();
+    let actor = app.catalog.load().people.identify(&inbound.speaker);
     let stages = Stages(vec![
         app.dispatch_stage(),
         app.engine_stage(),
@@ -67,6 +70,11 @@ pub(super) async fn run(
     };
     stages.stop().await;
     app.close().await;
+    if actor.identity == Identity::Stranger {
+        say_error(&format!(
+            "this account is `{account}`; `login: {account}` beside a person in people.yaml lets it speak for them"
+        ));
+    }
     Ok(exit)
 }
 

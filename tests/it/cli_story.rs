@@ -77,7 +77,7 @@ fn check_underlines_every_mistake_of_every_file_at_once() {
         "lab.yaml:3:8",
         "mark.yaml:3:7",
         "mark.yaml:5:1",
-        "tab.yaml:2:1",
+        "tab.yaml:1:10",
     ];
     for place in places {
         assert_eq!(told.out.matches(place).count(), 1, "{place}:\n{}", told.out);
@@ -152,12 +152,12 @@ fn may_prints_the_decision_that_the_real_thing_gets() {
         ],
     );
     assert!(
-        answer(&real.out, 4 - 1).contains("allowed by runbooks/shop.yaml:23 "),
+        answer(&real.out, 4).contains("allowed by runbooks/shop.yaml:23 "),
         "{}",
         real.out
     );
     assert!(
-        answer(&real.out, 2 - 1)
+        answer(&real.out, 2)
             .contains("it needs 1 approval of team-shop, says runbooks/shop.yaml:26 "),
         "{}",
         real.out
@@ -457,4 +457,21 @@ fn a_reader_that_goes_away_ends_the_program_quietly() {
             "{arguments:?}"
         );
     }
+}
+
+#[test]
+fn what_can_not_be_printed_is_a_failure() {
+    let Ok(full) = std::fs::OpenOptions::new().write(true).open("/dev/full") else {
+        println!("full output: no /dev/full here, passed over");
+        return;
+    };
+    let home = Home::shipped();
+    let mut command = home.command(&["check"]);
+    let ended = command.stdin(Stdio::null()).stdout(full).output().unwrap();
+    assert_eq!(ended.status.code(), Some(1));
+    let complaint = String::from_utf8(ended.stderr).unwrap();
+    assert!(
+        complaint.starts_with("midwatch: standard output: "),
+        "{complaint}"
+    );
 }
