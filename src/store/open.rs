@@ -109,7 +109,7 @@ impl Store {
         }
     }
 
-    /// A small write and read, for `/readyz`.
+    /// A small write and read, for `/readyz`; a database without room for a command is not well.
     pub async fn probe(&self, now: Timestamp) -> Result<(), StoreError> {
         self.writer()?
             .write(move |group| {
@@ -118,7 +118,7 @@ impl Store {
                         .bind(now.as_millisecond())
                         .execute(&mut group.db)
                         .await?;
-                    Ok(())
+                    has_room(&mut group.db).await
                 })
             })
             .await?;
@@ -205,6 +205,20 @@ async fn check_version(db: &mut SqliteConnection) -> Result<(), StoreError> {
     Err(StoreError::Unavailable(format!(
         "SQLite {version} can corrupt its database; midwatch needs 3.51.3 or later"
     )))
+}
+
+/// The row of the probe fits into a database that is full; what a command writes needs pages of its own.
+async fn has_room(db: &mut SqliteConnection) -> Result<(), StoreError> {
+    sqlx::query("savepoint room").execute(&mut *db).await?;
+    let tried = sqlx::query("update probe set at = zeroblob(32768)")
+        .execute(&mut *db)
+        .await;
+    // A full database may have rolled the savepoint back already; the intention's own undoes what is left.
+    tried?;
+    for undo in ["rollback to room", "release room"] {
+        sqlx::query(undo).execute(&mut *db).await?;
+    }
+    Ok(())
 }
 
 /// Reads the ledger's key. It is made for an empty ledger only: a second key would leave old checkpoints unproven.

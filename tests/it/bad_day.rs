@@ -154,7 +154,10 @@ async fn a_full_database_does_nothing_says_so_and_works_again_when_there_is_room
         assert!(taken < 500, "the database never became full");
     }
     assert!(taken > 0, "there was room at first");
-    println!("full database: ready = {}", bot.is_ready().await);
+    assert!(
+        !bot.is_ready().await,
+        "who can't take a command is not ready"
+    );
     let sound = told(&full, &["ledger", "verify"]);
     assert_eq!(sound.code, Some(0), "{}{}", sound.out, sound.err);
     bot.kill9();
@@ -288,6 +291,16 @@ fn a_database_that_may_not_be_written_is_no_place_to_serve_from() {
     assert_eq!(told.code, Some(1), "{}", told.err);
     assert!(told.err.contains("can't be written"), "{}", told.err);
     assert_eq!(marks(&home), 1);
+}
+
+#[test]
+fn a_database_that_is_full_from_the_start_is_no_place_to_serve_from() {
+    let home = laboratory();
+    let url = format!("sqlite:{}?max_pages=10", home.path("new.db").display());
+    let told = tell(&home.setting("DATABASE_URL", url), &["serve"], "");
+    assert_eq!(told.code, Some(1), "{}", told.err);
+    assert!(told.err.contains("can't be written"), "{}", told.err);
+    assert!(told.err.contains("full"), "{}", told.err);
 }
 
 #[test]
