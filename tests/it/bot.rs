@@ -1,4 +1,8 @@
 //! A running midwatch for stories and proofs: the real program, as a process of its own, on folders of the test's own.
+#![expect(
+    clippy::disallowed_methods,
+    reason = "starts the program under test, with the PATH and HOME that it is run with"
+)]
 
 use std::collections::BTreeMap;
 use std::net::{SocketAddr, TcpListener};
