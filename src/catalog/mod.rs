@@ -32,9 +32,19 @@ mod variables;
 mod window;
 mod written;
 
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+
+use crate::domain::Catalog;
+
 pub use check::{Checks, Report, check};
 pub use diagnostic::{Diagnostic, Severity, render_all};
 pub use load::{Folders, Loaded, load};
 pub use project::Example;
 pub use reload::{Reloaded, reload, watch};
 pub use schemas::schemas;
+pub use variables::loopback_defaults;
+
+/// The catalog in force; swapped whole on reload.
+pub type CurrentCatalog = Arc<ArcSwap<Catalog>>;

@@ -2,14 +2,19 @@
 //!
 //! Adapters decide nothing. The outbox delivers what we owe, in order, within each platform's limits.
 
+pub mod console;
+pub mod outbox;
+pub mod slack;
+
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use arc_swap::ArcSwap;
 use async_trait::async_trait;
 
-use crate::domain::{Catalog, Form, Message, Place, Platform};
-use crate::store::{MessageRef, PostingId};
+pub use crate::catalog::CurrentCatalog;
+use crate::domain::{Form, Inbound, Message, Place, Platform};
+use crate::store::{MessageRef, PostingId, Receipt, StoreError};
 
 /// The sending side of an adapter.
 #[async_trait]
@@ -58,8 +63,6 @@ pub trait Transport: Send + Sync {
         thread: Option<&MessageRef>,
         id: PostingId,
     ) -> Result<Option<MessageRef>, DeliveryError>;
-    /// Whether it shows live output, line by line.
-    fn shows_live_output(&self) -> bool;
 }
 
 /// How fast a platform may be spoken to. Zero means that there is no limit.
@@ -88,5 +91,8 @@ pub enum DeliveryError {
     Refused(String),
 }
 
-/// The catalog in force; swapped whole on reload.
-pub type CurrentCatalog = Arc<ArcSwap<Catalog>>;
+/// Where an adapter hands over what came in: answers once it is durable.
+pub type Intake = Arc<dyn Fn(Inbound) -> Receiving + Send + Sync>;
+
+/// The answer of an [`Intake`], when it comes.
+pub type Receiving = Pin<Box<dyn Future<Output = Result<Receipt, StoreError>> + Send>>;

@@ -42,6 +42,30 @@ impl Command {
             .find(|parameter| parameter.name.as_str() == name)
     }
 
+    /// The parameters in the order in which words without a name fill them: as declared, but those that may be missing
+    /// come last, and an environment comes first of them.
+    ///
+    /// So a word can't fall into an earlier gap: `Invocation::typed` relies on that.
+    pub fn positional(&self) -> Vec<&Parameter> {
+        let mut parameters: Vec<&Parameter> = self.parameters.iter().collect();
+        parameters.sort_by_key(|parameter| {
+            let may_be_missing = parameter.optional && parameter.default.is_none();
+            let other = !matches!(parameter.kind, ParameterKind::Environment);
+            (may_be_missing, may_be_missing && other)
+        });
+        parameters
+    }
+
+    /// The parameter that says in which environment, when there is exactly one.
+    pub fn environment_parameter(&self) -> Option<&Parameter> {
+        let mut all = self
+            .parameters
+            .iter()
+            .filter(|parameter| matches!(parameter.kind, ParameterKind::Environment));
+        let first = all.next();
+        first.filter(|_| all.next().is_none())
+    }
+
     /// Whether every step only reads.
     pub fn only_reads(&self) -> bool {
         self.steps
@@ -51,16 +75,16 @@ impl Command {
 
     /// `flush-cache <environment> [path]`, as help shows it.
     pub fn usage(&self) -> String {
-        let mut usage = self.name.to_string();
-        for parameter in &self.parameters {
-            let (open, close) = if parameter.required() {
-                ('<', '>')
+        let shown = self.positional().into_iter().map(|parameter| {
+            if parameter.required() {
+                format!(" <{}>", parameter.name)
             } else {
-                ('[', ']')
-            };
-            usage.push_str(&format!(" {open}{}{close}", parameter.name));
-        }
-        usage
+                format!(" [{}]", parameter.name)
+            }
+        });
+        std::iter::once(self.name.to_string())
+            .chain(shown)
+            .collect()
     }
 }
 
@@ -266,6 +290,9 @@ pub struct Expect {
     pub body: Option<Pattern>,
 }
 
+/// Bytes that one compiled pattern may take: `[\w/.-]{0,200}` needs some three million.
+pub const PATTERN_MEMORY: usize = 8 << 20;
+
 /// A regular expression that compares and travels as its text.
 #[derive(Debug, Clone)]
 pub struct Pattern(regex::Regex);
@@ -274,7 +301,7 @@ impl Pattern {
     /// Compiles with a size limit, so that no pattern can eat the memory.
     pub fn parse(text: &str) -> Result<Self, regex::Error> {
         regex::RegexBuilder::new(text)
-            .size_limit(1 << 20)
+            .size_limit(PATTERN_MEMORY)
             .build()
             .map(Self)
     }

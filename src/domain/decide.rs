@@ -5,7 +5,261 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{ApprovalTerms, FileLine, Invocation, PersonId, Reference, Revision, Who};
+use super::{
+    Actor, ApprovalTerms, Catalog, Command, Commands, Condition, FileLine, Grant, Identity,
+    Invocation, Outcome, PersonId, Project, Reference, Revision, Rule, Who,
+};
+
+/// A command that changes something and reached us later than this after it was sent is asked for
+/// again: platforms redeliver minutes later, when the reason may be gone.
+pub const LATE_AFTER: Duration = Duration::from_secs(60);
+
+/// Asks the runbook. First match wins; no match means no.
+pub fn decide(
+    invocation: &Invocation,
+    actor: &Actor,
+    catalog: &Catalog,
+    facts: &Facts,
+    now: Timestamp,
+) -> Decision {
+    let project = catalog.projects.get(&invocation.project);
+    let command = catalog.commands.get(&invocation.command);
+    let (Some(project), Some(command)) = (project, command) else {
+        return Decision::Deny {
+            denial: Denial::Gone,
+            rule: None,
+        };
+    };
+    let question = Asked {
+        invocation,
+        command,
+        project,
+        catalog,
+        now,
+    };
+    let reference = |at: &FileLine| RuleRef {
+        at: at.clone(),
+        revision: catalog.revision.clone(),
+    };
+    let person = actor.person();
+    let found = project.rules.iter().find(|rule| {
+        question.covers(rule)
+            && question.is_open(rule)
+            && person.is_some_and(|it| question.means(&rule.who, it))
+    });
+    let (Some(rule), Some(person)) = (found, person) else {
+        let (contact, on_call) = question.contact();
+        let denial = Denial::NoRule {
+            routes: question.routes(person),
+            contact,
+            on_call,
+        };
+        return Decision::Deny {
+            denial,
+            rule: Some(reference(&project.otherwise.defined)),
+        };
+    };
+    let at = reference(&rule.defined);
+    let terms = match &rule.grant {
+        Grant::Allow => None,
+        Grant::Approval(terms) => Some(terms),
+        Grant::BreakGlass => {
+            let (contact, on_call) = question.contact();
+            return Decision::Deny {
+                denial: Denial::BreakGlass { contact, on_call },
+                rule: Some(at),
+            };
+        }
+        Grant::Never(reason) => {
+            let (contact, on_call) = question.contact();
+            let denial = Denial::Never {
+                reason: reason.clone(),
+                contact,
+                on_call,
+            };
+            return Decision::Deny {
+                denial,
+                rule: Some(at),
+            };
+        }
+    };
+    if let Some(hold) = question.hold(facts) {
+        return Decision::Hold { hold, rule: at };
+    }
+    match terms {
+        Some(terms) if !question.has_consent(terms, person, &facts.approvers) => {
+            Decision::RequireApproval {
+                terms: terms.clone(),
+                rule: at,
+            }
+        }
+        Some(_) | None => Decision::Allow {
+            permit: Permit {
+                invocation: invocation.clone(),
+            },
+            rule: at,
+        },
+    }
+}
+
+/// Whether this person's consent counts for these terms. Never the requester's own.
+pub fn may_consent(
+    terms: &ApprovalTerms,
+    requester: &Identity,
+    person: &PersonId,
+    catalog: &Catalog,
+    now: Timestamp,
+) -> bool {
+    *requester != Identity::Person(person.clone())
+        && terms
+            .of
+            .iter()
+            .any(|who| catalog.people.is_meant(who, person, now))
+}
+
+/// One question to one runbook.
+struct Asked<'a> {
+    invocation: &'a Invocation,
+    command: &'a Command,
+    project: &'a Project,
+    catalog: &'a Catalog,
+    now: Timestamp,
+}
+
+impl Asked<'_> {
+    /// Whether the rule speaks of this command, environment and these arguments.
+    fn covers(&self, rule: &Rule) -> bool {
+        let command = match &rule.may {
+            Commands::Named(names) => names.contains(&self.invocation.command),
+            Commands::Reads => self.command.only_reads(),
+            Commands::All => true,
+        };
+        let environment = match (&rule.environments, &self.invocation.environment) {
+            (None, _) => true,
+            (Some(named), Some(environment)) => named.contains(environment),
+            (Some(_), None) => false,
+        };
+        command
+            && environment
+            && rule
+                .conditions
+                .iter()
+                .all(|(name, condition)| self.meets(name.as_str(), condition))
+    }
+
+    fn meets(&self, name: &str, condition: &Condition) -> bool {
+        let Some(value) = self.invocation.arguments.get(name) else {
+            return false;
+        };
+        // Of a list every item must hold: a rule about one value must not let another ride along.
+        let items = match value {
+            super::Value::List(items) => items.as_slice(),
+            single => std::slice::from_ref(single),
+        };
+        !items.is_empty()
+            && items.iter().all(|item| match condition {
+                Condition::OneOf(allowed) => allowed.contains(&item.to_string()),
+                Condition::Matches(pattern) => {
+                    let text = item.to_string();
+                    pattern
+                        .find(&text)
+                        .is_some_and(|found| found.range() == (0..text.len()))
+                }
+                Condition::Between { min, max } => {
+                    matches!(item, super::Value::Integer(number) if number >= min && number <= max)
+                }
+            })
+    }
+
+    fn is_open(&self, rule: &Rule) -> bool {
+        rule.when
+            .as_ref()
+            .is_none_or(|window| window.contains(self.now))
+    }
+
+    fn means(&self, who: &[Who], person: &PersonId) -> bool {
+        who.iter()
+            .any(|who| self.catalog.people.is_meant(who, person, self.now))
+    }
+
+    fn has_consent(
+        &self,
+        terms: &ApprovalTerms,
+        requester: &PersonId,
+        approvers: &[PersonId],
+    ) -> bool {
+        let requester = Identity::Person(requester.clone());
+        let mut counted: Vec<&PersonId> = approvers
+            .iter()
+            .filter(|person| may_consent(terms, &requester, person, self.catalog, self.now))
+            .collect();
+        counted.sort();
+        counted.dedup();
+        counted.len() >= terms.approvals.max(1) as usize
+    }
+
+    fn hold(&self, facts: &Facts) -> Option<Hold> {
+        if !self.command.only_reads() && facts.age > LATE_AFTER {
+            return Some(Hold::Late { by: facts.age });
+        }
+        if let Some(other) = &facts.running {
+            return Some(Hold::Running {
+                other: other.clone(),
+            });
+        }
+        match (&facts.just_done, self.command.fresh) {
+            (Some(other), Some(fresh)) if !self.invocation.again => Some(Hold::JustDone {
+                other: other.clone(),
+                fresh,
+            }),
+            _ => None,
+        }
+    }
+
+    /// The rules that would let somebody do this, or this person at another time.
+    fn routes(&self, asker: Option<&PersonId>) -> Vec<Route> {
+        let routes = self
+            .project
+            .rules
+            .iter()
+            .filter(|rule| self.covers(rule))
+            .filter_map(|rule| {
+                let approvals = match &rule.grant {
+                    Grant::Allow => None,
+                    Grant::Approval(terms) => Some(terms.clone()),
+                    Grant::BreakGlass | Grant::Never(_) => return None,
+                };
+                let mut persons: Vec<PersonId> = Vec::new();
+                for person in rule
+                    .who
+                    .iter()
+                    .flat_map(|who| self.catalog.people.meant(who, self.now))
+                {
+                    if Some(person) != asker && !persons.contains(person) && persons.len() < 5 {
+                        persons.push(person.clone());
+                    }
+                }
+                let when = rule.when.as_ref().map(|window| window.text.clone());
+                Some(Route {
+                    who: rule.who.clone(),
+                    persons,
+                    when,
+                    approvals,
+                    at: rule.defined.clone(),
+                })
+            });
+        routes.take(3).collect()
+    }
+
+    fn contact(&self) -> (String, Vec<PersonId>) {
+        let otherwise = &self.project.otherwise;
+        let holders = otherwise
+            .on_call
+            .iter()
+            .filter_map(|it| self.catalog.people.on_call(it, self.now));
+        (otherwise.text.clone(), holders.cloned().collect())
+    }
+}
 
 /// What the runbook says about one invocation, and which line of it says so.
 #[derive(Debug)]
@@ -47,10 +301,16 @@ pub struct Permit {
 }
 
 impl Permit {
-    /// What was allowed.
-    pub fn invocation(&self) -> &Invocation {
-        &self.invocation
+    /// What was allowed; using it up makes the one plan.
+    pub(super) fn into_invocation(self) -> Invocation {
+        self.invocation
     }
+}
+
+/// A permit without a decision, for tests of what follows one.
+#[cfg(test)]
+pub(super) fn permit_for_tests(invocation: Invocation) -> Permit {
+    Permit { invocation }
 }
 
 /// A rule, so that a person can open it and the ledger can name it a year later.
@@ -91,13 +351,13 @@ pub struct OtherRun {
     /// Its reference.
     pub reference: Reference,
     /// Who asked for it.
-    pub requester: super::Identity,
+    pub requester: Identity,
     /// When it was asked for.
     pub created_at: Timestamp,
     /// When it ended, if it did.
     pub finished_at: Option<Timestamp>,
     /// How it ended, if it did.
-    pub outcome: Option<super::Outcome>,
+    pub outcome: Option<Outcome>,
 }
 
 /// Why not.

@@ -30,6 +30,14 @@ impl Platform {
         }
     }
 
+    /// Whether it shows live output line by line, and no edits of a root message.
+    pub fn shows_live_output(self) -> bool {
+        match self {
+            Self::Console => true,
+            Self::Slack | Self::Discord => false,
+        }
+    }
+
     /// Reads what `as_str` wrote.
     pub fn parse(text: &str) -> Option<Self> {
         [Self::Slack, Self::Discord, Self::Console]
@@ -91,7 +99,7 @@ pub struct Place {
 }
 
 /// How it was said.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Manner {
     /// Typed, clicked or filled in: all three are text in our grammar by now.

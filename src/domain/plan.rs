@@ -8,7 +8,7 @@ use sha2::{Digest, Sha256};
 
 use super::{
     Action, Arguments, CommandName, Effect, EnvironmentName, ProjectName, Rendered, Revision, Risk,
-    StepName,
+    StepName, Value,
 };
 
 /// One parsed, typed use of a command.
@@ -80,17 +80,30 @@ impl Plan {
 }
 
 impl Invocation {
-    /// The text that says the same when it is typed.
+    /// The text that says the same when it is typed where the project is understood.
     pub fn typed(&self) -> String {
         let mut words = vec![self.command.to_string()];
+        // A command's only environment needs no name: nothing that can be missing comes before it
+        // (`Command::positional`).
+        words.extend(self.environment.iter().map(EnvironmentName::to_string));
         for (name, value) in &self.arguments {
-            let shown = value.to_string();
-            match value {
-                super::Value::Environment(environment) => words.insert(1, environment.to_string()),
-                _ => words.push(format!("{name}={}", quoted(&shown))),
+            let said = self.environment.is_some() && matches!(value, Value::Environment(_));
+            if !said {
+                words.push(format!("{name}={}", quoted(&value.to_string())));
             }
         }
+        if self.again {
+            words.push("--again".to_owned());
+        }
+        if let Some(reason) = &self.reason {
+            words.push(format!("reason={}", quoted(reason)));
+        }
         words.join(" ")
+    }
+
+    /// The text that says the same wherever it is typed.
+    pub fn typed_in_full(&self) -> String {
+        format!("{} project={}", self.typed(), self.project)
     }
 
     /// What a lock is about: the same text for two invocations that may not run at once.

@@ -2,6 +2,15 @@
 
 use super::{CommandName, ParameterName, ProjectName, Reference};
 
+/// What was probably meant.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Meant {
+    /// The word in place of the one that was typed.
+    pub word: String,
+    /// The whole line with that word, in our grammar; `None` where it could repeat a secret.
+    pub line: Option<String>,
+}
+
 /// Why something that was said is not taken. Nothing was done, and no run exists.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Refusal {
@@ -17,14 +26,14 @@ pub enum Refusal {
         /// As typed, shortened.
         typed: String,
         /// Probably meant.
-        nearest: Option<String>,
+        nearest: Option<Box<Meant>>,
     },
     /// No project of this name.
     UnknownProject {
         /// As typed, shortened.
         typed: String,
         /// Probably meant.
-        nearest: Option<ProjectName>,
+        nearest: Option<Box<Meant>>,
         /// All of them.
         known: Vec<ProjectName>,
     },
@@ -42,7 +51,7 @@ pub enum Refusal {
         /// As typed, shortened.
         typed: String,
         /// Probably meant.
-        nearest: Option<String>,
+        nearest: Option<Box<Meant>>,
         /// An example that works.
         example: String,
     },
@@ -71,7 +80,7 @@ pub enum Refusal {
         /// What it accepts, in words.
         expected: String,
         /// Probably meant.
-        nearest: Option<String>,
+        nearest: Option<Box<Meant>>,
         /// An example that works.
         example: String,
     },

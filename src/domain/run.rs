@@ -58,7 +58,10 @@ pub enum Phase {
         approvers: Vec<PersonId>,
     },
     /// Allowed; no step has started.
-    Queued,
+    Queued {
+        /// When it was allowed.
+        since: Timestamp,
+    },
     /// A step has started.
     Running,
     /// The outcome is known. `NeedsAttention` alone can be left again, by a person.
@@ -70,7 +73,7 @@ impl Phase {
     pub fn as_str(&self) -> &'static str {
         match self {
             Self::AwaitingApproval { .. } => "awaiting_approval",
-            Self::Queued => "queued",
+            Self::Queued { .. } => "queued",
             Self::Running => "running",
             Self::Finished(_) => "finished",
         }
@@ -127,6 +130,13 @@ pub enum StepState {
         at: Timestamp,
         /// How.
         result: StepResult,
+    },
+    /// A person lets it run again after an attempt of unknown outcome.
+    Cleared {
+        /// The attempt before, counted from 1.
+        attempt: u32,
+        /// When they said so.
+        at: Timestamp,
     },
     /// The attempt started, and the worker that did it is gone.
     Interrupted {
@@ -249,6 +259,23 @@ pub enum RunEvent {
     },
 }
 
+impl RunEvent {
+    /// The word used in the ledger and in logs.
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::Approved { .. } => "approved",
+            Self::Allowed { .. } => "allowed",
+            Self::Rejected { .. } => "rejected",
+            Self::CancelRequested { .. } => "cancel_requested",
+            Self::StepStarted { .. } => "step_started",
+            Self::StepEnded { .. } => "step_ended",
+            Self::StepInterrupted { .. } => "step_interrupted",
+            Self::Settled { .. } => "settled",
+            Self::Finished { .. } => "finished",
+        }
+    }
+}
+
 /// What is due.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Due {
@@ -285,9 +312,12 @@ pub enum Due {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("`{event}` does not fit a run that is {phase}")]
 pub struct DoesNotFit {
-    event: String,
+    event: &'static str,
     phase: &'static str,
 }
+
+/// A run that changes something and was not started within this span after it was allowed is not started at all.
+pub const START_WITHIN: Duration = Duration::from_secs(120);
 
 /// What is due for this run. Asked by a worker that holds its lease, or by the store to plan the next look.
 pub fn next(run: &Run, now: Timestamp) -> Due {
@@ -298,7 +328,11 @@ pub fn next(run: &Run, now: Timestamp) -> Due {
         }
         Phase::AwaitingApproval { until, .. } if now >= *until => Due::Finish(Outcome::Expired),
         Phase::AwaitingApproval { until, .. } => Due::Wait(*until),
-        Phase::Queued | Phase::Running => next_step(run, now),
+        // Nobody expects it any more: midwatch was down, or every worker was busy.
+        Phase::Queued { since } if now > *since + START_WITHIN && !run.only_reads() => {
+            Due::Finish(Outcome::Expired)
+        }
+        Phase::Queued { .. } | Phase::Running => next_step(run, now),
     }
 }
 
@@ -341,6 +375,10 @@ fn next_step(run: &Run, now: Timestamp) -> Due {
                 position,
                 attempt: 1,
             },
+            StepState::Cleared { attempt, .. } => Due::Start {
+                position,
+                attempt: attempt + 1,
+            },
             StepState::Ended { attempt, at, .. }
                 if *attempt < step.attempts && step.effect.may_repeat() =>
             {
@@ -375,17 +413,14 @@ fn retry_delay(run: RunId, attempt: u32) -> Duration {
 /// What the event changes. The given run is untouched.
 pub fn apply(run: &Run, event: &RunEvent, at: Timestamp) -> Result<Run, DoesNotFit> {
     let mut run = run.clone();
-    let fits = change(&mut run, event, at);
-    fits.then_some(run).ok_or_else(|| unfit(event))
-}
-
-fn unfit(event: &RunEvent) -> DoesNotFit {
-    let event = serde_json::to_value(event)
-        .ok()
-        .and_then(|value| value["event"].as_str().map(str::to_owned));
-    DoesNotFit {
-        event: event.unwrap_or_default(),
-        phase: "past that",
+    let phase = run.phase.as_str();
+    if change(&mut run, event, at) {
+        Ok(run)
+    } else {
+        Err(DoesNotFit {
+            event: event.word(),
+            phase,
+        })
     }
 }
 
@@ -403,7 +438,7 @@ fn change(run: &mut Run, event: &RunEvent, at: Timestamp) -> bool {
             if waiting {
                 run.steps = vec![StepState::Pending; plan.steps.len()];
                 run.plan = Some((**plan).clone());
-                run.phase = Phase::Queued;
+                run.phase = Phase::Queued { since: at };
             }
             waiting
         }
@@ -421,7 +456,7 @@ fn change(run: &mut Run, event: &RunEvent, at: Timestamp) -> bool {
                 run.steps.get(*position),
                 None | Some(StepState::Started { .. })
             );
-            let fits = waiting && matches!(run.phase, Phase::Queued | Phase::Running);
+            let fits = waiting && matches!(run.phase, Phase::Queued { .. } | Phase::Running);
             if fits {
                 run.steps[*position] = StepState::Started {
                     attempt: *attempt,
@@ -445,7 +480,8 @@ fn change(run: &mut Run, event: &RunEvent, at: Timestamp) -> bool {
                 ) => Some(*attempt),
                 _ => None,
             };
-            let fits = current == Some(*attempt);
+            // A worker that lost its lease can't change what has finished: nobody could settle it then.
+            let fits = run.phase == Phase::Running && current == Some(*attempt);
             if fits {
                 run.steps[*position] = StepState::Ended {
                     attempt: *attempt,
@@ -458,7 +494,10 @@ fn change(run: &mut Run, event: &RunEvent, at: Timestamp) -> bool {
         RunEvent::StepInterrupted {
             position, attempt, ..
         } => {
-            let fits = matches!(run.steps.get(*position), Some(StepState::Started { attempt: now, .. }) if now == attempt);
+            let current = run.steps.get(*position);
+            let started =
+                matches!(current, Some(StepState::Started { attempt: now, .. }) if now == attempt);
+            let fits = run.phase == Phase::Running && started;
             if fits {
                 run.steps[*position] = StepState::Interrupted {
                     attempt: *attempt,
@@ -504,7 +543,7 @@ fn settle(run: &mut Run, verdict: Verdict, at: Timestamp) -> bool {
                 why: "a person says that it did not happen".to_owned(),
             },
         },
-        Verdict::Again => StepState::Pending,
+        Verdict::Again => StepState::Cleared { attempt, at },
     };
     true
 }
@@ -532,6 +571,13 @@ impl Run {
         }
     }
 
+    /// Whether every step of its plan only reads.
+    pub fn only_reads(&self) -> bool {
+        self.plan
+            .as_ref()
+            .is_some_and(|plan| plan.steps.iter().all(|step| step.effect == Effect::Read))
+    }
+
     /// How many steps have succeeded.
     pub fn steps_done(&self) -> usize {
         let done = |state: &&StepState| {
@@ -550,7 +596,7 @@ impl Run {
     pub fn holds_lock(&self) -> bool {
         matches!(
             self.phase,
-            Phase::Queued | Phase::Running | Phase::Finished(Outcome::NeedsAttention)
+            Phase::Queued { .. } | Phase::Running | Phase::Finished(Outcome::NeedsAttention)
         )
     }
 }
@@ -562,6 +608,7 @@ impl StepState {
             Self::Pending => 0,
             Self::Started { attempt, .. }
             | Self::Ended { attempt, .. }
+            | Self::Cleared { attempt, .. }
             | Self::Interrupted { attempt, .. } => *attempt,
         }
     }

@@ -1,20 +1,28 @@
 //! Keeps the facts and hands out work. The only module with SQL; one method is one intention is one transaction.
 
+mod checkpoint;
+mod export;
+mod fault;
+mod inbox;
+mod leases;
+mod ledger;
+mod open;
+mod outbox;
+mod output;
+mod run_rows;
+mod runs;
+pub mod verify;
+mod writer;
+
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
 
-use jiff::Timestamp;
-
-use crate::domain::{
-    Entry, Fact, Facts, Inbound, InboundKey, Invocation, Message, Outcome, OutputRef, Platform,
-    Posting, ProjectName, Reference, Run, RunEvent, RunId,
-};
+use crate::domain::{Fact, InboundKey, Posting, ProjectName, Run, RunEvent, RunId};
 
 /// Where the facts are kept.
 #[derive(Debug, Clone)]
 pub struct StoreSettings {
-    /// `sqlite:PATH`; PostgreSQL comes with its own issue.
+    /// `sqlite:PATH`; PostgreSQL comes with its own issue. `?max_pages=N` bounds the file to N pages of 4 KiB.
     pub url: String,
     /// Folder of the ledger's key and of the sealed head.
     pub data: PathBuf,
@@ -59,6 +67,45 @@ pub struct Conclusion {
     pub change: Change,
     /// What we owe to people, beside what `change` tells.
     pub postings: Vec<Posting>,
+}
+
+/// How an inbound was concluded, as far as whoever waits for it must know.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Concluded {
+    /// Refused before a rule was asked.
+    Refused,
+    /// Answered, or it changed an existing run.
+    Answered,
+    /// There is a run, perhaps one that waits for consent.
+    Run,
+    /// The runbook denies or holds it.
+    NotRun,
+}
+
+impl Concluded {
+    fn of(fact: &Fact) -> Self {
+        match fact {
+            Fact::Decided { run: Some(_), .. } => Self::Run,
+            Fact::Decided { run: None, .. } => Self::NotRun,
+            Fact::Refused { .. } => Self::Refused,
+            _ => Self::Answered,
+        }
+    }
+
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Refused => "refused",
+            Self::Answered => "answered",
+            Self::Run => "run",
+            Self::NotRun => "not_run",
+        }
+    }
+
+    fn parse(word: &str) -> Option<Self> {
+        [Self::Refused, Self::Answered, Self::Run, Self::NotRun]
+            .into_iter()
+            .find(|it| it.as_str() == word)
+    }
 }
 
 /// What a concluded inbound changes.
@@ -146,181 +193,5 @@ pub struct DuePosting {
 /// Keeps the facts and hands out work. Cheap to clone.
 #[derive(Clone)]
 pub struct Store {
-    _inner: Arc<()>,
-}
-
-#[expect(
-    clippy::unimplemented,
-    unused_variables,
-    clippy::unused_async,
-    reason = "the contract; replaced by the first implementation"
-)]
-impl Store {
-    /// Opens the database, applies migrations, checks the SQLite version, takes the folder's lock (SQLite: one process).
-    /// Leases left by a dead process of the same folder are void at once.
-    pub async fn open(settings: &StoreSettings, now: Timestamp) -> Result<Self, StoreError> {
-        unimplemented!()
-    }
-    /// Flushes and closes. Later calls answer `Unavailable`.
-    pub async fn close(&self) {
-        unimplemented!()
-    }
-    /// Answers when anything was committed since the last look. A hint for promptness; correctness is by polling.
-    pub fn changes(&self) -> tokio::sync::watch::Receiver<u64> {
-        unimplemented!()
-    }
-
-    /// Records an inbound, durably, before its edge acknowledges it. Group commit: many share one fsync.
-    pub async fn receive(&self, inbound: Inbound) -> Result<Receipt, StoreError> {
-        unimplemented!()
-    }
-    /// Inbounds that no conclusion was recorded for, oldest first.
-    pub async fn waiting_inbounds(&self, limit: u32) -> Result<Vec<Inbound>, StoreError> {
-        unimplemented!()
-    }
-    /// Concludes an inbound. `Conflict` when it was concluded already, when its run's lock is held (the message then
-    /// names the holder), when the reference is taken, or when an event does not fit. The inbound's text is forgotten.
-    pub async fn conclude(&self, conclusion: Conclusion, now: Timestamp) -> Result<(), StoreError> {
-        unimplemented!()
-    }
-    /// Records facts that belong to no inbound, with what we owe to people for them.
-    pub async fn record(
-        &self,
-        facts: Vec<Fact>,
-        postings: Vec<Posting>,
-        now: Timestamp,
-    ) -> Result<(), StoreError> {
-        unimplemented!()
-    }
-
-    /// `running` and `just_done` for an invocation: who holds `lock`, and the latest success of `same_target` since `fresh_since`.
-    pub async fn facts_for(
-        &self,
-        lock: Option<String>,
-        same_target: String,
-        fresh_since: Option<Timestamp>,
-    ) -> Result<Facts, StoreError> {
-        unimplemented!()
-    }
-    /// The shortest reference of the run that no other run has.
-    pub async fn free_reference(&self, run: RunId) -> Result<Reference, StoreError> {
-        unimplemented!()
-    }
-    /// A run.
-    pub async fn run(&self, run: RunId) -> Result<Option<Run>, StoreError> {
-        unimplemented!()
-    }
-    /// A run, by what people call it.
-    pub async fn run_by_reference(&self, reference: &Reference) -> Result<Option<Run>, StoreError> {
-        unimplemented!()
-    }
-    /// Runs, newest first.
-    pub async fn runs(&self, filter: &RunFilter) -> Result<Vec<Run>, StoreError> {
-        unimplemented!()
-    }
-    /// Ledger entries of a run, oldest first: what was decided and what happened.
-    pub async fn history(&self, run: RunId) -> Result<Vec<Entry>, StoreError> {
-        unimplemented!()
-    }
-
-    /// Leases the run whose next step has been due longest and that nobody holds. `None` when nothing is due.
-    pub async fn claim_run(
-        &self,
-        worker: &WorkerId,
-        now: Timestamp,
-        lease: Duration,
-    ) -> Result<Option<(Lease, Run)>, StoreError> {
-        unimplemented!()
-    }
-    /// Extends a lease. `Conflict` when it is lost.
-    pub async fn renew_lease(
-        &self,
-        lease: &Lease,
-        now: Timestamp,
-        by: Duration,
-    ) -> Result<(), StoreError> {
-        unimplemented!()
-    }
-    /// Hands a lease back; the run is due again when `domain::next` says.
-    pub async fn release_lease(&self, lease: &Lease, now: Timestamp) -> Result<(), StoreError> {
-        unimplemented!()
-    }
-    /// Records what happened to a leased run, and what we owe to people for it. Answers the run's new state.
-    pub async fn record_run(
-        &self,
-        lease: &Lease,
-        events: Vec<RunEvent>,
-        tell: Tell,
-        now: Timestamp,
-    ) -> Result<Run, StoreError> {
-        unimplemented!()
-    }
-    /// Keeps output (already cleaned and redacted) and what we owe for it. Bounded by the caller.
-    pub async fn append_output(
-        &self,
-        lease: &Lease,
-        of: OutputRef,
-        text: String,
-        postings: Vec<Posting>,
-        now: Timestamp,
-    ) -> Result<(), StoreError> {
-        unimplemented!()
-    }
-    /// The whole kept output of an attempt.
-    pub async fn output(&self, of: OutputRef) -> Result<String, StoreError> {
-        unimplemented!()
-    }
-
-    /// Postings that may be delivered now: of each thread the oldest undelivered; roots first posted before their lines;
-    /// finished roots and last lines before others.
-    pub async fn due_postings(
-        &self,
-        platform: Platform,
-        now: Timestamp,
-        limit: u32,
-    ) -> Result<Vec<DuePosting>, StoreError> {
-        unimplemented!()
-    }
-    /// Remembers that a delivery begins, so that a crash leaves it `in_doubt`.
-    pub async fn begin_posting(&self, id: PostingId, now: Timestamp) -> Result<(), StoreError> {
-        unimplemented!()
-    }
-    /// Remembers a delivery. A root that has a newer state by now stays due.
-    pub async fn posting_delivered(
-        &self,
-        id: PostingId,
-        version: i64,
-        message: Option<MessageRef>,
-        now: Timestamp,
-    ) -> Result<(), StoreError> {
-        unimplemented!()
-    }
-    /// Tries again later. `in_doubt`: whether it may have arrived.
-    pub async fn defer_posting(
-        &self,
-        id: PostingId,
-        until: Timestamp,
-        in_doubt: bool,
-        why: &str,
-    ) -> Result<(), StoreError> {
-        unimplemented!()
-    }
-    /// Gives up: the platform refuses it for good. The thread goes on without it.
-    pub async fn drop_posting(
-        &self,
-        id: PostingId,
-        why: &str,
-        now: Timestamp,
-    ) -> Result<(), StoreError> {
-        unimplemented!()
-    }
-    /// How many postings wait.
-    pub async fn postings_waiting(&self) -> Result<u64, StoreError> {
-        unimplemented!()
-    }
-
-    /// A small write and read, for `/readyz`.
-    pub async fn probe(&self, now: Timestamp) -> Result<(), StoreError> {
-        unimplemented!()
-    }
+    inner: Arc<open::Inner>,
 }

@@ -1,3 +1,30 @@
-//! Stories and everything that needs a disk or a socket: one binary.
+//! Stories, and everything else that needs a folder, a socket or the whole product.
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a test ends by panicking, and says what it passed over"
+)]
 
+mod actions;
+mod architecture;
+#[allow(
+    dead_code,
+    unreachable_pub,
+    reason = "each story uses its part; the proofs share it"
+)]
+mod bot;
 mod catalog;
+mod config;
+mod console;
+mod dockerfile;
+#[allow(dead_code, reason = "each story uses its part of the fakes")]
+mod fakes;
+mod http;
+mod ledger;
+mod sample_shop;
+mod slack_adapter;
+mod slack_story;
+mod store;
+mod try_story;
+mod varnish;
+mod world;

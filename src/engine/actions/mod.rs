@@ -1,19 +1,35 @@
 //! Kinds of work that a step does. Each is one file; all share the time limit, cancellation and output handling here.
 
+mod addresses;
+mod answer;
+mod http;
+mod output;
+mod run;
+mod strays;
+mod tree;
+
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use secrecy::{ExposeSecret, SecretString};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use crate::domain::{Action, PlannedStep, Rendered, SecretName, StepResult};
+pub use http::HttpClient;
+
+use crate::domain::{
+    Action, ControlFilter, JsonTemplate, Piece, PlannedStep, Redactor, Rendered, SecretName,
+    StepResult, clean,
+};
+use output::Output;
 
 /// Resolves secrets, at the moment a step starts. Values are never stored.
 pub trait Secrets: Send + Sync {
     /// The value, or a sentence that says where it was looked for.
-    fn resolve(&self, name: &SecretName) -> Result<secrecy::SecretString, String>;
+    fn resolve(&self, name: &SecretName) -> Result<SecretString, String>;
     /// Every secret that exists, for redaction; those of the step are resolved anyway.
-    fn all(&self) -> Vec<secrecy::SecretString>;
+    fn all(&self) -> Vec<SecretString>;
 }
 
 /// What every action needs of its surroundings.
@@ -24,20 +40,27 @@ pub struct Surroundings {
     /// Programs run here: the folder that holds `commands/`.
     pub directory: PathBuf,
     /// midwatch's own environment, of which programs see only an allow-list.
-    pub environment: Arc<std::collections::BTreeMap<String, String>>,
+    pub environment: Arc<BTreeMap<String, String>>,
+    /// Speaks HTTP; made once.
+    pub http: HttpClient,
 }
 
-/// Does one attempt of a step's action (or of its `verify`).
+/// What a step's `verify` action found out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Verified {
+    /// The step happened: exit code 0, or every expectation met.
+    Happened,
+    /// It did not: exit code 1, or an expectation not met. One line says what was seen.
+    DidNot(String),
+    /// It could not be found out. One line says why.
+    Unknown(String),
+}
+
+/// Does one attempt of a step's action.
 ///
-/// `output` takes clean, redacted text in order, whole lines where possible; when it is full the action waits, and its
-/// time limit goes on. Ends the whole process tree on time-out and on cancellation. Never panics, never errs: what went
-/// wrong is in the result.
-#[expect(
-    clippy::unimplemented,
-    clippy::unused_async,
-    unused_variables,
-    reason = "the contract; replaced by the first implementation"
-)]
+/// `output` takes clean, redacted text in order, whole lines; when it is full the action goes on and its output is kept
+/// here, up to the cap. Ends the whole process tree on time-out, on cancellation and when it is dropped. Never panics,
+/// never errs: what went wrong is in the result.
 pub async fn perform(
     step: &PlannedStep,
     action: &Action<Rendered>,
@@ -45,5 +68,211 @@ pub async fn perform(
     output: mpsc::Sender<String>,
     cancel: &CancellationToken,
 ) -> StepResult {
+    attempt(step, action, surroundings, output, cancel)
+        .await
+        .result
+}
+
+/// Asks a step's `verify` action whether the step happened. Otherwise like [`perform`].
+pub async fn verify(
+    step: &PlannedStep,
+    action: &Action<Rendered>,
+    surroundings: &Surroundings,
+    output: mpsc::Sender<String>,
+    cancel: &CancellationToken,
+) -> Verified {
+    let ended = attempt(step, action, surroundings, output, cancel).await;
+    match ended.result {
+        StepResult::Succeeded { .. } => Verified::Happened,
+        StepResult::Failed { why } if ended.says_no => Verified::DidNot(why),
+        StepResult::Failed { why } | StepResult::Unknown { why } => Verified::Unknown(why),
+        StepResult::Stopped => Verified::Unknown("cancelled".to_owned()),
+    }
+}
+
+/// What one attempt works with.
+struct Attempt<'a> {
+    step: &'a PlannedStep,
+    surroundings: &'a Surroundings,
+    revealed: &'a Revealed,
+    cancel: &'a CancellationToken,
+}
+
+/// How an action ended.
+struct Ended {
+    result: StepResult,
+    /// Whether it did its work and the answer is no, as a `verify` action means it.
+    says_no: bool,
+}
+
+impl Ended {
+    /// It did not, or could not even be started.
+    fn failed(why: impl Into<String>) -> Self {
+        StepResult::Failed { why: why.into() }.into()
+    }
+
+    /// It may or may not have happened.
+    fn unknown(why: impl Into<String>) -> Self {
+        StepResult::Unknown { why: why.into() }.into()
+    }
+}
+
+impl From<StepResult> for Ended {
+    fn from(result: StepResult) -> Self {
+        Self {
+            result,
+            says_no: false,
+        }
+    }
+}
+
+async fn attempt(
+    step: &PlannedStep,
+    action: &Action<Rendered>,
+    surroundings: &Surroundings,
+    sender: mpsc::Sender<String>,
+    cancel: &CancellationToken,
+) -> Ended {
+    if cancel.is_cancelled() {
+        return StepResult::Stopped.into();
+    }
+    let revealed = match Revealed::resolve(action, surroundings.secrets.as_ref()) {
+        Ok(revealed) => revealed,
+        Err(why) => return Ended::failed(why),
+    };
+    let redactor = Arc::new(revealed.redactor(surroundings.secrets.as_ref()));
+    let mut output = Output::new(redactor.clone(), sender);
+    let attempt = Attempt {
+        step,
+        surroundings,
+        revealed: &revealed,
+        cancel,
+    };
+    let ended = match action {
+        Action::Run(action) => run::perform(action, &attempt, &mut output).await,
+        Action::Http(action) => http::perform(action, &attempt, &mut output).await,
+    };
+    output.finish().await;
+    Ended {
+        result: presentable(ended.result, &redactor),
+        ..ended
+    }
+}
+
+/// One clean, redacted line for the thread.
+fn presentable(result: StepResult, redactor: &Redactor) -> StepResult {
+    let line = |text: String| {
+        let text = redactor.redact(&ControlFilter::default().push(&text));
+        clean(&text).trim().replace('\n', " ")
+    };
+    match result {
+        StepResult::Succeeded { note } => StepResult::Succeeded { note: line(note) },
+        StepResult::Failed { why } => StepResult::Failed { why: line(why) },
+        StepResult::Unknown { why } => StepResult::Unknown { why: line(why) },
+        StepResult::Stopped => StepResult::Stopped,
+    }
+}
+
+/// The values of the secrets that an action uses.
+struct Revealed(BTreeMap<SecretName, SecretString>);
+
+impl Revealed {
+    fn resolve(action: &Action<Rendered>, secrets: &dyn Secrets) -> Result<Self, String> {
+        let mut texts: Vec<&Rendered> = Vec::new();
+        match action {
+            Action::Run(run) => {
+                texts.extend(&run.argv);
+                texts.extend(run.environment.values());
+            }
+            Action::Http(http) => {
+                texts.push(&http.url);
+                texts.extend(http.headers.values());
+                if let Some(json) = &http.json {
+                    collect_texts(json, &mut texts);
+                }
+            }
+        }
+        let mut values = BTreeMap::new();
+        for piece in texts.into_iter().flat_map(|text| &text.0) {
+            if let Piece::Secret(name) = piece
+                && !values.contains_key(name)
+            {
+                values.insert(name.clone(), secrets.resolve(name)?);
+            }
+        }
+        Ok(Self(values))
+    }
+
+    fn redactor(&self, secrets: &dyn Secrets) -> Redactor {
+        let all = secrets.all();
+        let values = all.iter().chain(self.0.values());
+        Redactor::new(values.map(ExposeSecret::expose_secret))
+    }
+
+    /// The text with the secrets' values in it.
+    fn text(&self, text: &Rendered) -> String {
+        text.0
+            .iter()
+            .map(|piece| match piece {
+                Piece::Text(text) => text.as_str(),
+                Piece::Secret(name) => self.0.get(name).map_or("", ExposeSecret::expose_secret),
+            })
+            .collect()
+    }
+
+    /// The JSON value with the secrets' values in it.
+    fn json(&self, template: &JsonTemplate<Rendered>) -> serde_json::Value {
+        match template {
+            JsonTemplate::Literal(value) => value.clone(),
+            JsonTemplate::Text(text) => self.text(text).into(),
+            JsonTemplate::Array(items) => items.iter().map(|item| self.json(item)).collect(),
+            JsonTemplate::Object(members) => members
+                .iter()
+                .map(|(key, value)| (key.clone(), self.json(value)))
+                .collect(),
+        }
+    }
+}
+
+fn collect_texts<'a>(json: &'a JsonTemplate<Rendered>, texts: &mut Vec<&'a Rendered>) {
+    match json {
+        JsonTemplate::Literal(_) => {}
+        JsonTemplate::Text(text) => texts.push(text),
+        JsonTemplate::Array(items) => {
+            for item in items {
+                collect_texts(item, texts);
+            }
+        }
+        JsonTemplate::Object(members) => {
+            for item in members.values() {
+                collect_texts(item, texts);
+            }
+        }
+    }
+}
+
+/// What a `verify` action says about a step.
+pub enum Answer {
+    /// It happened.
+    Happened,
+    /// It did not.
+    DidNot,
+    /// It can't tell; one line says why.
+    Unknown(String),
+}
+
+/// stub
+#[expect(
+    clippy::unimplemented,
+    clippy::unused_async,
+    unused_variables,
+    reason = "the contract; replaced by the first implementation"
+)]
+pub async fn ask(
+    step: &PlannedStep,
+    verify: &Action<Rendered>,
+    surroundings: &Surroundings,
+    cancel: &CancellationToken,
+) -> Answer {
     unimplemented!()
 }

@@ -1,0 +1,314 @@
+//! Slack's Web API: each call under a time limit, each error sorted by what is true afterwards.
+
+use std::time::Duration;
+
+use hyper_util::client::legacy;
+use secrecy::{ExposeSecret, SecretString};
+use serde_json::Value;
+use slack_morphism::errors::SlackClientError;
+use slack_morphism::hyper_tokio::{SlackClientHyperConnector, SlackHyperClient};
+use slack_morphism::{SlackApiToken, SlackApiTokenValue, SlackClientApiCallContext};
+use slack_morphism::{SlackClient, SlackClientHttpConnector};
+use url::{Host, Url};
+
+use super::{SetupError, as_text};
+use crate::chat::DeliveryError;
+
+/// The library sets none.
+const CALL_LIMIT: Duration = Duration::from_secs(10);
+/// When Slack says "too fast" and not for how long.
+const WAIT_UNSAID: Duration = Duration::from_secs(10);
+
+/// The calls that we make, with our tokens.
+pub(super) struct Api {
+    client: SlackHyperClient,
+    bot: SlackApiToken,
+    app: Option<SlackApiToken>,
+}
+
+/// Which of our tokens a call needs.
+#[derive(Clone, Copy)]
+pub(super) enum As {
+    /// The bot's.
+    Bot,
+    /// The app's own: for opening sockets.
+    App,
+}
+
+/// Why a call failed, sorted by what is true afterwards.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(super) enum CallError {
+    /// Nothing happened; not before this time has passed.
+    #[error("slack asks us to wait {0:?}")]
+    Limited(Duration),
+    /// Nothing happened; trying again may help.
+    #[error("{0}")]
+    NotDone(String),
+    /// Nothing is known.
+    #[error("{0}")]
+    NoAnswer(String),
+    /// Slack's word for why not.
+    #[error("slack answered `{0}`")]
+    Refused(String),
+}
+
+impl CallError {
+    /// For what must not be done twice.
+    pub(super) fn of_post(self) -> DeliveryError {
+        match self {
+            Self::NoAnswer(why) => DeliveryError::InDoubt(why),
+            other => other.of_edit(),
+        }
+    }
+
+    /// For what can be done again.
+    pub(super) fn of_edit(self) -> DeliveryError {
+        match self {
+            Self::Limited(wait) => DeliveryError::Limited(wait),
+            Self::NotDone(why) | Self::NoAnswer(why) => DeliveryError::Failed(why),
+            Self::Refused(word) => DeliveryError::Refused(word),
+        }
+    }
+}
+
+impl Api {
+    /// Refuses plain http to any other host than this one.
+    pub(super) fn new(
+        url: &str,
+        bot: &SecretString,
+        app: Option<&SecretString>,
+    ) -> Result<Self, SetupError> {
+        let url = safe_url(url, "https", "http").map_err(SetupError::Url)?;
+        let connector = hyper_rustls::HttpsConnectorBuilder::new()
+            .with_provider_and_native_roots(rustls::crypto::ring::default_provider())
+            .map_err(|error| SetupError::Certificates(error.to_string()))?
+            .https_or_http()
+            .enable_http1()
+            .build();
+        let connector = SlackClientHyperConnector::from(connector)
+            .with_slack_api_url(url.as_str().trim_end_matches('/'));
+        Ok(Self {
+            client: SlackClient::new(connector),
+            bot: token(bot),
+            app: app.map(token),
+        })
+    }
+
+    /// Calls a method with a JSON body.
+    pub(super) async fn call(
+        &self,
+        token: As,
+        method: &str,
+        body: &Value,
+    ) -> Result<Value, CallError> {
+        let session = self.client.open_session(self.token(token)?);
+        limited(
+            method,
+            session.http_session_api.http_post(method, body, None),
+        )
+        .await
+    }
+
+    /// Calls a method that takes no JSON, with parameters in the address.
+    pub(super) async fn read(
+        &self,
+        method: &str,
+        parameters: &[(&str, String)],
+    ) -> Result<Value, CallError> {
+        let parameters: Vec<(&str, Option<&String>)> = parameters
+            .iter()
+            .map(|(name, value)| (*name, Some(value)))
+            .collect();
+        let session = self.client.open_session(&self.bot);
+        limited(
+            method,
+            session.http_session_api.http_get(method, &parameters, None),
+        )
+        .await
+    }
+
+    /// Sends a file's bytes to the address Slack gave for them. Our token stays at home.
+    pub(super) async fn upload(&self, address: &str, text: &str) -> Result<(), CallError> {
+        let address = safe_url(address, "https", "http").map_err(CallError::Refused)?;
+        let span = tracing::Span::none();
+        let context = SlackClientApiCallContext {
+            rate_control_params: None,
+            token: None,
+            tracing_span: &span,
+            is_sensitive_url: true,
+        };
+        let kind = "application/octet-stream".to_owned();
+        let connector = &self.client.http_api.connector;
+        let sent = connector.http_post_uri_binary::<Value>(address, kind, text.as_bytes(), context);
+        within("the upload of a file", sent).await.map(|_| ())
+    }
+
+    fn token(&self, token: As) -> Result<&SlackApiToken, CallError> {
+        match token {
+            As::Bot => Ok(&self.bot),
+            As::App => {
+                let missing =
+                    || CallError::NotDone("there is no app token: set SLACK_APP_TOKEN".to_owned());
+                self.app.as_ref().ok_or_else(missing)
+            }
+        }
+    }
+}
+
+fn token(secret: &SecretString) -> SlackApiToken {
+    SlackApiToken::new(SlackApiTokenValue(secret.expose_secret().to_owned()))
+}
+
+async fn limited<F>(method: &str, call: F) -> Result<Value, CallError>
+where
+    F: Future<Output = Result<Value, SlackClientError>>,
+{
+    let answer = within(method, call).await?;
+    if answer["ok"] == true {
+        return Ok(answer);
+    }
+    Err(said(as_text(&answer, "/error"), None))
+}
+
+async fn within<F>(what: &str, call: F) -> Result<Value, CallError>
+where
+    F: Future<Output = Result<Value, SlackClientError>>,
+{
+    match tokio::time::timeout(CALL_LIMIT, call).await {
+        Ok(Ok(answer)) => Ok(answer),
+        Ok(Err(error)) => Err(sorted(what, error)),
+        Err(_) => Err(CallError::NoAnswer(format!(
+            "{what}: no answer within {CALL_LIMIT:?}"
+        ))),
+    }
+}
+
+/// Sorts the library's errors. Never prints a body: it may hold what people said.
+fn sorted(what: &str, error: SlackClientError) -> CallError {
+    match error {
+        SlackClientError::RateLimitError(error) => {
+            CallError::Limited(error.retry_after.unwrap_or(WAIT_UNSAID))
+        }
+        SlackClientError::ApiError(error) => said(&error.code, None),
+        SlackClientError::HttpError(error) if error.status_code.is_client_error() => {
+            CallError::NotDone(format!(
+                "{what}: http status {}",
+                error.status_code.as_u16()
+            ))
+        }
+        SlackClientError::HttpError(error) => CallError::NoAnswer(format!(
+            "{what}: http status {}",
+            error.status_code.as_u16()
+        )),
+        SlackClientError::HttpProtocolError(error) => {
+            let cause = error
+                .cause
+                .as_ref()
+                .and_then(|cause| cause.downcast_ref::<legacy::Error>());
+            match cause {
+                Some(cause) if cause.is_connect() => {
+                    CallError::NotDone(format!("{what}: slack can't be reached"))
+                }
+                _ => CallError::NoAnswer(format!("{what}: the connection broke")),
+            }
+        }
+        SlackClientError::ProtocolError(_) => {
+            CallError::NoAnswer(format!("{what}: an unreadable answer"))
+        }
+        SlackClientError::EndOfStream(_)
+        | SlackClientError::SystemError(_)
+        | SlackClientError::SocketModeProtocolError(_) => {
+            CallError::NoAnswer(format!("{what}: the connection broke"))
+        }
+    }
+}
+
+/// Sorts Slack's own words. What an operator can mend is tried again; what is wrong with the message is not.
+fn said(word: &str, wait: Option<Duration>) -> CallError {
+    match word {
+        "ratelimited" | "rate_limited" => CallError::Limited(wait.unwrap_or(WAIT_UNSAID)),
+        "" | "internal_error" | "fatal_error" | "service_unavailable" | "request_timeout" => {
+            CallError::NoAnswer(format!("slack answered `{word}`"))
+        }
+        "account_inactive"
+        | "ekm_access_denied"
+        | "invalid_auth"
+        | "missing_scope"
+        | "no_permission"
+        | "not_allowed_token_type"
+        | "not_authed"
+        | "org_login_required"
+        | "token_expired"
+        | "token_revoked"
+        | "team_access_not_granted" => CallError::NotDone(format!(
+            "slack answered `{word}`: check the tokens and the app's scopes"
+        )),
+        _ => CallError::Refused(word.to_owned()),
+    }
+}
+
+/// The address, when it is encrypted or stays on this host.
+pub(super) fn safe_url(url: &str, secure: &str, plain: &str) -> Result<Url, String> {
+    let parsed = Url::parse(url).map_err(|error| format!("`{url}` is not an address: {error}"))?;
+    let loopback = match parsed.host() {
+        Some(Host::Ipv4(ip)) => ip.is_loopback(),
+        Some(Host::Ipv6(ip)) => ip.is_loopback(),
+        Some(Host::Domain(name)) => name == "localhost",
+        None => false,
+    };
+    if parsed.scheme() == secure || (parsed.scheme() == plain && loopback) {
+        return Ok(parsed);
+    }
+    let host = parsed.host_str().unwrap_or("no host");
+    Err(format!(
+        "`{}://{host}` is not encrypted: use {secure}://",
+        parsed.scheme()
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn plain_addresses_are_for_this_host_only() {
+        let rows = [
+            ("encrypted", "https://slack.com/api", true),
+            ("loopback", "http://127.0.0.1:9/api", true),
+            ("loopback, version 6", "http://[::1]:9/api", true),
+            ("by name", "http://localhost:9/api", true),
+            ("plain", "http://slack.com/api", false),
+            (
+                "a name that begins alike",
+                "http://localhost.evil.test",
+                false,
+            ),
+            ("another scheme", "ftp://127.0.0.1/", false),
+            ("nonsense", "slack", false),
+        ];
+        for (name, url, fine) in rows {
+            assert_eq!(safe_url(url, "https", "http").is_ok(), fine, "{name}");
+        }
+    }
+
+    #[test]
+    fn answers_of_slack_are_sorted_by_what_is_true_afterwards() {
+        let post = |word: &str| said(word, None).of_post();
+        for word in [
+            "channel_not_found",
+            "not_in_channel",
+            "is_archived",
+            "invalid_blocks",
+            "msg_too_long",
+        ] {
+            assert!(matches!(post(word), DeliveryError::Refused(_)), "{word}");
+        }
+        assert!(matches!(post("ratelimited"), DeliveryError::Limited(_)));
+        assert!(matches!(post("fatal_error"), DeliveryError::InDoubt(_)));
+        assert!(matches!(
+            said("fatal_error", None).of_edit(),
+            DeliveryError::Failed(_)
+        ));
+        assert!(matches!(post("token_revoked"), DeliveryError::Failed(_)));
+    }
+}

@@ -1,0 +1,310 @@
+//! Slack over Socket Mode: two sockets, each envelope acknowledged once its inbound is durable.
+//!
+//! A socket that Slack announces to close is replaced before it goes. What can't be read is acknowledged and counted, so
+//! that one odd envelope never stops the others.
+
+mod connection;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::json;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep, timeout};
+use tokio_tungstenite::connect_async_with_config;
+use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
+use tokio_util::sync::CancellationToken;
+
+use self::connection::{Connection, End, kind_of};
+use super::api::{As, CallError, safe_url};
+use super::{Door, as_text};
+
+/// Slack allows ten; two, so that one can be replaced or break while the other hears.
+const SOCKETS: usize = 2;
+const OPEN_LIMIT: Duration = Duration::from_secs(10);
+const LONGEST_WAIT: Duration = Duration::from_mins(1);
+const FRAME_LIMIT: usize = 4 << 20;
+
+/// How long we wait for what. The default is for service; tests hurry.
+#[derive(Debug, Clone, Copy)]
+pub struct Timing {
+    /// Silence after which we ask whether the other side is there.
+    pub quiet: Duration,
+    /// Silence after that question which means that it isn't.
+    pub deaf: Duration,
+    /// The first wait before connecting again; doubled up to a minute.
+    pub pause: Duration,
+    /// A connection that lived this long was a good one: waits begin anew.
+    pub settled: Duration,
+}
+
+impl Default for Timing {
+    fn default() -> Self {
+        Self {
+            quiet: Duration::from_secs(30),
+            deaf: Duration::from_secs(10),
+            pause: Duration::from_secs(1),
+            settled: Duration::from_secs(10),
+        }
+    }
+}
+
+/// How well we hear.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct SocketStatus {
+    /// Sockets that Slack greeted; none: we are deaf.
+    pub connected: usize,
+    /// What went wrong last; `None` once a socket is connected again.
+    pub trouble: Option<String>,
+}
+
+/// Why listening ended although nobody asked for it.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum SocketsStopped {
+    /// Somebody switched Socket Mode off, in Slack.
+    #[error(
+        "slack: socket mode is switched off for this app; switch it on at api.slack.com/apps and restart"
+    )]
+    LinkDisabled,
+    /// Our own fault.
+    #[error("slack: a socket's loop ended by itself: {0}")]
+    Broken(String),
+}
+
+/// Listens until cancelled. Returns early only when listening is pointless.
+///
+/// Cancel safe: dropping it closes the sockets; what was not acknowledged, Slack sends again.
+pub async fn run_sockets(
+    door: Door,
+    timing: Timing,
+    status: watch::Sender<SocketStatus>,
+    cancel: CancellationToken,
+) -> Result<(), SocketsStopped> {
+    let stop = cancel.child_token();
+    let slot = Slot {
+        door,
+        timing,
+        status: Arc::new(status),
+        stop: stop.clone(),
+    };
+    let mut slots = JoinSet::new();
+    for _ in 0..SOCKETS {
+        slots.spawn(slot.clone().keep_connected());
+    }
+    let mut outcome = Ok(());
+    while let Some(ended) = slots.join_next().await {
+        let ended = ended.unwrap_or_else(|fault| Err(SocketsStopped::Broken(fault.to_string())));
+        if let Err(stopped) = ended {
+            slot.trouble(&stopped.to_string());
+            outcome = Err(stopped);
+            stop.cancel();
+        }
+    }
+    outcome
+}
+
+/// One of the two places for a socket.
+#[derive(Clone)]
+struct Slot {
+    door: Door,
+    timing: Timing,
+    status: Arc<watch::Sender<SocketStatus>>,
+    stop: CancellationToken,
+}
+
+/// Why there is no socket, and how long to wait at the least.
+struct NotOpened {
+    why: String,
+    wait: Duration,
+}
+
+impl Slot {
+    async fn keep_connected(self) -> Result<(), SocketsStopped> {
+        let mut waits = Waits::new(self.timing);
+        // Those that Slack announced to close, until their replacement is there; and commits that outlive their socket.
+        let mut leaving: JoinSet<()> = JoinSet::new();
+        let mut replaced = CancellationToken::new();
+        while !self.stop.is_cancelled() {
+            let opened = tokio::select! {
+                () = self.stop.cancelled() => break,
+                opened = self.open() => opened,
+            };
+            let mut connection = match opened {
+                Ok(connection) => connection,
+                Err(not) => {
+                    self.trouble(&not.why);
+                    self.pause(waits.next().max(not.wait)).await;
+                    continue;
+                }
+            };
+            std::mem::replace(&mut replaced, CancellationToken::new()).cancel();
+            let began = Instant::now();
+            let end = connection.serve(&self.stop).await;
+            waits.after(began.elapsed());
+            while leaving.try_join_next().is_some() {}
+            match end {
+                End::Stopped => break,
+                End::LinkDisabled => return Err(SocketsStopped::LinkDisabled),
+                End::Announced => {
+                    leaving.spawn(connection.serve_until(replaced.clone()));
+                }
+                End::TooMany => {
+                    self.trouble("slack says that this app has too many sockets open");
+                    waits.never_at_once();
+                    leaving.spawn(connection.let_commits_end());
+                }
+                End::Lost(why) => {
+                    self.trouble(&why);
+                    leaving.spawn(connection.let_commits_end());
+                }
+            }
+            self.pause(waits.next()).await;
+        }
+        replaced.cancel();
+        while leaving.join_next().await.is_some() {}
+        Ok(())
+    }
+
+    async fn open(&self) -> Result<Connection, NotOpened> {
+        let not = |why: String| NotOpened {
+            why,
+            wait: Duration::ZERO,
+        };
+        let answer = self
+            .door
+            .slack
+            .api
+            .call(As::App, "apps.connections.open", &json!({}))
+            .await;
+        let answer = answer.map_err(|error| NotOpened {
+            why: format!("slack gives us no socket: {error}"),
+            wait: if let CallError::Limited(wait) = error {
+                wait
+            } else {
+                Duration::ZERO
+            },
+        })?;
+        let url = safe_url(as_text(&answer, "/url"), "wss", "ws").map_err(not)?;
+        let config = WebSocketConfig::default().max_message_size(Some(FRAME_LIMIT));
+        let connecting = connect_async_with_config(url.as_str(), Some(config), true);
+        let (stream, _) = timeout(OPEN_LIMIT, connecting)
+            .await
+            .map_err(|_| not("slack's socket doesn't open in time".to_owned()))?
+            .map_err(|error| not(format!("slack's socket doesn't open: {}", kind_of(&error))))?;
+        let mut connection = Connection {
+            stream,
+            door: self.door.clone(),
+            timing: self.timing,
+            commits: JoinSet::new(),
+            counted: None,
+        };
+        match timeout(OPEN_LIMIT, connection.greeted()).await {
+            Ok(Ok(())) => {}
+            Ok(Err(End::TooMany)) => {
+                let wait = self.timing.pause;
+                return Err(NotOpened {
+                    why: "slack says that this app has too many sockets open".to_owned(),
+                    wait,
+                });
+            }
+            Ok(Err(_)) => return Err(not("slack closed the socket before greeting".to_owned())),
+            Err(_) => return Err(not("slack's socket doesn't greet".to_owned())),
+        }
+        connection.counted = Some(Counted::new(&self.status));
+        Ok(connection)
+    }
+
+    async fn pause(&self, wait: Duration) {
+        tokio::select! {
+            () = self.stop.cancelled() => {}
+            () = sleep(wait) => {}
+        }
+    }
+
+    fn trouble(&self, why: &str) {
+        tracing::warn!("{why}");
+        self.status
+            .send_modify(|status| status.trouble = Some(why.to_owned()));
+    }
+}
+
+/// Counts a socket as connected while it lives.
+struct Counted(Arc<watch::Sender<SocketStatus>>);
+
+impl Counted {
+    fn new(status: &Arc<watch::Sender<SocketStatus>>) -> Self {
+        status.send_modify(|status| {
+            status.connected += 1;
+            status.trouble = None;
+        });
+        metrics::gauge!("midwatch_platform_connected", "platform" => "slack").increment(1);
+        Self(status.clone())
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        metrics::gauge!("midwatch_platform_connected", "platform" => "slack").decrement(1);
+        self.0
+            .send_modify(|status| status.connected = status.connected.saturating_sub(1));
+    }
+}
+
+/// Waits between connections: none after a good one, then doubled up to a minute, with jitter.
+struct Waits {
+    timing: Timing,
+    tried: u32,
+}
+
+impl Waits {
+    fn new(timing: Timing) -> Self {
+        Self { timing, tried: 0 }
+    }
+
+    fn after(&mut self, lived: Duration) {
+        if lived >= self.timing.settled {
+            self.tried = 0;
+        }
+    }
+
+    fn never_at_once(&mut self) {
+        self.tried = self.tried.max(1);
+    }
+
+    fn next(&mut self) -> Duration {
+        let tried = self.tried;
+        self.tried = tried.saturating_add(1);
+        let Some(doublings) = tried.checked_sub(1) else {
+            return Duration::ZERO;
+        };
+        let wait = self
+            .timing
+            .pause
+            .saturating_mul(1 << doublings.min(10))
+            .min(LONGEST_WAIT);
+        wait.mul_f64(rand::random_range(0.75..1.25))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn waits_double_up_to_a_minute_and_begin_anew_after_a_good_connection() {
+        let mut waits = Waits::new(Timing::default());
+        assert_eq!(waits.next(), Duration::ZERO);
+        for expected in [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 60.0, 60.0] {
+            let wait = waits.next().as_secs_f64();
+            assert!((expected * 0.75..expected * 1.25).contains(&wait), "{wait}");
+        }
+        waits.after(Duration::from_secs(1));
+        assert!(waits.next() > Duration::from_secs(40));
+        waits.after(Duration::from_secs(10));
+        assert_eq!(waits.next(), Duration::ZERO);
+        waits.after(Duration::from_secs(10));
+        waits.never_at_once();
+        assert!(waits.next() > Duration::from_millis(700));
+    }
+}

@@ -1,0 +1,252 @@
+//! The sending side: each intention as calls of the Web API, each failure as what is true afterwards.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use serde_json::{Value, json};
+
+use super::api::{As, CallError};
+use super::encode::{self, Encoded};
+use super::{Slack, as_text};
+use crate::chat::{DeliveryError, Pace, Transport};
+use crate::domain::{Form, Message, Place, Platform};
+use crate::store::{MessageRef, PostingId};
+
+/// What our messages call their metadata.
+const POSTING_EVENT: &str = "midwatch_posting";
+/// How far back a posting in doubt is looked for: pages of 200 messages.
+const PAGES_SEARCHED: usize = 10;
+
+#[async_trait]
+impl Transport for Slack {
+    fn platform(&self) -> Platform {
+        Platform::Slack
+    }
+
+    /// One post a second in a channel; 50 edits a minute in a workspace, of which we leave some to others.
+    fn pace(&self) -> Pace {
+        Pace {
+            between_posts: Duration::from_secs(1),
+            between_edits: Duration::from_millis(60_000 / 45),
+        }
+    }
+
+    async fn post(
+        &self,
+        to: &Place,
+        thread: Option<&MessageRef>,
+        message: &Message,
+        id: PostingId,
+    ) -> Result<MessageRef, DeliveryError> {
+        let thread = thread_of(to, thread)?;
+        let mut body = self.addressed(to, thread.as_deref(), message);
+        body["metadata"] = json!({
+            "event_type": POSTING_EVENT,
+            "event_payload": { "id": id.0.to_string() },
+        });
+        let answer = self
+            .api
+            .call(As::Bot, "chat.postMessage", &body)
+            .await
+            .map_err(CallError::of_post)?;
+        reference(as_text(&answer, "/channel"), as_text(&answer, "/ts"))
+    }
+
+    async fn edit(
+        &self,
+        to: &Place,
+        at: &MessageRef,
+        message: &Message,
+    ) -> Result<(), DeliveryError> {
+        let (channel, ts) = located(at)?;
+        let Encoded { text, blocks } = self.encode(to, message);
+        let mut body = neutral(channel, &text, &blocks);
+        body["ts"] = ts.into();
+        self.api
+            .call(As::Bot, "chat.update", &body)
+            .await
+            .map_err(CallError::of_edit)?;
+        Ok(())
+    }
+
+    /// In a channel that we are not in, the person gets a direct message instead: an answer is better than none.
+    async fn whisper(
+        &self,
+        to: &Place,
+        speaker: &str,
+        message: &Message,
+    ) -> Result<(), DeliveryError> {
+        let mut body = self.addressed(to, to.thread.as_deref(), message);
+        body["user"] = speaker.into();
+        let answer = self.api.call(As::Bot, "chat.postEphemeral", &body).await;
+        match answer {
+            Err(CallError::Refused(word)) if is_elsewhere(&word) => {
+                let direct = Place {
+                    channel: speaker.to_owned(),
+                    thread: None,
+                    ..to.clone()
+                };
+                let body = self.addressed(&direct, None, message);
+                self.api.call(As::Bot, "chat.postMessage", &body).await
+            }
+            answer => answer,
+        }
+        .map_err(CallError::of_post)?;
+        Ok(())
+    }
+
+    async fn attach(
+        &self,
+        to: &Place,
+        thread: Option<&MessageRef>,
+        name: &str,
+        text: &str,
+    ) -> Result<(), DeliveryError> {
+        if text.is_empty() {
+            return Ok(()); // Slack refuses empty files, and there is nothing to read.
+        }
+        let thread = thread_of(to, thread)?;
+        let wanted = [
+            ("filename", name.to_owned()),
+            ("length", text.len().to_string()),
+        ];
+        let given = self
+            .api
+            .read("files.getUploadURLExternal", &wanted)
+            .await
+            .map_err(CallError::of_edit)?;
+        self.api
+            .upload(as_text(&given, "/upload_url"), text)
+            .await
+            .map_err(CallError::of_edit)?;
+        let mut body = json!({
+            "files": [{ "id": as_text(&given, "/file_id"), "title": name }],
+            "channel_id": to.channel,
+        });
+        if let Some(thread) = thread {
+            body["thread_ts"] = thread.into();
+        }
+        let done = self
+            .api
+            .call(As::Bot, "files.completeUploadExternal", &body)
+            .await;
+        done.map_err(CallError::of_post)?;
+        Ok(())
+    }
+
+    async fn open_form(&self, to: &Place, handle: &str, form: &Form) -> Result<(), DeliveryError> {
+        let view = encode::form(form, to).map_err(DeliveryError::Refused)?;
+        let body = json!({ "trigger_id": handle, "view": view });
+        self.api
+            .call(As::Bot, "views.open", &body)
+            .await
+            .map_err(CallError::of_edit)?;
+        Ok(())
+    }
+
+    async fn find(
+        &self,
+        to: &Place,
+        thread: Option<&MessageRef>,
+        id: PostingId,
+    ) -> Result<Option<MessageRef>, DeliveryError> {
+        let mut wanted = vec![
+            ("channel", to.channel.clone()),
+            ("limit", "200".to_owned()),
+            ("include_all_metadata", "true".to_owned()),
+        ];
+        let method = match thread_of(to, thread)? {
+            Some(thread) => {
+                wanted.push(("ts", thread));
+                "conversations.replies"
+            }
+            None => "conversations.history",
+        };
+        for _ in 0..PAGES_SEARCHED {
+            let page = self
+                .api
+                .read(method, &wanted)
+                .await
+                .map_err(CallError::of_edit)?;
+            let mut messages = page["messages"].as_array().into_iter().flatten();
+            if let Some(found) = messages.find(|message| self.carries(message, id)) {
+                return reference(&to.channel, as_text(found, "/ts")).map(Some);
+            }
+            let next = as_text(&page, "/response_metadata/next_cursor").to_owned();
+            if next.is_empty() {
+                break;
+            }
+            wanted.retain(|(name, _)| *name != "cursor");
+            wanted.push(("cursor", next));
+        }
+        Ok(None)
+    }
+}
+
+impl Slack {
+    fn encode(&self, to: &Place, message: &Message) -> Encoded {
+        encode::message(message, &self.catalog.load().people, &to.space)
+    }
+
+    /// A message for `chat.postMessage` and its kin.
+    fn addressed(&self, to: &Place, thread: Option<&str>, message: &Message) -> Value {
+        let Encoded { text, blocks } = self.encode(to, message);
+        let mut body = neutral(&to.channel, &text, &blocks);
+        if let Some(thread) = thread {
+            body["thread_ts"] = thread.into();
+        }
+        body
+    }
+
+    /// Whether this is our message that carries the posting's id. Others may write the same metadata.
+    fn carries(&self, message: &Value, id: PostingId) -> bool {
+        let (user, bot) = (as_text(message, "/user"), as_text(message, "/bot_id"));
+        let unsigned = user.is_empty() && bot.is_empty();
+        let ours = unsigned || self.me().is_none_or(|me| me.is(user, bot));
+        ours && as_text(message, "/metadata/event_type") == POSTING_EVENT
+            && as_text(message, "/metadata/event_payload/id") == id.0.to_string()
+    }
+}
+
+/// A body in which no text can ping, link or unfurl, whatever Slack's defaults are.
+fn neutral(channel: &str, text: &str, blocks: &[Value]) -> Value {
+    json!({
+        "channel": channel,
+        "text": text,
+        "blocks": blocks,
+        "parse": "none",
+        "link_names": false,
+        "unfurl_links": false,
+        "unfurl_media": false,
+    })
+}
+
+/// The thread to post into. A root that stands in a thread itself has its lines there too: Slack knows one level only.
+fn thread_of(to: &Place, thread: Option<&MessageRef>) -> Result<Option<String>, DeliveryError> {
+    match (&to.thread, thread) {
+        (Some(thread), _) => Ok(Some(thread.clone())),
+        (None, Some(root)) => Ok(Some(located(root)?.1.to_owned())),
+        (None, None) => Ok(None),
+    }
+}
+
+fn reference(channel: &str, ts: &str) -> Result<MessageRef, DeliveryError> {
+    if channel.is_empty() || ts.is_empty() {
+        return Err(DeliveryError::InDoubt(
+            "slack's answer names no message".to_owned(),
+        ));
+    }
+    Ok(MessageRef(format!("{channel}:{ts}")))
+}
+
+fn located(at: &MessageRef) -> Result<(&str, &str), DeliveryError> {
+    let wrong = || DeliveryError::Refused(format!("`{}` is no message of slack's", at.0));
+    at.0.split_once(':').ok_or_else(wrong)
+}
+
+fn is_elsewhere(word: &str) -> bool {
+    matches!(
+        word,
+        "channel_not_found" | "not_in_channel" | "user_not_in_channel" | "is_archived"
+    )
+}

@@ -1,0 +1,325 @@
+//! The parts of a running midwatch, made from settings. Nothing here decides; it only connects.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, anyhow};
+use arc_swap::ArcSwap;
+use secrecy::ExposeSecret;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+use super::stages::Stage;
+use super::{Exit, say_error};
+use crate::catalog::{self, CurrentCatalog, Folders, Reloaded};
+use crate::chat::outbox::Outbox;
+use crate::chat::{Intake, Transport};
+use crate::clock::Clock;
+use crate::config::{LogFormat, Settings};
+use crate::dispatch::Dispatch;
+use crate::domain::{Catalog, Fact, Redactor};
+use crate::engine::Engine;
+use crate::engine::actions::{HttpClient, Secrets, Surroundings};
+use crate::engine::secrets::LocalSecrets;
+use crate::store::{Receipt, Store, StoreError, StoreSettings, WorkerId};
+use crate::telemetry::{self, Metrics};
+
+/// How long running steps may go on after the end was asked for.
+pub(super) const DRAIN: Duration = Duration::from_secs(20);
+/// How long the last postings are given.
+pub(super) const LAST_POSTINGS: Duration = Duration::from_secs(10);
+/// How often gauges are brought up to date.
+const GAUGE_EVERY: Duration = Duration::from_secs(5);
+/// How many runs are done at the same time.
+const RUNS_AT_ONCE: usize = 32;
+
+/// A midwatch whose store is open and whose catalog is loaded.
+pub(super) struct App {
+    pub(super) settings: Settings,
+    pub(super) store: Store,
+    pub(super) catalog: CurrentCatalog,
+    pub(super) clock: Clock,
+    pub(super) metrics: Metrics,
+    secrets: Arc<dyn Secrets>,
+    http: HttpClient,
+    environment: Arc<BTreeMap<String, String>>,
+}
+
+/// Where commands and runbooks are.
+pub(super) fn folders(settings: &Settings) -> Folders {
+    Folders {
+        commands: settings.commands.clone(),
+        runbooks: settings.runbooks.clone(),
+    }
+}
+
+/// Loads the catalog for a program that is about to serve: mistakes are said, the rest goes on without those files.
+///
+/// `None` when there is nothing to serve with: nobody is known, or there is no project.
+pub(super) fn load_catalog(settings: &Settings) -> Option<Catalog> {
+    let loaded = catalog::load(&folders(settings), &settings.variables);
+    for diagnostic in loaded.diagnostics.iter().filter(|it| it.is_error()) {
+        say_error(&diagnostic.render(false));
+    }
+    let usable = !loaded.catalog.people.persons.is_empty() && !loaded.catalog.projects.is_empty();
+    if !usable {
+        say_error(
+            "there is no project or no person to serve: see the mistakes above, or point MIDWATCH_COMMANDS and MIDWATCH_RUNBOOKS to your files",
+        );
+    }
+    usable.then_some(loaded.catalog)
+}
+
+impl App {
+    /// Opens the store and loads the catalog. `Err` holds the exit code after the reason was said.
+    pub(super) async fn open(
+        settings: Settings,
+        environment: BTreeMap<String, String>,
+        log: &str,
+    ) -> anyhow::Result<Result<Self, Exit>> {
+        let clock = Clock::system();
+        let mut given = settings.secret_variables();
+        given.extend(environment.clone());
+        let secrets = Arc::new(LocalSecrets::new(&given, settings.secrets_folder.clone()));
+        let mut hidden = settings.secret_values();
+        hidden.extend(secrets.all());
+        let redactor = Redactor::new(hidden.iter().map(ExposeSecret::expose_secret));
+        let scrub = Arc::new(move |text: &str| redactor.redact(text));
+        telemetry::start_logs(log, settings.log.format == LogFormat::Json, scrub)?;
+        let metrics = telemetry::start_metrics()?;
+        let Some(catalog) = load_catalog(&settings) else {
+            return Ok(Err(Exit::Invalid));
+        };
+        let store_settings = StoreSettings {
+            url: settings.database_url.clone(),
+            data: settings.data.clone(),
+        };
+        let store = match Store::open(&store_settings, clock.now()).await {
+            Ok(store) => store,
+            Err(why) => {
+                say_error(&format!("the store can't be opened: {why}"));
+                return Ok(Err(Exit::Failed));
+            }
+        };
+        let loaded = Fact::CatalogLoaded {
+            revision: catalog.revision.clone(),
+            commands: catalog.commands.len(),
+            projects: catalog.projects.len(),
+        };
+        let started = Fact::Service {
+            now: "started".to_owned(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+        };
+        store
+            .record(vec![started, loaded], Vec::new(), clock.now())
+            .await
+            .context("the start can't be recorded")?;
+        let catalog = Arc::new(ArcSwap::from_pointee(catalog));
+        let http = HttpClient::new().map_err(|why| anyhow!(why))?;
+        Ok(Ok(Self {
+            settings,
+            store,
+            catalog,
+            clock,
+            metrics,
+            secrets,
+            http,
+            environment: Arc::new(environment),
+        }))
+    }
+
+    /// Hands inbounds to the store; what an edge acknowledges after.
+    pub(super) fn intake(&self) -> Intake {
+        let store = self.store.clone();
+        Arc::new(move |inbound| {
+            let store = store.clone();
+            Box::pin(async move {
+                let platform = inbound.place.platform.as_str();
+                let began = Instant::now();
+                let receipt = store.receive(inbound).await?;
+                let word = if receipt == Receipt::New {
+                    "new"
+                } else {
+                    "duplicate"
+                };
+                metrics::counter!("midwatch_inbounds_total", "platform" => platform, "receipt" => word).increment(1);
+                let elapsed = began.elapsed().as_secs_f64();
+                metrics::histogram!("midwatch_inbound_seconds", "platform" => platform)
+                    .record(elapsed);
+                Ok(receipt)
+            })
+        })
+    }
+
+    /// The stage that walks inbounds and follows changed files.
+    pub(super) fn dispatch_stage(&self) -> Stage {
+        let mut stage = Stage::new("dispatch", Duration::from_secs(5));
+        let dispatch = Dispatch {
+            store: self.store.clone(),
+            catalog: Arc::clone(&self.catalog),
+            clock: self.clock.clone(),
+        };
+        let cancel = stage.cancel.clone();
+        stage.spawn(async move { dispatch.run(cancel).await });
+        self.follow_files(&mut stage);
+        let (metrics, cancel) = (self.metrics.clone(), stage.cancel.clone());
+        stage.spawn(async move { metrics.keep_small(&cancel).await });
+        let (store, cancel) = (self.store.clone(), stage.cancel.clone());
+        stage.spawn(async move { gauge_loads(store, cancel).await });
+        stage
+    }
+
+    /// The stage that does runs.
+    pub(super) fn engine_stage(&self) -> Stage {
+        let mut stage = Stage::new("engine", DRAIN + Duration::from_secs(5));
+        // Relative programs and folders in commands are meant from the folder that holds `commands/`.
+        let directory = self
+            .settings
+            .commands
+            .parent()
+            .filter(|it| !it.as_os_str().is_empty());
+        let directory = directory.map_or_else(|| PathBuf::from("."), PathBuf::from);
+        let engine = Engine {
+            store: self.store.clone(),
+            clock: self.clock.clone(),
+            surroundings: Surroundings {
+                secrets: Arc::clone(&self.secrets),
+                directory,
+                environment: Arc::clone(&self.environment),
+                http: self.http.clone(),
+            },
+            worker: WorkerId(uuid::Uuid::new_v4().to_string()),
+            at_once: RUNS_AT_ONCE,
+            drain: DRAIN,
+        };
+        let cancel = stage.cancel.clone();
+        stage.spawn(async move { engine.run(cancel).await });
+        stage
+    }
+
+    /// The stage that delivers postings.
+    pub(super) fn delivery_stage(&self, transports: Vec<Arc<dyn Transport>>) -> Stage {
+        let mut stage = Stage::new("delivery", LAST_POSTINGS + Duration::from_secs(5));
+        for transport in transports {
+            let outbox = Outbox::new(self.store.clone(), transport, self.clock.clone());
+            let cancel = stage.cancel.clone();
+            stage.spawn(async move { outbox.run(cancel, LAST_POSTINGS).await });
+        }
+        stage
+    }
+
+    /// Takes changed files whole, or keeps the catalog before and says so.
+    fn follow_files(&self, stage: &mut Stage) {
+        // Reloads are rare; when the queue is full the watcher waits.
+        let (sender, mut reloads) = mpsc::channel(4);
+        let (folders, variables) = (folders(&self.settings), self.settings.variables.clone());
+        let (current, cancel) = (Arc::clone(&self.catalog), stage.cancel.clone());
+        stage.spawn(async move {
+            if let Err(why) =
+                catalog::watch(folders, variables, current, sender, cancel.clone()).await
+            {
+                warn!("changed files are not followed: {why}; restart midwatch to take them");
+                cancel.cancelled().await;
+            }
+        });
+        let (store, clock, current) = (
+            self.store.clone(),
+            self.clock.clone(),
+            Arc::clone(&self.catalog),
+        );
+        let cancel = stage.cancel.clone();
+        stage.spawn(async move {
+            while let Some(Some(reloaded)) = cancel.run_until_cancelled(reloads.recv()).await {
+                let fact = reload_fact(&current.load(), &reloaded);
+                if let Err(why) = store.record(vec![fact], Vec::new(), clock.now()).await {
+                    warn!("a reload is not recorded: {why}");
+                }
+            }
+            cancel.cancelled().await;
+        });
+    }
+
+    /// Records the end and closes the store.
+    pub(super) async fn close(self) {
+        let stopped = Fact::Service {
+            now: "stopped".to_owned(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+        };
+        if let Err(why) = self
+            .store
+            .record(vec![stopped], Vec::new(), self.clock.now())
+            .await
+        {
+            warn!("the end is not recorded: {why}");
+        }
+        self.store.close().await;
+    }
+}
+
+/// Brings the gauges of open runs and waiting postings up to date until cancelled.
+async fn gauge_loads(store: Store, cancel: CancellationToken) {
+    #[expect(
+        clippy::cast_precision_loss,
+        reason = "a gauge is a float, and these are small"
+    )]
+    let set = |name: &'static str, count: u64| metrics::gauge!(name).set(count as f64);
+    loop {
+        // Unknown stays as it was: /readyz says when the store is not well.
+        if let Ok(count) = store.runs_open().await {
+            set("midwatch_runs_open", count);
+        }
+        if let Ok(count) = store.postings_waiting().await {
+            set("midwatch_postings_waiting", count);
+        }
+        if cancel
+            .run_until_cancelled(tokio::time::sleep(GAUGE_EVERY))
+            .await
+            .is_none()
+        {
+            return;
+        }
+    }
+}
+
+fn reload_fact(current: &Catalog, reloaded: &Reloaded) -> Fact {
+    let revision = current.revision.clone();
+    match reloaded {
+        Reloaded::Loaded { .. } => {
+            info!("the changed files are in force: revision {revision}");
+            metrics::counter!("midwatch_catalog_loads_total", "result" => "taken").increment(1);
+            Fact::CatalogLoaded {
+                revision,
+                commands: current.commands.len(),
+                projects: current.projects.len(),
+            }
+        }
+        Reloaded::Kept { diagnostics, .. } => {
+            let errors: Vec<_> = diagnostics.iter().filter(|it| it.is_error()).collect();
+            for error in &errors {
+                warn!("{}", error.render(false));
+            }
+            metrics::counter!("midwatch_catalog_loads_total", "result" => "kept").increment(1);
+            let first = errors
+                .first()
+                .map(|it| format!("{}:{}: {}", it.file, it.line, it.message))
+                .unwrap_or_default();
+            warn!("the changed files were not taken; revision {revision} stays in force");
+            Fact::CatalogKept {
+                revision,
+                mistakes: errors.len(),
+                first,
+            }
+        }
+    }
+}
+
+/// What `serve` and `try` have in common when the database is asked whether it is well.
+pub(super) async fn store_is_well(store: Store, clock: Clock) -> Result<(), String> {
+    store
+        .probe(clock.now())
+        .await
+        .map_err(|why: StoreError| why.to_string())
+}

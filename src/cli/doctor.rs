@@ -1,0 +1,158 @@
+//! `midwatch doctor`: what is configured, what is reachable, what is missing and how to get it.
+
+use super::serve::adapter_settings;
+use super::{Exit, app, say, say_error};
+use crate::catalog;
+use arc_swap::ArcSwap;
+use std::sync::Arc;
+
+use crate::chat::slack::Slack;
+use crate::clock::Clock;
+use crate::config::{Origin, Settings};
+use crate::http;
+use crate::store::{Store, StoreSettings};
+
+/// Prints a line for each part. Exit code 1 when a part that is configured doesn't work.
+pub(super) async fn run(settings: &Settings, ready: bool) -> anyhow::Result<Exit> {
+    if ready {
+        return Ok(match http::ask_ready(settings.listen) {
+            Ok(()) => Exit::Done,
+            Err(why) => {
+                say_error(&why);
+                Exit::Unreachable
+            }
+        });
+    }
+    say("settings");
+    for shown in settings.describe() {
+        let origin = match &shown.origin {
+            Origin::Environment => "from the environment".to_owned(),
+            Origin::File(place) => format!("from {place}"),
+            Origin::Default => "default".to_owned(),
+        };
+        say(&format!("  {:<24} {}  ({origin})", shown.name, shown.value));
+    }
+    let parts = [
+        files(settings),
+        database(settings).await,
+        server(settings),
+        slack(settings).await,
+        tools(),
+    ];
+    say("parts");
+    let mut exit = Exit::Done;
+    for (name, state) in parts {
+        let (sign, words) = match state {
+            State::Well(words) => ("ok      ", words),
+            State::Missing(words) => ("missing ", words),
+            State::Broken(words) => {
+                exit = Exit::Failed;
+                ("broken  ", words)
+            }
+        };
+        say(&format!("  {sign} {name:<10} {words}"));
+    }
+    Ok(exit)
+}
+
+enum State {
+    Well(String),
+    /// Not configured; nothing is wrong.
+    Missing(String),
+    Broken(String),
+}
+
+fn files(settings: &Settings) -> (&'static str, State) {
+    let loaded = catalog::load(&app::folders(settings), &settings.variables);
+    let errors = loaded.diagnostics.iter().filter(|it| it.is_error()).count();
+    let catalog = &loaded.catalog;
+    let words = format!(
+        "{} commands, {} projects, {} persons, revision {}",
+        catalog.commands.len(),
+        catalog.projects.len(),
+        catalog.people.persons.len(),
+        catalog.revision
+    );
+    let state = match errors {
+        0 => State::Well(words),
+        _ => State::Broken(format!(
+            "{words}; {errors} mistakes: see them with `midwatch check`"
+        )),
+    };
+    ("files", state)
+}
+
+async fn database(settings: &Settings) -> (&'static str, State) {
+    let store_settings = StoreSettings {
+        url: settings.database_url.clone(),
+        data: settings.data.clone(),
+    };
+    let state = match Store::open_read_only(&store_settings).await {
+        Err(why) if !settings.data.exists() => State::Missing(format!(
+            "{why}; the first start of `midwatch serve` makes it"
+        )),
+        Err(why) => State::Broken(why.to_string()),
+        Ok(store) => match store.checkpoint(Clock::system().now()).await {
+            Ok(note) => State::Well(format!(
+                "{} ledger entries",
+                note.lines().nth(1).unwrap_or("?")
+            )),
+            Err(why) => State::Broken(why.to_string()),
+        },
+    };
+    ("store", state)
+}
+
+fn server(settings: &Settings) -> (&'static str, State) {
+    let state = match http::ask_ready(settings.listen) {
+        Ok(()) => State::Well(format!("ready at {}", settings.listen)),
+        Err(why) => State::Missing(why),
+    };
+    ("server", state)
+}
+
+async fn slack(settings: &Settings) -> (&'static str, State) {
+    let state = match &settings.slack {
+        None => State::Missing(
+            "not configured; docs/slack.md takes a workspace from nothing to the first command"
+                .to_owned(),
+        ),
+        Some(settings) => {
+            match Slack::new(&adapter_settings(settings), Arc::new(ArcSwap::default())) {
+                Err(why) => State::Broken(why.to_string()),
+                Ok(slack) => match slack.identify().await {
+                    Ok(me) => State::Well(format!("we are {} in {}", me.user, me.workspace)),
+                    Err(why) => {
+                        State::Broken(format!("{why}; check SLACK_BOT_TOKEN and SLACK_API_URL"))
+                    }
+                },
+            }
+        }
+    };
+    ("slack", state)
+}
+
+/// Programs that only tests and some sample commands need.
+fn tools() -> (&'static str, State) {
+    let path = crate::config::environment()
+        .remove("PATH")
+        .unwrap_or_default();
+    let is_there = |name: &str| {
+        path.split(':')
+            .chain(["/usr/sbin"])
+            .any(|folder| std::path::Path::new(folder).join(name).is_file())
+    };
+    let missing: Vec<&str> = ["varnishd", "python3"]
+        .into_iter()
+        .filter(|name| !is_there(name))
+        .collect();
+    let state = if missing.is_empty() {
+        State::Well("varnishd and python3 are there; only tests need them".to_owned())
+    } else {
+        State::Missing(format!(
+            "{}: only tests need them, and pass over without",
+            missing.join(", ")
+        ))
+    };
+    ("tools", state)
+}

@@ -1,0 +1,200 @@
+//! Subcommands, wiring, startup, shutdown, exit codes. The only module that knows all the others.
+
+mod app;
+mod check;
+mod doctor;
+mod ledger;
+mod may;
+mod run;
+mod serve;
+mod stages;
+mod tryout;
+mod why;
+
+pub mod sample_shop;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::config::{self, Settings};
+
+/// How a subcommand ended; the numbers are fixed, scripts rely on them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Exit {
+    /// Done.
+    Done = 0,
+    /// The command failed or was refused.
+    Failed = 1,
+    /// Wrong usage, or invalid files or settings.
+    Invalid = 2,
+    /// The server can't be reached.
+    Unreachable = 3,
+}
+
+#[derive(Parser)]
+#[command(
+    name = "midwatch",
+    version,
+    about = "A chat-ops bot: typed commands, a runbook per project that decides, a thread that is the audit trail.",
+    after_help = "Begin with `midwatch try`: the whole product with sample projects, no account anywhere.\n\
+                  Settings come from the environment, or from midwatch.env; `midwatch doctor` shows them.\n\
+                  Exit codes: 0 done, 1 failed or refused, 2 wrong usage or invalid files, 3 server can't be reached."
+)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Try the whole product in this terminal: sample projects, embedded database, no account
+    Try,
+    /// Serve chat platforms and HTTP until told to stop
+    Serve,
+    /// Check commands and runbooks: every mistake, what hurts at night, and the runbooks' examples
+    Check {
+        /// Folder that holds `commands/` and `runbooks/` [default: the settings' folders]
+        dir: Option<PathBuf>,
+        /// Warnings fail the check too
+        #[arg(long)]
+        strict: bool,
+        /// Print the JSON Schema of a kind of file instead: command, runbook or people
+        #[arg(long, value_name = "KIND")]
+        schema: Option<String>,
+    },
+    /// Say what the runbook would decide, without running anything
+    May {
+        /// Who would type it: a person of people.yaml
+        #[arg(long = "as", value_name = "PERSON")]
+        person: String,
+        /// What they would type, quoted: 'flush-cache prod'
+        says: String,
+        /// When: 03:00, 2026-11-20T03:00Z or 2026-11-20T03:00+01:00[Europe/Berlin] [default: now]
+        #[arg(long)]
+        at: Option<String>,
+        /// The channel they would type it in; it may imply the project
+        #[arg(long = "in", value_name = "CHANNEL", default_value = "")]
+        channel: String,
+    },
+    /// Say which rule decided on a run, and who consented
+    Why {
+        /// The run's reference: 7f3k
+        run: String,
+    },
+    /// Run a command here, as the person whose `login` is yours, and wait for its end
+    Run {
+        /// What you would type in chat: flush-cache prod
+        #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true)]
+        command: Vec<String>,
+    },
+    /// Export or verify the ledger
+    Ledger {
+        #[command(subcommand)]
+        command: ledger::LedgerCommand,
+    },
+    /// Show what is configured, what is reachable, what is missing and how to get it
+    Doctor {
+        /// Only ask the running server whether it is ready
+        #[arg(long)]
+        ready: bool,
+    },
+}
+
+/// Runs the program.
+pub fn main() -> ExitCode {
+    // Two TLS providers in one process make libraries panic at their first connection: the first line chooses.
+    if rustls::crypto::ring::default_provider()
+        .install_default()
+        .is_err()
+    {
+        say_error("the TLS provider was chosen before the program began");
+        return ExitCode::from(Exit::Invalid as u8);
+    }
+    let arguments = Arguments::parse();
+    let runtime = match tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+    {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            say_error(&format!("no threads can be started: {error}"));
+            return ExitCode::from(Exit::Failed as u8);
+        }
+    };
+    let exit = runtime.block_on(run_command(arguments.command));
+    // Blocking reads of a terminal can't be ended; they must not hold up the exit.
+    runtime.shutdown_background();
+    match exit {
+        Ok(exit) => ExitCode::from(exit as u8),
+        Err(error) => {
+            say_error(&format!("{error:#}"));
+            ExitCode::from(Exit::Failed as u8)
+        }
+    }
+}
+
+async fn run_command(command: Command) -> anyhow::Result<Exit> {
+    let environment = config::environment();
+    let environment = if matches!(command, Command::Try) {
+        config::try_environment(environment)
+    } else {
+        environment
+    };
+    let file = config::settings_file(&environment, &std::env::current_dir()?);
+    let settings = match Settings::read(&environment, file.as_deref()) {
+        Ok(settings) => settings,
+        Err(problems) => {
+            for problem in problems {
+                say_error(&problem);
+            }
+            return Ok(Exit::Invalid);
+        }
+    };
+    match command {
+        Command::Try => tryout::run(settings, environment).await,
+        Command::Serve => serve::run(settings, environment).await,
+        Command::Check {
+            schema: Some(kind), ..
+        } => check::print_schema(&kind),
+        Command::Check {
+            dir,
+            strict,
+            schema: None,
+        } => check::run(&settings, dir, strict),
+        Command::May {
+            person,
+            says,
+            at,
+            channel,
+        } => may::run(
+            &settings,
+            &may::Question {
+                person,
+                says,
+                at,
+                channel,
+            },
+        ),
+        Command::Why { run } => why::run(&settings, &run).await,
+        Command::Run { command } => run::run(settings, environment, &command).await,
+        Command::Ledger { command } => ledger::run(&settings, command).await,
+        Command::Doctor { ready } => doctor::run(&settings, ready).await,
+    }
+}
+
+/// Prints a line for the person at the terminal.
+#[expect(clippy::print_stdout, reason = "subcommands answer on standard output")]
+pub(crate) fn say(line: &str) {
+    println!("{line}");
+}
+
+/// Prints a line about what is wrong.
+#[expect(
+    clippy::print_stderr,
+    reason = "complaints of subcommands go to standard error"
+)]
+pub(crate) fn say_error(line: &str) {
+    eprintln!("midwatch: {line}");
+}

@@ -1,0 +1,94 @@
+//! Startup and shutdown in order: intake stops first, delivery last; a loop that ends early stops the process.
+
+use std::time::Duration;
+
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+use tracing::{error, warn};
+
+/// Tasks that are stopped together.
+pub(super) struct Stage {
+    name: &'static str,
+    /// Ends the stage.
+    pub(super) cancel: CancellationToken,
+    tasks: JoinSet<()>,
+    patience: Duration,
+}
+
+impl Stage {
+    /// A stage that is given so long to stop.
+    pub(super) fn new(name: &'static str, patience: Duration) -> Self {
+        Self {
+            name,
+            cancel: CancellationToken::new(),
+            tasks: JoinSet::new(),
+            patience,
+        }
+    }
+
+    /// Adds a task; it must end soon after the stage is cancelled, and not before.
+    pub(super) fn spawn(&mut self, task: impl Future<Output = ()> + Send + 'static) {
+        self.tasks.spawn(task);
+    }
+
+    async fn ended_early(&mut self) {
+        if self.tasks.is_empty() {
+            std::future::pending::<()>().await;
+        }
+        self.tasks.join_next().await;
+    }
+
+    async fn stop(mut self) {
+        self.cancel.cancel();
+        let all = async { while self.tasks.join_next().await.is_some() {} };
+        if tokio::time::timeout(self.patience, all).await.is_err() {
+            warn!(
+                "{} did not stop within {} s and is ended",
+                self.name,
+                self.patience.as_secs()
+            );
+        }
+    }
+}
+
+/// All stages, in the order in which they are stopped.
+pub(super) struct Stages(pub(super) Vec<Stage>);
+
+impl Stages {
+    /// Waits until a task ends by itself; answers its stage's name. That is a fault: tasks end when they are told to.
+    pub(super) async fn ended_early(&mut self) -> &'static str {
+        let waits = self.0.iter_mut().map(|stage| {
+            Box::pin(async move {
+                stage.ended_early().await;
+                stage.name
+            })
+        });
+        let (name, _, _) = futures_util::future::select_all(waits).await;
+        error!("{name} ended although nobody told it to; the process stops");
+        name
+    }
+
+    /// Stops every stage, one after the other.
+    pub(super) async fn stop(self) {
+        for stage in self.0 {
+            stage.stop().await;
+        }
+    }
+}
+
+/// Waits for Ctrl-C or SIGTERM.
+pub(super) async fn stop_signal() {
+    let terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate());
+    match terminate {
+        Ok(mut terminate) => {
+            tokio::select! {
+                _ = tokio::signal::ctrl_c() => {}
+                _ = terminate.recv() => {}
+            }
+        }
+        Err(why) => {
+            warn!("SIGTERM can't be heard: {why}");
+            let _ = tokio::signal::ctrl_c().await; // Without either signal we run until we are killed.
+        }
+    }
+}

@@ -1,0 +1,192 @@
+//! Questions: they are answered and recorded, and change nothing.
+
+use jiff::Timestamp;
+
+use crate::domain::{
+    Arguments, At, Command, Decision, EnvironmentName, Fact, Facts, Invocation, Message,
+    ParameterKind, Question, Reference, Refusal, Run, Value, decide, render,
+};
+use crate::store::{Change, Conclusion, RunFilter, StoreError};
+
+use super::{Walk, whisper};
+
+impl Walk<'_> {
+    /// Answers a question, or changes a run where the question asks for that.
+    pub(super) async fn answer(&self, question: Question) -> Result<Conclusion, StoreError> {
+        let word = question.word();
+        let message = match question {
+            Question::Help { topic: None } => render::help(self.catalog, self.project()),
+            Question::Help { topic: Some(name) } => match self.catalog.commands.get(&name) {
+                Some(command) => render::help_command(command, self.catalog, self.project()),
+                None => render::help(self.catalog, self.project()),
+            },
+            Question::List { project } => self.list(project.as_ref()),
+            Question::Runs { project, all } => {
+                let project = if all {
+                    None
+                } else {
+                    project.or_else(|| self.project().map(|it| it.name.clone()))
+                };
+                let filter = RunFilter {
+                    project,
+                    open: false,
+                    limit: 15,
+                };
+                render::runs(&self.dispatch.store.runs(&filter).await?, self.now)
+            }
+            Question::Show { reference } => match self.find(&reference).await? {
+                Ok(run) => {
+                    render::show(&run, &self.dispatch.store.history(run.id).await?, self.now)
+                }
+                Err(refusal) => return Ok(self.refuse(&refusal)),
+            },
+            Question::Why { reference } => match self.find(&reference).await? {
+                Ok(run) => render::why(&run, &self.dispatch.store.history(run.id).await?, self.now),
+                Err(refusal) => return Ok(self.refuse(&refusal)),
+            },
+            Question::Runbook { project, heading } => match self.catalog.projects.get(&project) {
+                Some(project) => render::runbook(project, heading.as_deref()),
+                None => render::help(self.catalog, None),
+            },
+            Question::May {
+                person,
+                invocation,
+                at,
+            } => {
+                let person = person.as_ref().or(self.actor.person());
+                let actor = person.map_or_else(
+                    || self.actor.clone(),
+                    |person| self.catalog.people.actor(person),
+                );
+                let now = at.map_or(self.now, |at| moment(at, self.now));
+                let mut facts = self.facts(&invocation, Vec::new()).await?;
+                facts.age = std::time::Duration::ZERO;
+                let decision = decide(&invocation, &actor, self.catalog, &facts, now);
+                render::not_run(&invocation, &decision, self.now)
+            }
+            Question::Cancel { reference } => return self.cancel(&reference).await,
+            Question::Approve { reference } => return self.approve(&reference).await,
+            Question::Reject { reference, reason } => return self.reject(&reference, reason).await,
+            Question::Settle { reference, verdict } => {
+                return self.settle(&reference, verdict).await;
+            }
+        };
+        Ok(self.answered(word, vec![message]))
+    }
+
+    pub(super) fn answered(&self, word: &str, messages: Vec<Message>) -> Conclusion {
+        Conclusion {
+            inbound: self.inbound.key.clone(),
+            fact: Fact::Answered {
+                inbound: self.inbound.key.clone(),
+                actor: self.actor.identity.clone(),
+                question: word.to_owned(),
+            },
+            change: Change::Nothing,
+            postings: messages
+                .into_iter()
+                .map(|message| whisper(self.inbound, message))
+                .collect(),
+        }
+    }
+
+    /// The run of this reference, or the refusal that says there is none.
+    pub(super) async fn find(
+        &self,
+        reference: &Reference,
+    ) -> Result<Result<Run, Refusal>, StoreError> {
+        let found = self.dispatch.store.run_by_reference(reference).await?;
+        Ok(found.ok_or_else(|| Refusal::UnknownReference {
+            reference: reference.clone(),
+        }))
+    }
+
+    fn project(&self) -> Option<&crate::domain::Project> {
+        let of_channel = self.catalog.project_of_channel(&self.inbound.place.channel);
+        let only = || {
+            self.catalog
+                .projects
+                .values()
+                .next()
+                .filter(|_| self.catalog.projects.len() == 1)
+        };
+        of_channel.or_else(only).map(AsRef::as_ref)
+    }
+
+    fn list(&self, named: Option<&crate::domain::ProjectName>) -> Message {
+        let named = named
+            .and_then(|name| self.catalog.projects.get(name))
+            .map(AsRef::as_ref);
+        let project = named.or_else(|| self.project());
+        let may = |command: &Command, environment: Option<&EnvironmentName>| {
+            let Some(project) = project else {
+                return "unknown".to_owned();
+            };
+            let invocation = typical(command, project, environment);
+            let decision = decide(
+                &invocation,
+                self.actor,
+                self.catalog,
+                &Facts::default(),
+                self.now,
+            );
+            match decision {
+                Decision::Allow { .. } => "yes".to_owned(),
+                Decision::Deny { .. } => "no".to_owned(),
+                other @ (Decision::RequireApproval { .. } | Decision::Hold { .. }) => {
+                    render::decision_in_words(&other)
+                }
+            }
+        };
+        render::list_commands(self.catalog, project, &may)
+    }
+}
+
+/// An invocation with defaults only: what `list` asks the runbook about.
+fn typical(
+    command: &Command,
+    project: &crate::domain::Project,
+    environment: Option<&EnvironmentName>,
+) -> Invocation {
+    let mut arguments = Arguments::new();
+    for parameter in &command.parameters {
+        let value = match (&parameter.kind, environment) {
+            (ParameterKind::Environment, Some(environment)) => {
+                Some(Value::Environment(environment.clone()))
+            }
+            _ => parameter.default.clone(),
+        };
+        if let Some(value) = value {
+            arguments.insert(parameter.name.clone(), value);
+        }
+    }
+    Invocation {
+        command: command.name.clone(),
+        project: project.name.clone(),
+        environment: environment.cloned(),
+        arguments,
+        again: false,
+        reason: None,
+    }
+}
+
+/// A time of day is the next one, by UTC's clock: chat has no zone of its own.
+fn moment(at: At, now: Timestamp) -> Timestamp {
+    match at {
+        At::Moment(at) => at,
+        At::Time(time) => {
+            let today = now
+                .to_zoned(jiff::tz::TimeZone::UTC)
+                .date()
+                .to_datetime(time)
+                .to_zoned(jiff::tz::TimeZone::UTC);
+            let Ok(today) = today else { return now };
+            let next = if today.timestamp() < now {
+                today.tomorrow().unwrap_or(today)
+            } else {
+                today
+            };
+            next.timestamp()
+        }
+    }
+}

@@ -1,0 +1,302 @@
+//! Words that change an existing run: cancel, approve, reject, settle. The runbook says who may.
+
+use crate::domain::{
+    Decision, Facts, Hold, Identity, PersonId, Phase, PlanFor, Posting, PostingKind, Reference,
+    Refusal, Run, RunEvent, Verdict, decide, may_consent, plan, render,
+};
+use crate::store::{Change, Conclusion, StoreError, Tell};
+
+use super::Walk;
+
+impl Walk<'_> {
+    pub(super) async fn cancel(&self, reference: &Reference) -> Result<Conclusion, StoreError> {
+        let (run, person) = match self.run_and_person(reference).await? {
+            Ok(both) => both,
+            Err(refusal) => return Ok(self.refuse(&refusal)),
+        };
+        if let Some(outcome) = run.outcome() {
+            let what = format!(
+                "run {reference} has ended already: {}",
+                outcome.as_str().replace('_', " ")
+            );
+            return Ok(self.refuse(&not_now(
+                "ended",
+                what,
+                format!("look at it with /ops show {reference}"),
+            )));
+        }
+        if run.cancelled_by.is_some() {
+            let what = format!("run {reference} is being cancelled already");
+            return Ok(self.refuse(&not_now(
+                "cancelling",
+                what,
+                format!("look at it with /ops show {reference}"),
+            )));
+        }
+        if run.requester != self.actor.identity && !self.has_a_say(&run) {
+            return Ok(self.refuse(&self.not_yours(&run, "cancel")));
+        }
+        Ok(self.happened(
+            "cancel",
+            &run,
+            vec![RunEvent::CancelRequested { by: person }],
+        ))
+    }
+
+    pub(super) async fn approve(&self, reference: &Reference) -> Result<Conclusion, StoreError> {
+        let (run, person) = match self.may_answer_approval(reference).await? {
+            Ok(both) => both,
+            Err(refusal) => return Ok(self.refuse(&refusal)),
+        };
+        let Phase::AwaitingApproval { approvers, .. } = &run.phase else {
+            return Ok(self.refuse(&no_approval_wanted(&run)));
+        };
+        let mut consents = approvers.clone();
+        consents.push(person.clone());
+        let approved = RunEvent::Approved { by: person };
+        match self.ask_again(&run, consents).await? {
+            Decision::RequireApproval { .. } => Ok(self.happened("approve", &run, vec![approved])),
+            Decision::Allow { permit, .. } => {
+                let of = PlanFor {
+                    run: run.id,
+                    reference: &run.reference,
+                    requester: &run.requester,
+                };
+                match plan(permit, self.catalog, of) {
+                    Err(refusal) => Ok(self.refuse(&refusal)),
+                    Ok(plan) => {
+                        let allowed = RunEvent::Allowed {
+                            plan: Box::new(plan),
+                        };
+                        Ok(self.happened("approve", &run, vec![approved, allowed]))
+                    }
+                }
+            }
+            Decision::Hold {
+                hold: Hold::Running { other } | Hold::JustDone { other, .. },
+                ..
+            } => {
+                let what = format!(
+                    "run {reference} can't start: run {} of the same target is in the way",
+                    other.reference
+                );
+                Ok(self.refuse(&not_now(
+                    "held",
+                    what,
+                    format!("look at it with /ops show {}", other.reference),
+                )))
+            }
+            Decision::Hold {
+                hold: Hold::Late { .. },
+                ..
+            }
+            | Decision::Deny { .. } => {
+                let what = format!("the runbook doesn't allow run {reference} any more");
+                Ok(self.refuse(&not_now(
+                    "denied",
+                    what,
+                    format!("cancel it with /ops cancel {reference}"),
+                )))
+            }
+        }
+    }
+
+    pub(super) async fn reject(
+        &self,
+        reference: &Reference,
+        reason: String,
+    ) -> Result<Conclusion, StoreError> {
+        match self.may_answer_approval(reference).await? {
+            Err(refusal) => Ok(self.refuse(&refusal)),
+            Ok((run, by)) => {
+                Ok(self.happened("reject", &run, vec![RunEvent::Rejected { by, reason }]))
+            }
+        }
+    }
+
+    pub(super) async fn settle(
+        &self,
+        reference: &Reference,
+        verdict: Verdict,
+    ) -> Result<Conclusion, StoreError> {
+        let (run, by) = match self.run_and_person(reference).await? {
+            Ok(both) => both,
+            Err(refusal) => return Ok(self.refuse(&refusal)),
+        };
+        if run.outcome() != Some(crate::domain::Outcome::NeedsAttention) {
+            let what = format!("run {reference} has nothing to settle");
+            return Ok(self.refuse(&not_now(
+                "nothing_to_settle",
+                what,
+                format!("look at it with /ops show {reference}"),
+            )));
+        }
+        if !self.has_a_say(&run) {
+            return Ok(self.refuse(&self.not_yours(&run, "settle")));
+        }
+        Ok(self.happened("settle", &run, vec![RunEvent::Settled { by, verdict }]))
+    }
+
+    async fn run_and_person(
+        &self,
+        reference: &Reference,
+    ) -> Result<Result<(Run, PersonId), Refusal>, StoreError> {
+        let Some(person) = self.actor.person() else {
+            return Ok(Err(Refusal::Stranger));
+        };
+        Ok(self.find(reference).await?.map(|run| (run, person.clone())))
+    }
+
+    /// The run that waits for consent, when this person's consent or refusal counts.
+    async fn may_answer_approval(
+        &self,
+        reference: &Reference,
+    ) -> Result<Result<(Run, PersonId), Refusal>, StoreError> {
+        let (run, person) = match self.run_and_person(reference).await? {
+            Ok(both) => both,
+            Err(refusal) => return Ok(Err(refusal)),
+        };
+        let Phase::AwaitingApproval {
+            terms,
+            until,
+            approvers,
+        } = &run.phase
+        else {
+            return Ok(Err(no_approval_wanted(&run)));
+        };
+        let look = format!("look at it with /ops show {reference}");
+        Ok(if self.now >= *until || run.cancelled_by.is_some() {
+            Err(not_now(
+                "expired",
+                format!("run {reference} is not waiting any more"),
+                "type the command again".to_owned(),
+            ))
+        } else if run.requester == self.actor.identity {
+            let what =
+                "you asked for this yourself; consent has to come from somebody else".to_owned();
+            Err(not_now(
+                "own_run",
+                what,
+                format!("ask for {}", render::terms_in_words(terms)),
+            ))
+        } else if !may_consent(terms, &run.requester, &person, self.catalog, self.now) {
+            let what = format!("your consent doesn't count for run {reference}");
+            Err(not_now(
+                "not_an_approver",
+                what,
+                format!("it needs {}", render::terms_in_words(terms)),
+            ))
+        } else if approvers.contains(&person) {
+            Err(not_now(
+                "approved_already",
+                format!("you approved run {reference} already"),
+                look,
+            ))
+        } else {
+            Ok((run, person))
+        })
+    }
+
+    /// The runbook, asked again for a waiting run: roles are looked up now, not when it was typed.
+    async fn ask_again(&self, run: &Run, approvers: Vec<PersonId>) -> Result<Decision, StoreError> {
+        let mut facts = self.facts(&run.invocation, approvers).await?;
+        facts.age = std::time::Duration::ZERO;
+        facts.running = facts
+            .running
+            .filter(|other| other.reference != run.reference);
+        let requester = match &run.requester {
+            Identity::Person(person) => self.catalog.people.actor(person),
+            Identity::Stranger => self.actor.clone(),
+        };
+        Ok(decide(
+            &run.invocation,
+            &requester,
+            self.catalog,
+            &facts,
+            self.now,
+        ))
+    }
+
+    /// Whether this person might have run it themself, or belongs to the project's owners.
+    fn has_a_say(&self, run: &Run) -> bool {
+        let owner = self
+            .catalog
+            .projects
+            .get(&run.invocation.project)
+            .and_then(|project| project.owner.as_ref());
+        let decision = decide(
+            &run.invocation,
+            self.actor,
+            self.catalog,
+            &Facts::default(),
+            self.now,
+        );
+        owner.is_some_and(|owner| self.actor.groups.contains(owner))
+            || matches!(decision, Decision::Allow { .. })
+    }
+
+    fn not_yours(&self, run: &Run, word: &str) -> Refusal {
+        let owner = self
+            .catalog
+            .projects
+            .get(&run.invocation.project)
+            .and_then(|project| project.owner.clone());
+        let owner = owner.map_or_else(
+            || "the project's owner".to_owned(),
+            |owner| owner.to_string(),
+        );
+        let what = format!(
+            "run {} is not yours to {word}: it was asked for by {}",
+            run.reference, run.requester
+        );
+        not_now(
+            "not_yours",
+            what,
+            format!("ask them, or somebody of {owner}"),
+        )
+    }
+
+    fn happened(&self, word: &'static str, run: &Run, events: Vec<RunEvent>) -> Conclusion {
+        let told = events.clone();
+        let now = self.now;
+        let tell: Tell = Box::new(move |run, _| {
+            let posting = |kind, message| Posting {
+                to: run.place.clone(),
+                kind,
+                run: Some(run.id),
+                message,
+            };
+            let mut postings = vec![posting(PostingKind::Root, render::root(run, now, None))];
+            for message in told.iter().filter_map(|event| render::line(run, event, "")) {
+                postings.push(posting(
+                    PostingKind::Line {
+                        attachment: None,
+                        last: false,
+                    },
+                    message,
+                ));
+            }
+            postings
+        });
+        let mut conclusion = self.answered(word, Vec::new());
+        conclusion.change = Change::Happened {
+            run: run.id,
+            events,
+            tell,
+        };
+        conclusion
+    }
+}
+
+fn not_now(word: &'static str, what: String, next: String) -> Refusal {
+    Refusal::NotNow { what, next, word }
+}
+
+fn no_approval_wanted(run: &Run) -> Refusal {
+    let what = format!("run {} is not waiting for consent", run.reference);
+    not_now(
+        "not_waiting",
+        what,
+        format!("look at it with /ops show {}", run.reference),
+    )
+}

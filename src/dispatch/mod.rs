@@ -1,0 +1,483 @@
+//! The one path: walks each inbound from message to recorded conclusion. No source has another door.
+//!
+//! Nothing is done that is not concluded in the store; what can't be concluded stays waiting and is tried again.
+
+mod answer;
+mod change;
+
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use jiff::Timestamp;
+use tokio_util::sync::CancellationToken;
+use tracing::{error, info, warn};
+
+use crate::catalog::CurrentCatalog;
+use crate::clock::Clock;
+use crate::domain::{
+    Actor, Catalog, Decided, Decision, Fact, Facts, Form, FormField, Hold, Identity, Inbound,
+    Invocation, Manner, Message, OtherRun, ParameterKind, Permit, Phase, PlanFor, Posting,
+    PostingKind, Refusal, RuleRef, Run, RunId, SpeakerKind, StepState, Typed, decide, parse, plan,
+    render,
+};
+use crate::store::{Change, Conclusion, Store, StoreError};
+
+/// How many inbounds are walked at the same time.
+const AT_ONCE: usize = 32;
+/// How often an inbound whose conclusion met a conflict is walked again at once.
+const TRIES: u32 = 5;
+/// How long to wait for a hint that something came in, before looking anyway.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// Walks inbounds.
+#[derive(Clone)]
+pub struct Dispatch {
+    /// Where inbounds wait and conclusions go.
+    pub store: Store,
+    /// The catalog in force.
+    pub catalog: CurrentCatalog,
+    /// Tells the time.
+    pub clock: Clock,
+}
+
+impl Dispatch {
+    /// Walks everything that waits, until cancelled. What was begun is finished first.
+    pub async fn run(&self, cancel: CancellationToken) {
+        let mut changes = self.store.changes();
+        while !cancel.is_cancelled() {
+            changes.mark_unchanged();
+            match self.dispatch_waiting().await {
+                Ok(0) => {}
+                Ok(_) => continue,
+                Err(fault) => {
+                    warn!("inbounds stay waiting: {fault}");
+                    metrics::counter!("midwatch_faults_total", "where" => "dispatch").increment(1);
+                    sleep_or(&cancel, LOOK_EVERY).await;
+                    continue;
+                }
+            }
+            tokio::select! {
+                () = cancel.cancelled() => {}
+                _ = changes.changed() => {}
+                () = tokio::time::sleep(LOOK_EVERY) => {}
+            }
+        }
+    }
+
+    /// Walks what waits now, and answers how much that was.
+    ///
+    /// # Errors
+    /// The first fault; inbounds that met one stay waiting.
+    pub async fn dispatch_waiting(&self) -> Result<usize, StoreError> {
+        let waiting = self.store.waiting_inbounds(256).await?;
+        let count = waiting.len();
+        let results = futures_util::stream::iter(waiting)
+            .map(|inbound| self.dispatch(inbound))
+            .buffer_unordered(AT_ONCE);
+        let faults: Vec<StoreError> = results
+            .filter_map(|result| async { result.err() })
+            .collect()
+            .await;
+        faults.into_iter().next().map_or(Ok(count), Err)
+    }
+
+    async fn dispatch(&self, inbound: Inbound) -> Result<(), StoreError> {
+        for _ in 0..TRIES {
+            let now = self.clock.now();
+            let conclusion = self.walk(&inbound, now).await?;
+            match self.store.conclude(conclusion, now).await {
+                // Somebody else was first: the facts have changed, so the runbook is asked again.
+                Err(StoreError::Conflict(what)) => {
+                    info!(inbound = inbound.key.as_str(), "walking again: {what}")
+                }
+                other => return other,
+            }
+        }
+        let code = RunId::of_inbound(&inbound.key).reference(8).to_string();
+        error!(
+            inbound = inbound.key.as_str(),
+            code, "every try to conclude met a conflict"
+        );
+        let now = self.clock.now();
+        let conclusion = refused(&inbound, &Identity::Stranger, &Refusal::Fault { code });
+        match self.store.conclude(conclusion, now).await {
+            // It was concluded by somebody else after all.
+            Err(StoreError::Conflict(_)) => Ok(()),
+            other => other,
+        }
+    }
+
+    /// Everything between a message and its conclusion. Changes nothing.
+    async fn walk(&self, inbound: &Inbound, now: Timestamp) -> Result<Conclusion, StoreError> {
+        let catalog = self.catalog.load_full();
+        let actor = catalog.people.identify(&inbound.speaker);
+        let refusal = match (inbound.speaker.kind, inbound.manner, &actor.identity) {
+            (SpeakerKind::Bot, _, _) => Some(Refusal::Bot),
+            (_, Manner::Edited, _) => Some(Refusal::Edited),
+            (_, _, Identity::Stranger) => Some(Refusal::Stranger),
+            (SpeakerKind::Person, Manner::Said, Identity::Person(_)) => None,
+        };
+        if let Some(refusal) = refusal {
+            return Ok(refused(inbound, &actor.identity, &refusal));
+        }
+        let walk = Walk {
+            dispatch: self,
+            catalog: &catalog,
+            inbound,
+            actor: &actor,
+            now,
+        };
+        match parse(&inbound.text, &walk.hearing()) {
+            Err(refusal) => Ok(walk.refuse(&refusal)),
+            Ok(Typed::Ask(question)) => walk.answer(question).await,
+            Ok(Typed::Invoke(invocation)) => walk.invoke(invocation).await,
+        }
+    }
+}
+
+async fn sleep_or(cancel: &CancellationToken, duration: Duration) {
+    tokio::select! {
+        () = cancel.cancelled() => {}
+        () = tokio::time::sleep(duration) => {}
+    }
+}
+
+fn refused(inbound: &Inbound, actor: &Identity, refusal: &Refusal) -> Conclusion {
+    metrics::counter!("midwatch_refusals_total", "refusal" => refusal.word()).increment(1);
+    // A bot is not answered: two bots could talk for ever.
+    let postings = if *refusal == Refusal::Bot {
+        Vec::new()
+    } else {
+        vec![whisper(inbound, refusal.message())]
+    };
+    let fact = Fact::Refused {
+        inbound: inbound.key.clone(),
+        actor: actor.clone(),
+        refusal: refusal.word().to_owned(),
+    };
+    Conclusion {
+        inbound: inbound.key.clone(),
+        fact,
+        change: Change::Nothing,
+        postings,
+    }
+}
+
+fn whisper(inbound: &Inbound, message: Message) -> Posting {
+    let kind = PostingKind::Whisper {
+        speaker: inbound.speaker.id.clone(),
+    };
+    Posting {
+        to: inbound.place.clone(),
+        kind,
+        run: None,
+        message,
+    }
+}
+
+/// One inbound, with what was read for it.
+struct Walk<'a> {
+    dispatch: &'a Dispatch,
+    catalog: &'a Catalog,
+    inbound: &'a Inbound,
+    actor: &'a Actor,
+    now: Timestamp,
+}
+
+impl Walk<'_> {
+    fn hearing(&self) -> crate::domain::Hearing<'_> {
+        crate::domain::Hearing {
+            catalog: self.catalog,
+            channel: &self.inbound.place.channel,
+        }
+    }
+
+    fn refuse(&self, refusal: &Refusal) -> Conclusion {
+        let mut conclusion = refused(self.inbound, &self.actor.identity, refusal);
+        if let (Refusal::Missing { .. }, Some(handle)) = (refusal, &self.inbound.form_handle) {
+            if let Some(form) = form_for(refusal, &self.hearing()) {
+                let kind = PostingKind::Form {
+                    speaker: self.inbound.speaker.id.clone(),
+                    handle: handle.clone(),
+                    form,
+                };
+                let to = self.inbound.place.clone();
+                conclusion.postings = vec![Posting {
+                    to,
+                    kind,
+                    run: None,
+                    message: refusal.message(),
+                }];
+            }
+        }
+        conclusion
+    }
+
+    /// The runbook is asked; its answer is recorded with the run and the first postings, or with the refusal.
+    async fn invoke(&self, invocation: Invocation) -> Result<Conclusion, StoreError> {
+        let facts = self.facts(&invocation, Vec::new()).await?;
+        match decide(&invocation, self.actor, self.catalog, &facts, self.now) {
+            Decision::Allow { permit, rule } => self.begin(invocation, permit, rule).await,
+            Decision::RequireApproval { terms, rule } => {
+                let within = jiff::SignedDuration::try_from(terms.within)
+                    .unwrap_or(jiff::SignedDuration::MAX);
+                let until = self.now.saturating_add(within).unwrap_or(Timestamp::MAX);
+                let decided = Decided::RequireApproval(terms.clone());
+                let mut run = self.new_run(invocation, rule).await?;
+                run.phase = Phase::AwaitingApproval {
+                    terms: terms.clone(),
+                    until,
+                    approvers: Vec::new(),
+                };
+                let approvers = self.approvers(&terms, &run.requester);
+                let ask = render::ask_approvers(&terms, &run, &approvers);
+                Ok(self.start(run, decided, vec![ask]))
+            }
+            not_run @ (Decision::Hold { .. } | Decision::Deny { .. }) => {
+                Ok(self.tell_not_run(invocation, &not_run))
+            }
+        }
+    }
+
+    /// What was read before the decision, and matters to it.
+    async fn facts(
+        &self,
+        invocation: &Invocation,
+        approvers: Vec<crate::domain::PersonId>,
+    ) -> Result<Facts, StoreError> {
+        let command = self.catalog.commands.get(&invocation.command);
+        let lock = command
+            .and_then(|command| command.one_at_a_time)
+            .map(|exclusive| invocation.target(exclusive));
+        let fresh_since = command.and_then(|command| command.fresh).map(|fresh| {
+            let fresh = jiff::SignedDuration::try_from(fresh).unwrap_or(jiff::SignedDuration::MAX);
+            self.now.saturating_sub(fresh).unwrap_or(Timestamp::MIN)
+        });
+        let mut facts = self
+            .dispatch
+            .store
+            .facts_for(lock, invocation.same_target(), fresh_since)
+            .await?;
+        let age = self.now.duration_since(self.inbound.sent_at);
+        facts.age = Duration::try_from(age).unwrap_or_default();
+        facts.approvers = approvers;
+        Ok(facts)
+    }
+
+    async fn begin(
+        &self,
+        invocation: Invocation,
+        permit: Permit,
+        rule: RuleRef,
+    ) -> Result<Conclusion, StoreError> {
+        let mut run = self.new_run(invocation, rule).await?;
+        let of = PlanFor {
+            run: run.id,
+            reference: &run.reference,
+            requester: &run.requester,
+        };
+        match plan(permit, self.catalog, of) {
+            Err(refusal) => Ok(self.refuse(&refusal)),
+            Ok(plan) => {
+                run.steps = vec![StepState::Pending; plan.steps.len()];
+                run.plan = Some(plan);
+                Ok(self.start(run, Decided::Allow, Vec::new()))
+            }
+        }
+    }
+
+    async fn new_run(&self, invocation: Invocation, rule: RuleRef) -> Result<Run, StoreError> {
+        let id = RunId::of_inbound(&self.inbound.key);
+        Ok(Run {
+            id,
+            reference: self.dispatch.store.free_reference(id).await?,
+            invocation,
+            requester: self.actor.identity.clone(),
+            rule,
+            place: self.inbound.place.clone(),
+            phase: Phase::Queued { since: self.now },
+            plan: None,
+            steps: Vec::new(),
+            cancelled_by: None,
+            created_at: self.now,
+            started_at: None,
+            finished_at: None,
+        })
+    }
+
+    fn start(&self, run: Run, decision: Decided, more: Vec<Message>) -> Conclusion {
+        info!(run.id = %run.id, command.name = %run.invocation.command, "decided on run {}", run.reference);
+        let groups: Vec<_> = self.actor.groups.iter().cloned().collect();
+        let posting = |kind, message| Posting {
+            to: run.place.clone(),
+            kind,
+            run: Some(run.id),
+            message,
+        };
+        let line = || PostingKind::Line {
+            attachment: None,
+            last: false,
+        };
+        let mut postings = vec![
+            posting(PostingKind::Root, render::root(&run, self.now, None)),
+            posting(line(), render::first_line(&run, &groups)),
+        ];
+        postings.extend(more.into_iter().map(|message| posting(line(), message)));
+        let command = self.catalog.commands.get(&run.invocation.command);
+        let lock = command
+            .and_then(|it| it.one_at_a_time)
+            .map(|exclusive| run.invocation.target(exclusive));
+        Conclusion {
+            inbound: self.inbound.key.clone(),
+            fact: self.decided(&run.invocation, decision, Some(&run.rule), Some(&run)),
+            change: Change::NewRun {
+                run: Box::new(run),
+                lock,
+            },
+            postings,
+        }
+    }
+
+    fn tell_not_run(&self, invocation: Invocation, decision: &Decision) -> Conclusion {
+        let (decided, rule) = match decision {
+            Decision::Hold { hold, rule } => {
+                (Decided::Hold(hold_word(hold).to_owned()), Some(rule))
+            }
+            Decision::Deny { rule, .. } => (
+                Decided::Deny(render::decision_in_words(decision)),
+                rule.as_ref(),
+            ),
+            Decision::Allow { rule, .. } => (Decided::Allow, Some(rule)),
+            Decision::RequireApproval { terms, rule } => {
+                (Decided::RequireApproval(terms.clone()), Some(rule))
+            }
+        };
+        let message = render::not_run(&invocation, decision, self.now);
+        Conclusion {
+            inbound: self.inbound.key.clone(),
+            fact: self.decided(&invocation, decided, rule, None),
+            change: Change::Nothing,
+            postings: vec![whisper(self.inbound, message)],
+        }
+    }
+
+    fn decided(
+        &self,
+        invocation: &Invocation,
+        decision: Decided,
+        rule: Option<&RuleRef>,
+        run: Option<&Run>,
+    ) -> Fact {
+        let word = match &decision {
+            Decided::Allow => "allow",
+            Decided::RequireApproval(_) => "require_approval",
+            Decided::Hold(_) => "hold",
+            Decided::Deny(_) => "deny",
+        };
+        metrics::counter!("midwatch_decisions_total", "decision" => word).increment(1);
+        Fact::Decided {
+            inbound: self.inbound.key.clone(),
+            actor: self.actor.identity.clone(),
+            groups: self.actor.groups.iter().cloned().collect(),
+            invocation: invocation.clone(),
+            decision,
+            rule: rule.cloned(),
+            run: run.map(|run| run.id),
+            reference: run.map(|run| run.reference.clone()),
+            plan: run
+                .and_then(|run| run.plan.as_ref())
+                .map(crate::domain::Plan::digest),
+        }
+    }
+
+    /// Persons who may consent now, without the requester; at most five are asked.
+    fn approvers(
+        &self,
+        terms: &crate::domain::ApprovalTerms,
+        requester: &Identity,
+    ) -> Vec<crate::domain::PersonId> {
+        let mut persons: Vec<_> = terms
+            .of
+            .iter()
+            .flat_map(|who| self.catalog.people.meant(who, self.now))
+            .collect();
+        persons.sort();
+        persons.dedup();
+        persons.retain(|person| *requester != Identity::Person((*person).clone()));
+        persons.into_iter().take(5).cloned().collect()
+    }
+}
+
+fn hold_word(hold: &Hold) -> &'static str {
+    match hold {
+        Hold::Late { .. } => "late",
+        Hold::Running { .. } => "running",
+        Hold::JustDone { .. } => "just_done",
+    }
+}
+
+/// The form that asks for what is missing.
+fn form_for(refusal: &Refusal, hearing: &crate::domain::Hearing<'_>) -> Option<Form> {
+    let Refusal::Missing {
+        command,
+        parameters,
+        says,
+        ..
+    } = refusal
+    else {
+        return None;
+    };
+    let command = hearing.catalog.commands.get(command)?;
+    let project = hearing
+        .catalog
+        .project_of_channel(hearing.channel)
+        .or_else(|| hearing.catalog.projects.values().next());
+    let fields = parameters
+        .iter()
+        .filter_map(|name| command.parameter(name.as_str()))
+        .map(|parameter| {
+            let choices = match &parameter.kind {
+                ParameterKind::Choice(words) => words.clone(),
+                ParameterKind::Boolean => vec!["true".to_owned(), "false".to_owned()],
+                ParameterKind::Environment => project
+                    .map(|it| {
+                        it.environments
+                            .iter()
+                            .map(|it| it.name.to_string())
+                            .collect()
+                    })
+                    .unwrap_or_default(),
+                ParameterKind::Text { .. }
+                | ParameterKind::Integer { .. }
+                | ParameterKind::Duration { .. }
+                | ParameterKind::Secret { .. }
+                | ParameterKind::List { .. } => Vec::new(),
+            };
+            FormField {
+                name: parameter.name.clone(),
+                help: parameter.help.clone().unwrap_or_default(),
+                choices,
+                example: parameter.example.clone().unwrap_or_default(),
+                optional: !parameter.required(),
+            }
+        });
+    let fields: Vec<FormField> = fields.collect();
+    let form = Form {
+        command: command.name.clone(),
+        says: says.clone(),
+        does: command.does.clone(),
+        fields,
+    };
+    (!form.fields.is_empty()).then_some(form)
+}
+
+/// A run as a hold tells of it.
+pub fn other_run(run: &Run) -> OtherRun {
+    OtherRun {
+        reference: run.reference.clone(),
+        requester: run.requester.clone(),
+        created_at: run.created_at,
+        finished_at: run.finished_at,
+        outcome: run.outcome(),
+    }
+}

@@ -1,0 +1,126 @@
+//! Secrets from the environment and from a folder of files, as containers are given them.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use secrecy::SecretString;
+
+use super::actions::Secrets;
+use crate::domain::{SHORTEST_SECRET, SecretName};
+
+/// Begins the name of each variable that holds a secret: `MIDWATCH_SECRET_VARNISH` is `{secret.varnish}`.
+pub const VARIABLE_PREFIX: &str = "MIDWATCH_SECRET_";
+
+/// Bytes of the longest secret: a private key has room, a wrong file does not.
+const LONGEST_SECRET: u64 = 64 * 1024;
+
+/// Finds secrets: a variable first, a file in the folder second.
+pub struct LocalSecrets {
+    variables: BTreeMap<String, SecretString>,
+    folder: Option<PathBuf>,
+}
+
+impl LocalSecrets {
+    /// Takes the secrets out of midwatch's environment; files are read when they are needed, so they may change.
+    pub fn new(environment: &BTreeMap<String, String>, folder: Option<PathBuf>) -> Self {
+        let variables = environment
+            .iter()
+            .filter(|(variable, _)| variable.starts_with(VARIABLE_PREFIX))
+            .map(|(variable, value)| (variable.clone(), SecretString::from(trimmed(value))))
+            .collect();
+        Self { variables, folder }
+    }
+
+    /// The value in the folder: `None` when there is no such file.
+    fn read_file(&self, name: &str) -> Result<Option<SecretString>, String> {
+        let Some(folder) = &self.folder else {
+            return Ok(None);
+        };
+        let path = folder.join(name);
+        let length = match std::fs::metadata(&path) {
+            Ok(file) if file.is_file() => file.len(),
+            Ok(_) => return Err(format!("{} is not a file", path.display())),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(format!("{}: {error}", path.display())),
+        };
+        if length > LONGEST_SECRET {
+            return Err(format!("{} is longer than 64 kB", path.display()));
+        }
+        match std::fs::read_to_string(&path) {
+            Ok(value) => Ok(Some(SecretString::from(trimmed(&value)))),
+            Err(error) => Err(format!("{}: {error}", path.display())),
+        }
+    }
+
+    fn looked_for(&self, name: &SecretName) -> String {
+        let variable = variable_of(name);
+        match &self.folder {
+            Some(folder) => format!(
+                "set the variable {variable} or write the file {}",
+                folder.join(name.as_str()).display()
+            ),
+            None => format!("set the variable {variable}; no folder of secrets is configured"),
+        }
+    }
+}
+
+impl Secrets for LocalSecrets {
+    fn resolve(&self, name: &SecretName) -> Result<SecretString, String> {
+        let found = match self.variables.get(&variable_of(name)) {
+            Some(value) => Some(value.clone()),
+            None => self
+                .read_file(name.as_str())
+                .map_err(|why| format!("secret `{name}` can't be read: {why}"))?,
+        };
+        let Some(value) = found else {
+            let where_to = self.looked_for(name);
+            return Err(format!("secret `{name}` is not there; {where_to}"));
+        };
+        if !redactable(&value) {
+            return Err(format!(
+                "secret `{name}` is shorter than {SHORTEST_SECRET} bytes and could not be redacted; make it longer"
+            ));
+        }
+        Ok(value)
+    }
+
+    fn all(&self) -> Vec<SecretString> {
+        let mut all: Vec<SecretString> = self.variables.values().cloned().collect();
+        let files = self
+            .folder
+            .iter()
+            .filter_map(|folder| folder.read_dir().ok());
+        for entry in files.flatten().flatten() {
+            let name = entry.file_name();
+            let value = name.to_str().map(|name| self.read_file(name));
+            if let Some(Ok(Some(value))) = value {
+                all.push(value);
+            }
+        }
+        all.retain(redactable);
+        all
+    }
+}
+
+impl std::fmt::Debug for LocalSecrets {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "LocalSecrets(folder: {:?})", self.folder)
+    }
+}
+
+/// `db-password` is in `MIDWATCH_SECRET_DB_PASSWORD`.
+fn variable_of(name: &SecretName) -> String {
+    let name = name.as_str().to_ascii_uppercase().replace('-', "_");
+    format!("{VARIABLE_PREFIX}{name}")
+}
+
+/// Without the line break that editors and `echo` leave.
+fn trimmed(value: &str) -> &str {
+    let value = value.strip_suffix('\n').unwrap_or(value);
+    value.strip_suffix('\r').unwrap_or(value)
+}
+
+fn redactable(value: &SecretString) -> bool {
+    use secrecy::ExposeSecret as _;
+    value.expose_secret().trim().len() >= SHORTEST_SECRET
+}

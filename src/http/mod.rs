@@ -1,0 +1,7 @@
+//! HTTP: health and metrics, and the server that all routes share.
+
+mod health;
+mod serve;
+
+pub use health::{Health, ask_ready};
+pub use serve::serve;

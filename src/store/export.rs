@@ -1,0 +1,96 @@
+//! The ledger to take away, and the ledger in place: both are read in one snapshot.
+
+use std::io::Write;
+
+use sqlx::{Connection, SqliteConnection};
+
+use super::checkpoint::SEAL_FILE;
+use super::ledger::{read_tree, rows_from};
+use super::verify::{Checker, Report};
+use super::{Store, StoreError};
+use crate::domain::Checkpoint;
+
+/// Lines read at once.
+const PAGE: i64 = 2_000;
+
+impl Store {
+    /// Writes the ledger: an entry a line, and a last line `{"checkpoint": NOTE}` over exactly these.
+    pub async fn export(&self, mut out: impl Write) -> Result<(), StoreError> {
+        let gone = |error: std::io::Error| StoreError::Unavailable(format!("the export: {error}"));
+        let signer = self.signer()?;
+        let mut db = self.readers().acquire().await?;
+        let mut snapshot = db.begin().await?;
+        let tree = read_tree(&mut snapshot).await?;
+        each_line(&mut snapshot, |line| writeln!(out, "{line}").map_err(gone)).await?;
+        let note = signer.sign(tree.size(), tree.root());
+        writeln!(out, "{}", serde_json::json!({ "checkpoint": note })).map_err(gone)?;
+        out.flush().map_err(gone)
+    }
+
+    /// Verifies the ledger in place, against its tree, every kept checkpoint, the sealed head, and notes as they
+    /// were posted in threads.
+    pub async fn verify(&self, witnesses: &[String]) -> Result<Report, StoreError> {
+        let key = self.signer()?.public().clone();
+        // Read before the snapshot begins: a head that is sealed meanwhile would be ahead of it.
+        let seal = std::fs::read_to_string(self.data().join(SEAL_FILE));
+        let mut db = self.readers().acquire().await?;
+        let mut snapshot = db.begin().await?;
+        let tree = read_tree(&mut snapshot).await;
+        let mut checker = Checker::new(Some(key), witnesses);
+        for (size, note) in kept_notes(&mut snapshot).await? {
+            let name = format!("the checkpoint kept for size {size}");
+            match Checkpoint::parse(&note) {
+                Ok(found) if found.size.cast_signed() != size => {
+                    checker.find(format!("{name} is of size {}", found.size));
+                }
+                _ => checker.witness(name, &note),
+            }
+        }
+        match seal {
+            Ok(note) => checker.witness("the sealed head".to_owned(), &note),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+            Err(error) => checker.find(format!("the sealed head can't be read: {error}")),
+        }
+        each_line(&mut snapshot, |line| {
+            checker.entry(line.as_bytes());
+            Ok(())
+        })
+        .await?;
+        match tree {
+            Ok(tree) if tree == *checker.tree() => {}
+            Ok(tree) => checker.find(format!(
+                "the tree kept beside the ledger is of {} entries, or of others; {} are there",
+                tree.size(),
+                checker.tree().size()
+            )),
+            Err(error) => checker.find(error.to_string()),
+        }
+        Ok(checker.finish())
+    }
+}
+
+async fn kept_notes(db: &mut SqliteConnection) -> Result<Vec<(i64, String)>, StoreError> {
+    Ok(
+        sqlx::query_as("select size, note from checkpoints order by size desc")
+            .fetch_all(db)
+            .await?,
+    )
+}
+
+/// Every line in order. Gaps in the rows are not filled: the lines' own numbers give them away.
+async fn each_line(
+    db: &mut SqliteConnection,
+    mut take: impl FnMut(&str) -> Result<(), StoreError>,
+) -> Result<(), StoreError> {
+    let mut next = 0;
+    loop {
+        let rows = rows_from(db, next, PAGE).await?;
+        let Some((last, _)) = rows.last() else {
+            return Ok(());
+        };
+        next = last + 1;
+        for (_, line) in &rows {
+            take(line)?;
+        }
+    }
+}

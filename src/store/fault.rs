@@ -1,0 +1,74 @@
+//! Turns the database's errors into ours, so that callers can tell a full disk from a broken file.
+
+use super::StoreError;
+
+// https://www.sqlite.org/rescode.html
+const READONLY: i32 = 8;
+const CORRUPT: i32 = 11;
+const FULL: i32 = 13;
+const NOT_A_DATABASE: i32 = 26;
+/// Write, fsync, directory fsync, truncate: each says that the disk does not take what we give it.
+const IO_ON_WRITE: [i32; 4] = [778, 1034, 1290, 1546];
+
+impl From<sqlx::Error> for StoreError {
+    fn from(error: sqlx::Error) -> Self {
+        let why = error.to_string();
+        let sqlx::Error::Database(fault) = &error else {
+            return match error {
+                sqlx::Error::ColumnDecode { .. } | sqlx::Error::Decode(_) => Self::Corrupt(why),
+                _ => Self::Unavailable(why),
+            };
+        };
+        if fault.is_unique_violation() {
+            return Self::Conflict(why);
+        }
+        let code: i32 = fault.code().and_then(|c| c.parse().ok()).unwrap_or(0);
+        match code & 0xff {
+            READONLY | FULL => Self::NotWritable(why),
+            CORRUPT | NOT_A_DATABASE => Self::Corrupt(why),
+            _ if IO_ON_WRITE.contains(&code) => Self::NotWritable(why),
+            _ => Self::Unavailable(why),
+        }
+    }
+}
+
+impl From<sqlx::migrate::MigrateError> for StoreError {
+    fn from(error: sqlx::migrate::MigrateError) -> Self {
+        match error {
+            sqlx::migrate::MigrateError::Execute(error) => error.into(),
+            other => Self::Unavailable(other.to_string()),
+        }
+    }
+}
+
+/// A file beside the database could not be used.
+pub(super) fn file_fault(path: &std::path::Path, error: &std::io::Error) -> StoreError {
+    use std::io::ErrorKind;
+    let why = format!("{}: {error}", path.display());
+    match error.kind() {
+        ErrorKind::StorageFull
+        | ErrorKind::ReadOnlyFilesystem
+        | ErrorKind::PermissionDenied
+        | ErrorKind::QuotaExceeded => StoreError::NotWritable(why),
+        _ => StoreError::Unavailable(why),
+    }
+}
+
+/// A column that should hold our JSON.
+pub(super) fn read_json<T: serde::de::DeserializeOwned>(
+    what: &str,
+    text: &str,
+) -> Result<T, StoreError> {
+    serde_json::from_str(text).map_err(|error| StoreError::Corrupt(format!("{what}: {error}")))
+}
+
+/// Our own types as JSON.
+pub(super) fn write_json<T: serde::Serialize>(value: &T) -> String {
+    serde_json::to_string(value).expect("our stored types have only string keys")
+}
+
+/// A column that should hold a moment.
+pub(super) fn read_time(ms: i64) -> Result<jiff::Timestamp, StoreError> {
+    jiff::Timestamp::from_millisecond(ms)
+        .map_err(|error| StoreError::Corrupt(format!("time {ms}: {error}")))
+}

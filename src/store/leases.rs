@@ -1,0 +1,149 @@
+//! Leases: the time-limited right to work on a run. Every change made with one checks that it is still the latest.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use sqlx::Row;
+
+use super::runs::{happen, plan_next_look};
+use super::writer::Group;
+use super::{Lease, Store, StoreError, Tell, WorkerId, run_rows};
+use crate::domain::{Run, RunEvent, RunId};
+
+async fn claim(
+    group: &mut Group,
+    worker: &WorkerId,
+    now: Timestamp,
+    until: i64,
+) -> Result<Option<(Lease, Run)>, StoreError> {
+    let claimed = sqlx::query(
+        "update runs set fence = fence + 1, leased_by = $1, leased_until = $2
+         where id = (select id from runs
+                     where due_at <= $3 and (leased_until is null or leased_until <= $3)
+                     order by due_at, created_at, id limit 1)
+         returning id, fence",
+    )
+    .bind(&worker.0)
+    .bind(until)
+    .bind(now.as_millisecond())
+    .fetch_optional(&mut group.db)
+    .await?;
+    let Some(row) = claimed else {
+        return Ok(None);
+    };
+    let id: String = row.try_get("id")?;
+    let id = RunId::parse(&id).ok_or_else(|| StoreError::Corrupt(format!("run id `{id}`")))?;
+    let fence = row.try_get("fence")?;
+    let (run, _) = run_rows::load_for_change(&mut group.db, id).await?;
+    Ok(Some((Lease { run: id, fence }, run)))
+}
+
+/// Fails when the lease was handed back, or another took the run.
+pub(super) async fn check_lease(group: &mut Group, lease: &Lease) -> Result<(), StoreError> {
+    let held: i64 = sqlx::query_scalar(
+        "select count(*) from runs where id = $1 and fence = $2 and leased_by is not null",
+    )
+    .bind(lease.run.to_string())
+    .bind(lease.fence)
+    .fetch_one(&mut group.db)
+    .await?;
+    if held == 1 { Ok(()) } else { Err(lost(lease)) }
+}
+
+fn lost(lease: &Lease) -> StoreError {
+    StoreError::Conflict(format!(
+        "lease {} of run {} is lost: it was handed back, or another worker took the run",
+        lease.fence, lease.run
+    ))
+}
+
+fn end_of(now: Timestamp, lease: Duration) -> i64 {
+    let span = i64::try_from(lease.as_millis()).unwrap_or(i64::MAX);
+    now.as_millisecond().saturating_add(span)
+}
+
+impl Store {
+    /// Leases the run whose next step has been due longest and that nobody holds. `None` when nothing is due.
+    pub async fn claim_run(
+        &self,
+        worker: &WorkerId,
+        now: Timestamp,
+        lease: Duration,
+    ) -> Result<Option<(Lease, Run)>, StoreError> {
+        // Most looks find nothing: those don't bother the writer.
+        let due: Option<i64> = sqlx::query_scalar(
+            "select 1 from runs where due_at <= $1 and (leased_until is null or leased_until <= $1) limit 1",
+        )
+        .bind(now.as_millisecond())
+        .fetch_optional(self.readers())
+        .await?;
+        if due.is_none() {
+            return Ok(None);
+        }
+        let (worker, until) = (worker.clone(), end_of(now, lease));
+        self.writer()?
+            .write(move |group| Box::pin(async move { claim(group, &worker, now, until).await }))
+            .await
+    }
+
+    /// Extends a lease. `Conflict` when it is lost.
+    pub async fn renew_lease(
+        &self,
+        lease: &Lease,
+        now: Timestamp,
+        by: Duration,
+    ) -> Result<(), StoreError> {
+        let (lease, until) = (lease.clone(), end_of(now, by));
+        self.writer()?
+            .write(move |group| {
+                Box::pin(async move {
+                    check_lease(group, &lease).await?;
+                    sqlx::query("update runs set leased_until = $2 where id = $1")
+                        .bind(lease.run.to_string())
+                        .bind(until)
+                        .execute(&mut group.db)
+                        .await?;
+                    Ok(())
+                })
+            })
+            .await
+    }
+
+    /// Hands a lease back; the run is due again when `domain::next` says.
+    pub async fn release_lease(&self, lease: &Lease, now: Timestamp) -> Result<(), StoreError> {
+        let lease = lease.clone();
+        self.writer()?
+            .write(move |group| {
+                Box::pin(async move {
+                    check_lease(group, &lease).await?;
+                    sqlx::query(
+                        "update runs set leased_by = null, leased_until = null where id = $1",
+                    )
+                    .bind(lease.run.to_string())
+                    .execute(&mut group.db)
+                    .await?;
+                    plan_next_look(group, lease.run, now).await
+                })
+            })
+            .await
+    }
+
+    /// Records what happened to a leased run, and what we owe to people for it. Answers the run's new state.
+    pub async fn record_run(
+        &self,
+        lease: &Lease,
+        events: Vec<RunEvent>,
+        tell: Tell,
+        now: Timestamp,
+    ) -> Result<Run, StoreError> {
+        let lease = lease.clone();
+        self.writer()?
+            .write(move |group| {
+                Box::pin(async move {
+                    check_lease(group, &lease).await?;
+                    happen(group, lease.run, events, tell, now).await
+                })
+            })
+            .await
+    }
+}

@@ -1,0 +1,128 @@
+-- Times are milliseconds since 1970, booleans 0 or 1, structures JSON as text: so the same statements run on any engine.
+
+create table inbound (
+    arrival      integer primary key,
+    key          text    not null unique,
+    platform     text    not null check (platform in ('slack', 'discord', 'console')),
+    body         text,             -- forgotten when it is concluded
+    received_at  bigint  not null,
+    concluded_at bigint,
+    conclusion   text    check (conclusion in ('refused', 'answered', 'run', 'not_run')),
+    check ((conclusion is null) = (concluded_at is null)),
+    check ((body is null) = (concluded_at is not null))
+);
+create index inbound_waiting on inbound (arrival) where concluded_at is null;
+
+-- What the ledger's commitments are made of: SHA-256 over salt and value. The only home of personal data that lasts;
+-- deleting a row leaves the ledger whole. Of a text the salt alone is kept: whoever still has the text can prove it.
+create table commitments (
+    inbound      integer not null primary key references inbound (arrival),
+    speaker_salt text    not null,
+    speaker      text    not null,
+    text_salt    text    not null
+);
+
+create table ledger (
+    sequence integer primary key check (sequence >= 0),
+    run      text,
+    line     text not null
+);
+create index ledger_of_run on ledger (run, sequence) where run is not null;
+
+-- The Merkle tree over `ledger`, reduced to the roots of its perfect subtrees.
+create table tree (
+    id    integer primary key check (id = 1),
+    size  bigint not null check (size >= 0),
+    nodes text   not null
+);
+insert into tree (id, size, nodes) values (1, 0, '[]');
+
+create table checkpoints (
+    size bigint not null primary key check (size >= 0),
+    note text   not null,
+    at   bigint not null
+);
+
+create table runs (
+    id           text   not null primary key,
+    reference    text   not null unique,
+    project      text   not null,
+    same_target  text   not null,
+    lock         text,
+    holds_lock   bigint not null check (holds_lock in (0, 1)),
+    phase        text   not null check (phase in ('awaiting_approval', 'queued', 'running', 'finished')),
+    outcome      text   check (outcome in ('succeeded', 'failed', 'cancelled', 'expired', 'needs_attention')),
+    details      text   not null,  -- invocation, requester, rule, place: fixed when the run begins
+    phase_json   text   not null,
+    plan         text,
+    cancelled_by text,
+    created_at   bigint not null,
+    started_at   bigint,
+    finished_at  bigint,
+    due_at       bigint,           -- when a worker should look; null: when something happens
+    fence        bigint not null default 0,
+    leased_by    text,
+    leased_until bigint,
+    check ((phase = 'finished') = (outcome is not null)),
+    check ((phase = 'finished') = (finished_at is not null)),
+    check (phase <> 'awaiting_approval' or plan is null),
+    check ((leased_by is null) = (leased_until is null))
+);
+create unique index runs_one_at_a_time on runs (lock) where holds_lock = 1;
+create index runs_due on runs (due_at) where due_at is not null;
+create index runs_newest on runs (created_at);
+create index runs_succeeded on runs (same_target, finished_at) where outcome = 'succeeded';
+
+create table steps (
+    run      text   not null references runs (id),
+    position bigint not null check (position >= 0),
+    name     text   not null,
+    effect   text   not null check (effect in ('read', 'idempotent', 'keyed', 'checked', 'once')),
+    state    text   not null check (state in ('pending', 'started', 'ended', 'interrupted', 'cleared')),
+    attempt  bigint not null check (attempt >= 0),
+    result   text,
+    at       bigint,               -- when it came into this state
+    primary key (run, position),
+    check ((state = 'ended') = (result is not null)),
+    check ((state = 'pending') = (at is null))
+);
+
+create table output (
+    run      text   not null references runs (id),
+    position bigint not null,
+    attempt  bigint not null,
+    part     bigint not null,
+    text     text   not null,
+    primary key (run, position, attempt, part)
+);
+
+-- What we owe to people. A line is deleted when it is delivered; a root stays, because it is edited.
+create table outbox (
+    id                integer primary key autoincrement,
+    kind              text   not null check (kind in ('root', 'line', 'output', 'answer', 'whisper', 'form')),
+    platform          text   not null check (platform in ('slack', 'discord', 'console')),
+    channel           text   not null,
+    place             text   not null,
+    run               text   references runs (id),
+    body              text   not null,
+    final             bigint not null check (final in (0, 1)),
+    state             text   not null check (state in ('waiting', 'sending', 'delivered', 'dropped')),
+    version           bigint not null default 1,
+    delivered_version bigint not null default 0,
+    message           text,
+    in_doubt          bigint not null default 0 check (in_doubt in (0, 1)),
+    attempts          bigint not null default 0,
+    not_before        bigint not null,
+    why               text,
+    check (delivered_version <= version),
+    check (state <> 'delivered' or kind = 'root')
+);
+create unique index outbox_one_root on outbox (run, place) where kind = 'root';
+create index outbox_due on outbox (state, platform, id);
+create index outbox_thread on outbox (run, place, id) where kind in ('line', 'output');
+create index outbox_answers on outbox (platform, channel, id) where kind in ('answer', 'whisper');
+
+create table probe (
+    id integer primary key check (id = 1),
+    at bigint not null
+);

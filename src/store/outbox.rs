@@ -1,0 +1,254 @@
+//! The outbox: what we owe to people and have not delivered yet, in order per thread.
+
+use jiff::Timestamp;
+use sqlx::FromRow;
+
+use super::fault::{read_json, write_json};
+use super::writer::Group;
+use super::{DuePosting, MessageRef, PostingId, Store, StoreError};
+use crate::domain::{Platform, Posting, PostingKind};
+
+fn kind(posting: &Posting) -> &'static str {
+    match posting.kind {
+        PostingKind::Root => "root",
+        PostingKind::Line { .. } => "line",
+        PostingKind::Output { .. } => "output",
+        PostingKind::Answer => "answer",
+        PostingKind::Whisper { .. } => "whisper",
+        PostingKind::Form { .. } => "form",
+    }
+}
+
+/// Remembers what we owe. A run's root replaces the one it has at that place, delivered or not.
+pub(super) async fn owe(
+    group: &mut Group,
+    postings: Vec<Posting>,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    for posting in postings {
+        let last = matches!(posting.kind, PostingKind::Line { last: true, .. });
+        // A deferred root stays deferred: the platform asked us to wait, whatever the state is now.
+        sqlx::query(
+            "insert into outbox (kind, platform, channel, place, run, body, final, state, not_before)
+             values ($1, $2, $3, $4, $5, $6,
+                     case when $1 = 'root'
+                          then coalesce((select case when phase = 'finished' then 1 else 0 end from runs where id = $5), 0)
+                          else $7 end,
+                     'waiting', $8)
+             on conflict (run, place) where kind = 'root' do update
+             set body = excluded.body, final = excluded.final, version = outbox.version + 1,
+                 state = case when outbox.state = 'sending' then 'sending' else 'waiting' end",
+        )
+        .bind(kind(&posting))
+        .bind(posting.to.platform.as_str())
+        .bind(write_json(&(&posting.to.space, &posting.to.channel)))
+        .bind(write_json(&posting.to))
+        .bind(posting.run.map(|run| run.to_string()))
+        .bind(write_json(&posting))
+        .bind(i64::from(last))
+        .bind(now.as_millisecond())
+        .execute(&mut group.db)
+        .await?;
+    }
+    Ok(())
+}
+
+#[derive(FromRow)]
+struct DueRow {
+    id: i64,
+    version: i64,
+    body: String,
+    message: Option<String>,
+    thread: Option<String>,
+    in_doubt: i64,
+    attempts: i64,
+}
+
+impl DueRow {
+    fn posting(self) -> Result<DuePosting, StoreError> {
+        Ok(DuePosting {
+            id: PostingId(self.id),
+            version: self.version,
+            posting: read_json("a posting", &self.body)?,
+            // An edit in doubt is made again; only a post could stand there twice.
+            in_doubt: self.in_doubt != 0 && self.message.is_none(),
+            delivered: self.message.map(MessageRef),
+            thread: self.thread.map(MessageRef),
+            attempts: u32::try_from(self.attempts).unwrap_or(u32::MAX),
+        })
+    }
+}
+
+async fn delivered(
+    group: &mut Group,
+    id: PostingId,
+    version: i64,
+    message: Option<MessageRef>,
+) -> Result<(), StoreError> {
+    let root = sqlx::query(
+        "update outbox
+         set delivered_version = $2, message = coalesce($3, message), in_doubt = 0, attempts = 0, why = null,
+             state = case when version > $2 then 'waiting' else 'delivered' end
+         where id = $1 and kind = 'root' and state in ('waiting', 'sending')",
+    )
+    .bind(id.0)
+    .bind(version)
+    .bind(message.map(|message| message.0))
+    .execute(&mut group.db)
+    .await?;
+    if root.rows_affected() == 1 {
+        return Ok(());
+    }
+    let line = sqlx::query(
+        "delete from outbox where id = $1 and kind <> 'root' and state in ('waiting', 'sending')",
+    )
+    .bind(id.0)
+    .execute(&mut group.db)
+    .await?;
+    one_row(line.rows_affected(), id)
+}
+
+fn one_row(changed: u64, id: PostingId) -> Result<(), StoreError> {
+    if changed == 1 {
+        return Ok(());
+    }
+    Err(StoreError::Conflict(format!(
+        "posting {} is not waiting: it was delivered, dropped, or its delivery has begun",
+        id.0
+    )))
+}
+
+impl Store {
+    /// Postings that may be delivered now: of each thread the oldest undelivered; roots first posted before their lines;
+    /// finished roots and last lines before others.
+    ///
+    /// Answers and whispers come one at a time for each channel, but one that was deferred holds nobody up. Forms come
+    /// at once: their handles live some seconds. The lines of a root that was dropped come without a thread.
+    pub async fn due_postings(
+        &self,
+        platform: Platform,
+        now: Timestamp,
+        limit: u32,
+    ) -> Result<Vec<DuePosting>, StoreError> {
+        let rows: Vec<DueRow> = sqlx::query_as(
+            "select o.id, o.version, o.body, o.message, root.message as thread, o.in_doubt, o.attempts
+             from outbox o
+             left join outbox root on root.kind = 'root' and root.run = o.run and root.place = o.place
+                                  and o.kind in ('line', 'output')
+             where o.platform = $1 and o.state = 'waiting' and o.not_before <= $2
+               and (o.kind in ('root', 'form')
+                 or (o.kind in ('line', 'output')
+                     and (root.id is null or root.delivered_version > 0 or root.state = 'dropped')
+                     and not exists (
+                        select 1 from outbox earlier
+                        where earlier.run = o.run and earlier.place = o.place and earlier.id < o.id
+                          and earlier.kind in ('line', 'output') and earlier.state in ('waiting', 'sending')))
+                 or (o.kind in ('answer', 'whisper')
+                     and not exists (
+                        select 1 from outbox earlier
+                        where earlier.platform = o.platform and earlier.channel = o.channel and earlier.id < o.id
+                          and earlier.kind in ('answer', 'whisper')
+                          and (earlier.state = 'sending'
+                            or (earlier.state = 'waiting' and earlier.not_before <= $2)))))
+             order by o.final desc, o.id limit $3",
+        )
+        .bind(platform.as_str())
+        .bind(now.as_millisecond())
+        .bind(i64::from(limit))
+        .fetch_all(self.readers())
+        .await?;
+        rows.into_iter().map(DueRow::posting).collect()
+    }
+
+    /// Remembers that a delivery begins, so that a crash leaves it `in_doubt`.
+    pub async fn begin_posting(&self, id: PostingId, _now: Timestamp) -> Result<(), StoreError> {
+        self.writer()?
+            .write(move |group| {
+                Box::pin(async move {
+                    let done = sqlx::query(
+                        "update outbox set state = 'sending' where id = $1 and state = 'waiting'",
+                    )
+                    .bind(id.0)
+                    .execute(&mut group.db)
+                    .await?;
+                    one_row(done.rows_affected(), id)
+                })
+            })
+            .await
+    }
+
+    /// Remembers a delivery. A root that has a newer state by now stays due.
+    pub async fn posting_delivered(
+        &self,
+        id: PostingId,
+        version: i64,
+        message: Option<MessageRef>,
+        _now: Timestamp,
+    ) -> Result<(), StoreError> {
+        self.writer()?
+            .write(move |group| Box::pin(delivered(group, id, version, message)))
+            .await
+    }
+
+    /// Tries again later. `in_doubt`: whether it may have arrived; a doubt stays until the delivery is recorded.
+    pub async fn defer_posting(
+        &self,
+        id: PostingId,
+        until: Timestamp,
+        in_doubt: bool,
+        why: &str,
+    ) -> Result<(), StoreError> {
+        let why = why.to_owned();
+        self.writer()?
+            .write(move |group| {
+                Box::pin(async move {
+                    let done = sqlx::query(
+                        "update outbox set state = 'waiting', not_before = $2, attempts = attempts + 1, why = $4,
+                                           in_doubt = case when $3 = 1 then 1 else in_doubt end
+                         where id = $1 and state in ('waiting', 'sending')",
+                    )
+                    .bind(id.0)
+                    .bind(until.as_millisecond())
+                    .bind(i64::from(in_doubt))
+                    .bind(why)
+                    .execute(&mut group.db)
+                    .await?;
+                    one_row(done.rows_affected(), id)
+                })
+            })
+            .await
+    }
+
+    /// Gives up: the platform refuses it for good. The thread goes on without it.
+    pub async fn drop_posting(
+        &self,
+        id: PostingId,
+        why: &str,
+        _now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let why = why.to_owned();
+        self.writer()?
+            .write(move |group| {
+                Box::pin(async move {
+                    let done = sqlx::query(
+                        "update outbox set state = 'dropped', why = $2 where id = $1 and state in ('waiting', 'sending')",
+                    )
+                    .bind(id.0)
+                    .bind(why)
+                    .execute(&mut group.db)
+                    .await?;
+                    one_row(done.rows_affected(), id)
+                })
+            })
+            .await
+    }
+
+    /// How many postings wait.
+    pub async fn postings_waiting(&self) -> Result<u64, StoreError> {
+        let waiting: i64 =
+            sqlx::query_scalar("select count(*) from outbox where state in ('waiting', 'sending')")
+                .fetch_one(self.readers())
+                .await?;
+        Ok(waiting.unsigned_abs())
+    }
+}

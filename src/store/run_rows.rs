@@ -1,0 +1,240 @@
+//! Rows of `runs` and `steps`, and the runs they are read back to.
+
+use jiff::Timestamp;
+use serde::Serialize;
+use sqlx::sqlite::SqliteArguments;
+use sqlx::{FromRow, SqliteConnection, SqliteExecutor};
+
+use super::fault::{read_json, read_time, write_json};
+use super::runs::Details;
+use super::{RunFilter, StoreError};
+use crate::domain::{Reference, Run, RunId, StepState};
+
+/// One row of `steps`, as it is written.
+#[derive(Serialize)]
+pub(super) struct StepRow {
+    position: usize,
+    name: String,
+    effect: &'static str,
+    state: &'static str,
+    attempt: u32,
+    result: Option<String>,
+    at: Option<i64>,
+}
+
+impl StepRow {
+    /// The rows of a run's steps, in order.
+    pub(super) fn all(run: &Run) -> impl Iterator<Item = Self> {
+        let planned = run.plan.iter().flat_map(|plan| &plan.steps);
+        planned
+            .zip(&run.steps)
+            .enumerate()
+            .map(|(position, (planned, state))| {
+                let (word, result, at) = match state {
+                    StepState::Pending => ("pending", None, None),
+                    StepState::Started { at, .. } => ("started", None, Some(at)),
+                    StepState::Ended { at, result, .. } => {
+                        ("ended", Some(write_json(result)), Some(at))
+                    }
+                    StepState::Cleared { at, .. } => ("cleared", None, Some(at)),
+                    StepState::Interrupted { at, .. } => ("interrupted", None, Some(at)),
+                };
+                Self {
+                    position,
+                    name: planned.name.to_string(),
+                    effect: planned.effect.as_str(),
+                    state: word,
+                    attempt: state.attempt(),
+                    result,
+                    at: at.map(|at| at.as_millisecond()),
+                }
+            })
+    }
+}
+
+/// A row of `runs` joined with one of its steps, if it has any.
+#[derive(FromRow)]
+struct JoinedRow {
+    id: String,
+    reference: String,
+    lock: Option<String>,
+    details: String,
+    phase_json: String,
+    plan: Option<String>,
+    cancelled_by: Option<String>,
+    created_at: i64,
+    started_at: Option<i64>,
+    finished_at: Option<i64>,
+    state: Option<String>,
+    attempt: Option<i64>,
+    result: Option<String>,
+    at: Option<i64>,
+}
+
+impl JoinedRow {
+    fn run(&self) -> Result<Run, StoreError> {
+        let details: Details = read_json("a run's details", &self.details)?;
+        let time = |ms: Option<i64>| ms.map(read_time).transpose();
+        Ok(Run {
+            id: RunId::parse(&self.id).ok_or_else(|| self.unreadable("id"))?,
+            reference: Reference::parse(&self.reference)
+                .ok_or_else(|| self.unreadable("reference"))?,
+            invocation: details.invocation,
+            requester: details.requester,
+            rule: details.rule,
+            place: details.place,
+            phase: read_json("a run's phase", &self.phase_json)?,
+            plan: match &self.plan {
+                Some(plan) => Some(read_json("a run's plan", plan)?),
+                None => None,
+            },
+            steps: Vec::new(),
+            cancelled_by: match &self.cancelled_by {
+                Some(person) => Some(
+                    person
+                        .parse()
+                        .map_err(|_| self.unreadable("cancelled_by"))?,
+                ),
+                None => None,
+            },
+            created_at: read_time(self.created_at)?,
+            started_at: time(self.started_at)?,
+            finished_at: time(self.finished_at)?,
+        })
+    }
+
+    fn step(&self) -> Result<Option<StepState>, StoreError> {
+        let Some(state) = &self.state else {
+            return Ok(None);
+        };
+        let unreadable = || self.unreadable("steps");
+        let attempt = self.attempt.and_then(|n| u32::try_from(n).ok());
+        let attempt = attempt.ok_or_else(unreadable)?;
+        let at = || read_time(self.at.ok_or_else(unreadable)?);
+        Ok(Some(match (state.as_str(), &self.result) {
+            ("pending", _) => StepState::Pending,
+            ("started", _) => StepState::Started { attempt, at: at()? },
+            ("cleared", _) => StepState::Cleared { attempt, at: at()? },
+            ("interrupted", _) => StepState::Interrupted { attempt, at: at()? },
+            ("ended", Some(result)) => StepState::Ended {
+                attempt,
+                at: at()?,
+                result: read_json("a step's result", result)?,
+            },
+            _ => return Err(unreadable()),
+        }))
+    }
+
+    fn unreadable(&self, what: &str) -> StoreError {
+        StoreError::Corrupt(format!("{what} of run {}", self.id))
+    }
+}
+
+/// Runs of joined rows: the rows of one run stand together, its steps in order.
+fn gather(rows: &[JoinedRow]) -> Result<Vec<Run>, StoreError> {
+    rows.chunk_by(|one, two| one.id == two.id)
+        .map(|rows| {
+            let mut run = rows[0].run()?;
+            for row in rows {
+                run.steps.extend(row.step()?);
+            }
+            Ok(run)
+        })
+        .collect()
+}
+
+/// What stands before `where` in every query below. A macro, because a query's text is fixed when it is compiled.
+macro_rules! select_runs {
+    ($where:literal) => {
+        sqlx::query_as::<_, JoinedRow>(concat!(
+            "select r.id, r.reference, r.lock, r.details, r.phase_json, r.plan, r.cancelled_by, r.created_at,
+                    r.started_at, r.finished_at, s.state, s.attempt, s.result, s.at
+             from runs r left join steps s on s.run = r.id where ",
+            $where,
+            " order by r.created_at desc, r.id, s.position"
+        ))
+    };
+}
+
+type Query<'q> = sqlx::query::QueryAs<'q, sqlx::Sqlite, JoinedRow, SqliteArguments>;
+
+async fn one<'e>(db: impl SqliteExecutor<'e>, query: Query<'_>) -> Result<Option<Run>, StoreError> {
+    Ok(gather(&query.fetch_all(db).await?)?.pop())
+}
+
+pub(super) async fn load<'e>(
+    db: impl SqliteExecutor<'e>,
+    id: RunId,
+) -> Result<Option<Run>, StoreError> {
+    one(db, select_runs!("r.id = $1").bind(id.to_string())).await
+}
+
+pub(super) async fn load_by_reference<'e>(
+    db: impl SqliteExecutor<'e>,
+    reference: &Reference,
+) -> Result<Option<Run>, StoreError> {
+    one(
+        db,
+        select_runs!("r.reference = $1").bind(reference.as_str()),
+    )
+    .await
+}
+
+/// The run with its lock's name, or `Conflict` when there is none.
+pub(super) async fn load_for_change(
+    db: &mut SqliteConnection,
+    id: RunId,
+) -> Result<(Run, Option<String>), StoreError> {
+    let query = select_runs!("r.id = $1").bind(id.to_string());
+    let mut rows = query.fetch_all(db).await?;
+    let run = gather(&rows)?.pop();
+    let run = run.ok_or_else(|| StoreError::Conflict(format!("there is no run {id}")))?;
+    Ok((run, rows.swap_remove(0).lock))
+}
+
+pub(super) async fn load_holder<'e>(
+    db: impl SqliteExecutor<'e>,
+    lock: &str,
+) -> Result<Option<Run>, StoreError> {
+    one(
+        db,
+        select_runs!("r.lock = $1 and r.holds_lock = 1").bind(lock),
+    )
+    .await
+}
+
+pub(super) async fn load_latest_success<'e>(
+    db: impl SqliteExecutor<'e>,
+    same_target: &str,
+    since: Timestamp,
+) -> Result<Option<Run>, StoreError> {
+    let query = select_runs!(
+        "r.id = (select id from runs where same_target = $1 and outcome = 'succeeded' and finished_at >= $2
+                 order by finished_at desc limit 1)"
+    );
+    one(db, query.bind(same_target).bind(since.as_millisecond())).await
+}
+
+pub(super) async fn load_list<'e>(
+    db: impl SqliteExecutor<'e>,
+    filter: &RunFilter,
+) -> Result<Vec<Run>, StoreError> {
+    let query = select_runs!(
+        "r.id in (select id from runs
+                  where (cast($1 as text) is null or project = $1)
+                    and ($2 = 0 or phase <> 'finished' or outcome = 'needs_attention')
+                  order by created_at desc, id limit $3)"
+    );
+    let rows = query
+        .bind(
+            filter
+                .project
+                .as_ref()
+                .map(crate::domain::ProjectName::as_str),
+        )
+        .bind(i64::from(filter.open))
+        .bind(i64::from(filter.limit))
+        .fetch_all(db)
+        .await?;
+    gather(&rows)
+}

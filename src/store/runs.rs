@@ -1,0 +1,294 @@
+//! Runs and their steps: rows with what is searched for, JSON for what is only read back.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::checkpoint::keep_checkpoint;
+use super::fault::write_json;
+use super::outbox::owe;
+use super::run_rows::{self, StepRow};
+use super::writer::Group;
+use super::{RunFilter, Store, StoreError, Tell};
+use crate::domain::{
+    Due, Fact, Facts, Identity, Invocation, OtherRun, Outcome, PersonId, Place, Reference, RuleRef,
+    Run, RunEvent, RunId, apply, next,
+};
+
+/// What is fixed when a run begins.
+#[derive(Serialize, Deserialize)]
+pub(super) struct Details {
+    pub(super) invocation: Invocation,
+    pub(super) requester: Identity,
+    pub(super) rule: RuleRef,
+    pub(super) place: Place,
+}
+
+/// When a worker should look at the run, in milliseconds; `None`: when something happens.
+fn due_at(run: &Run, now: Timestamp) -> Option<i64> {
+    match next(run, now) {
+        Due::Nothing => None,
+        Due::Wait(until) => Some(until.as_millisecond()),
+        Due::Start { .. } | Due::Interrupt { .. } | Due::Verify { .. } | Due::Finish(_) => {
+            Some(now.as_millisecond())
+        }
+    }
+}
+
+/// A run comes into being.
+pub(super) async fn insert_run(
+    group: &mut Group,
+    run: &Run,
+    lock: Option<&str>,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    refuse_twin(group, run).await?;
+    if run.holds_lock() {
+        refuse_held(group, run, lock).await?;
+    }
+    let details = Details {
+        invocation: run.invocation.clone(),
+        requester: run.requester.clone(),
+        rule: run.rule.clone(),
+        place: run.place.clone(),
+    };
+    sqlx::query(
+        "insert into runs (id, reference, project, same_target, lock, holds_lock, phase, outcome, details,
+                           phase_json, plan, cancelled_by, created_at, started_at, finished_at, due_at)
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)",
+    )
+    .bind(run.id.to_string())
+    .bind(run.reference.as_str())
+    .bind(run.invocation.project.as_str())
+    .bind(run.invocation.same_target())
+    .bind(lock)
+    .bind(i64::from(run.holds_lock()))
+    .bind(run.phase.as_str())
+    .bind(run.outcome().map(Outcome::as_str))
+    .bind(write_json(&details))
+    .bind(write_json(&run.phase))
+    .bind(run.plan.as_ref().map(write_json))
+    .bind(run.cancelled_by.as_ref().map(PersonId::as_str))
+    .bind(run.created_at.as_millisecond())
+    .bind(run.started_at.map(Timestamp::as_millisecond))
+    .bind(run.finished_at.map(Timestamp::as_millisecond))
+    .bind(due_at(run, now))
+    .execute(&mut group.db)
+    .await?;
+    save_steps(group, None, run).await
+}
+
+/// The unique columns would refuse it too; this says it in words.
+async fn refuse_twin(group: &mut Group, run: &Run) -> Result<(), StoreError> {
+    let twin: Option<String> =
+        sqlx::query_scalar("select reference from runs where id = $1 or reference = $2 limit 1")
+            .bind(run.id.to_string())
+            .bind(run.reference.as_str())
+            .fetch_optional(&mut group.db)
+            .await?;
+    match twin {
+        None => Ok(()),
+        Some(twin) => Err(StoreError::Conflict(format!(
+            "run {} exists already as `{twin}`, or its reference is taken",
+            run.id
+        ))),
+    }
+}
+
+/// The unique index would refuse it too; this names the holder.
+async fn refuse_held(group: &mut Group, run: &Run, lock: Option<&str>) -> Result<(), StoreError> {
+    let holder: Option<String> = sqlx::query_scalar(
+        "select reference from runs where lock = $1 and holds_lock = 1 and id <> $2",
+    )
+    .bind(lock)
+    .bind(run.id.to_string())
+    .fetch_optional(&mut group.db)
+    .await?;
+    match holder {
+        None => Ok(()),
+        Some(holder) => Err(StoreError::Conflict(format!(
+            "`{}` is held by run {holder}",
+            lock.unwrap_or_default()
+        ))),
+    }
+}
+
+/// Something happens to a run: its new state, the ledger's entries and what we owe for it, in one transaction.
+pub(super) async fn happen(
+    group: &mut Group,
+    id: RunId,
+    events: Vec<RunEvent>,
+    tell: Tell,
+    now: Timestamp,
+) -> Result<Run, StoreError> {
+    let (before, lock) = run_rows::load_for_change(&mut group.db, id).await?;
+    let mut run = before.clone();
+    for event in &events {
+        run = apply(&run, event, now)
+            .map_err(|unfit| StoreError::Conflict(format!("run {}: {unfit}", before.reference)))?;
+    }
+    if run.holds_lock() && !before.holds_lock() {
+        refuse_held(group, &run, lock.as_deref()).await?;
+    }
+    update_run(group, &run, now).await?;
+    save_steps(group, Some(&before), &run).await?;
+    let finished = events
+        .iter()
+        .any(|e| matches!(e, RunEvent::Finished { .. }));
+    for happened in events {
+        let (run, reference) = (run.id, run.reference.clone());
+        let fact = Fact::Run {
+            run,
+            reference,
+            happened,
+        };
+        group.append(&fact, now);
+    }
+    let note = if finished {
+        Some(keep_checkpoint(group, now).await?)
+    } else {
+        None
+    };
+    // One run that can't be told of must not end the writer, and with it every other run.
+    let told = catch_unwind(AssertUnwindSafe(|| tell(&run, note.as_deref())));
+    let postings = told.map_err(|_| {
+        StoreError::Unavailable(format!("telling people of run {} broke", run.reference))
+    })?;
+    owe(group, postings, now).await?;
+    Ok(run)
+}
+
+async fn update_run(group: &mut Group, run: &Run, now: Timestamp) -> Result<(), StoreError> {
+    sqlx::query(
+        "update runs set holds_lock = $2, phase = $3, outcome = $4, phase_json = $5, plan = $6, cancelled_by = $7,
+                         started_at = $8, finished_at = $9, due_at = $10
+         where id = $1",
+    )
+    .bind(run.id.to_string())
+    .bind(i64::from(run.holds_lock()))
+    .bind(run.phase.as_str())
+    .bind(run.outcome().map(Outcome::as_str))
+    .bind(write_json(&run.phase))
+    .bind(run.plan.as_ref().map(write_json))
+    .bind(run.cancelled_by.as_ref().map(PersonId::as_str))
+    .bind(run.started_at.map(Timestamp::as_millisecond))
+    .bind(run.finished_at.map(Timestamp::as_millisecond))
+    .bind(due_at(run, now))
+    .execute(&mut group.db)
+    .await?;
+    Ok(())
+}
+
+/// Writes the steps that changed, in one statement.
+async fn save_steps(group: &mut Group, before: Option<&Run>, run: &Run) -> Result<(), StoreError> {
+    let rows: Vec<StepRow> = StepRow::all(run)
+        .enumerate()
+        .filter(|(n, _)| before.and_then(|b| b.steps.get(*n)) != run.steps.get(*n))
+        .map(|(_, row)| row)
+        .collect();
+    if rows.is_empty() {
+        return Ok(());
+    }
+    sqlx::query(
+        "insert into steps (run, position, name, effect, state, attempt, result, at)
+         select $1, value ->> 'position', value ->> 'name', value ->> 'effect', value ->> 'state',
+                value ->> 'attempt', value ->> 'result', value ->> 'at'
+         from json_each($2) where true
+         on conflict (run, position) do update
+         set state = excluded.state, attempt = excluded.attempt, result = excluded.result, at = excluded.at",
+    )
+    .bind(run.id.to_string())
+    .bind(write_json(&rows))
+    .execute(&mut group.db)
+    .await?;
+    Ok(())
+}
+
+/// Plans the next look at a run that nobody works on.
+pub(super) async fn plan_next_look(
+    group: &mut Group,
+    id: RunId,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let (run, _) = run_rows::load_for_change(&mut group.db, id).await?;
+    sqlx::query("update runs set due_at = $2 where id = $1")
+        .bind(id.to_string())
+        .bind(due_at(&run, now))
+        .execute(&mut group.db)
+        .await?;
+    Ok(())
+}
+
+fn other(run: Run) -> OtherRun {
+    OtherRun {
+        outcome: run.outcome(),
+        reference: run.reference,
+        requester: run.requester,
+        created_at: run.created_at,
+        finished_at: run.finished_at,
+    }
+}
+
+impl Store {
+    /// `running` and `just_done` for an invocation: who holds `lock`, and the latest success of `same_target` since `fresh_since`.
+    pub async fn facts_for(
+        &self,
+        lock: Option<String>,
+        same_target: String,
+        fresh_since: Option<Timestamp>,
+    ) -> Result<Facts, StoreError> {
+        let mut facts = Facts::default();
+        if let Some(lock) = lock {
+            let running = run_rows::load_holder(self.readers(), &lock).await?;
+            facts.running = running.map(other);
+        }
+        if let Some(since) = fresh_since {
+            let done = run_rows::load_latest_success(self.readers(), &same_target, since).await?;
+            facts.just_done = done.map(other);
+        }
+        Ok(facts)
+    }
+
+    /// The shortest reference of the run that no other run has.
+    pub async fn free_reference(&self, run: RunId) -> Result<Reference, StoreError> {
+        for length in 4..12 {
+            let reference = run.reference(length);
+            let taken: i64 =
+                sqlx::query_scalar("select count(*) from runs where reference = $1 and id <> $2")
+                    .bind(reference.as_str())
+                    .bind(run.to_string())
+                    .fetch_one(self.readers())
+                    .await?;
+            if taken == 0 {
+                return Ok(reference);
+            }
+        }
+        Ok(run.reference(12))
+    }
+
+    /// A run.
+    pub async fn run(&self, run: RunId) -> Result<Option<Run>, StoreError> {
+        run_rows::load(self.readers(), run).await
+    }
+
+    /// A run, by what people call it.
+    pub async fn run_by_reference(&self, reference: &Reference) -> Result<Option<Run>, StoreError> {
+        run_rows::load_by_reference(self.readers(), reference).await
+    }
+
+    /// How many runs have not ended, those that need attention included.
+    pub async fn runs_open(&self) -> Result<u64, StoreError> {
+        let count: i64 = sqlx::query_scalar(
+            "select count(*) from runs where phase <> 'finished' or outcome = 'needs_attention'",
+        )
+        .fetch_one(self.readers())
+        .await?;
+        Ok(count.unsigned_abs())
+    }
+
+    /// Runs, newest first.
+    pub async fn runs(&self, filter: &RunFilter) -> Result<Vec<Run>, StoreError> {
+        run_rows::load_list(self.readers(), filter).await
+    }
+}

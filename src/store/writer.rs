@@ -1,0 +1,328 @@
+//! The one writer: intentions that wait share a transaction and its fsync, each under its own savepoint.
+//!
+//! Nobody is answered before the commit. When it fails, everybody in the group gets its error and nothing was changed;
+//! the connection is then opened anew, and with it the end of the ledger, so the next group starts from what is true.
+
+use std::future::Future;
+use std::path::{Path, PathBuf};
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use sqlx::sqlite::SqliteConnectOptions;
+use sqlx::{ConnectOptions, Connection, SqliteConnection};
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::task::JoinSet;
+
+use super::checkpoint::{newest_note, seal};
+use super::inbox::{Delivery, receive_all};
+use super::ledger::{FactLine, LedgerEnd};
+use super::{Receipt, StoreError};
+use crate::domain::{Fact, NoteSigner, RunEvent};
+
+/// Intentions that may wait. When it is full callers are told at once, so that edges can say so in time.
+const QUEUE: usize = 4_096;
+/// Intentions that share one commit.
+const GROUP: usize = 256;
+
+/// What an intention works with: the group's transaction and the end of the ledger.
+pub(super) struct Group {
+    pub(super) db: SqliteConnection,
+    pub(super) ledger: LedgerEnd,
+    pub(super) signer: Arc<NoteSigner>,
+    /// Whether a run finished, so that the newest checkpoint is to be sealed outside the database.
+    pub(super) finished: bool,
+}
+
+impl Group {
+    /// Adds an entry that is committed with the group.
+    pub(super) fn append(&mut self, fact: &Fact, now: jiff::Timestamp) {
+        if let Fact::Run {
+            happened: RunEvent::Finished { .. },
+            ..
+        } = fact
+        {
+            self.finished = true;
+        }
+        self.ledger.append(&FactLine::new(fact), now);
+    }
+}
+
+/// A future of an intention.
+pub(super) type Doing<'g, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send + 'g>>;
+
+enum Intention {
+    /// The hot path: those that stand together become one statement.
+    Receive(Delivery, Answer<Receipt>),
+    /// Anything else.
+    Other(Box<dyn Work>),
+    /// Finish what came before, and end.
+    Close,
+}
+
+type Answer<T> = oneshot::Sender<Result<T, StoreError>>;
+
+/// An intention that remembers its result until the group is committed.
+trait Work: Send {
+    fn perform<'g>(&'g mut self, group: &'g mut Group) -> Doing<'g, ()>;
+    fn answer(self: Box<Self>, committed: Result<(), StoreError>);
+}
+
+struct Typed<T, F> {
+    perform: Option<F>,
+    result: Option<Result<T, StoreError>>,
+    answer: Answer<T>,
+}
+
+impl<T, F> Work for Typed<T, F>
+where
+    T: Send,
+    F: for<'g> FnOnce(&'g mut Group) -> Doing<'g, T> + Send,
+{
+    fn perform<'g>(&'g mut self, group: &'g mut Group) -> Doing<'g, ()> {
+        Box::pin(async move {
+            let Some(perform) = self.perform.take() else {
+                return Ok(());
+            };
+            let result = perform(group).await;
+            let done = result.as_ref().map(|_| ()).map_err(StoreError::clone);
+            self.result = Some(result);
+            done
+        })
+    }
+
+    fn answer(self: Box<Self>, committed: Result<(), StoreError>) {
+        let result = match (committed, self.result) {
+            (Ok(()), Some(result)) | (Err(_), Some(result @ Err(_))) => result,
+            (Err(error), _) => Err(error),
+            (Ok(()), None) => Err(StoreError::Unavailable("it was not performed".to_owned())),
+        };
+        self.answer.send(result).ok(); // The caller may have gone away; what was committed stays.
+    }
+}
+
+/// The door to the writer.
+pub(super) struct Writer {
+    queue: mpsc::Sender<Intention>,
+    task: Mutex<JoinSet<()>>,
+    changes: watch::Receiver<u64>,
+}
+
+/// What the writer needs to open its connection, again after a failure.
+pub(super) struct WriterSettings {
+    pub(super) options: SqliteConnectOptions,
+    pub(super) signer: Arc<NoteSigner>,
+    /// The sealed head outside the database.
+    pub(super) seal: PathBuf,
+}
+
+impl Writer {
+    /// Starts the writer's task on an open connection.
+    pub(super) fn start(settings: WriterSettings, group: Group) -> Self {
+        let (queue, intentions) = mpsc::channel(QUEUE);
+        let (committed, changes) = watch::channel(0);
+        let mut task = JoinSet::new();
+        task.spawn(write_groups(settings, group, intentions, committed));
+        Self {
+            queue,
+            task: Mutex::new(task),
+            changes,
+        }
+    }
+
+    pub(super) fn changes(&self) -> watch::Receiver<u64> {
+        self.changes.clone()
+    }
+
+    pub(super) async fn receive(&self, delivery: Delivery) -> Result<Receipt, StoreError> {
+        self.ask(|answer| Intention::Receive(delivery, answer))
+            .await
+    }
+
+    /// Performs an intention under its own savepoint, and answers once it is durable.
+    pub(super) async fn write<T, F>(&self, perform: F) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: for<'g> FnOnce(&'g mut Group) -> Doing<'g, T> + Send + 'static,
+    {
+        self.ask(|answer| {
+            Intention::Other(Box::new(Typed {
+                perform: Some(perform),
+                result: None,
+                answer,
+            }))
+        })
+        .await
+    }
+
+    async fn ask<T>(
+        &self,
+        intention: impl FnOnce(Answer<T>) -> Intention,
+    ) -> Result<T, StoreError> {
+        let (answer, answered) = oneshot::channel();
+        self.queue
+            .try_send(intention(answer))
+            .map_err(|error| match error {
+                mpsc::error::TrySendError::Full(_) => StoreError::Busy(QUEUE),
+                mpsc::error::TrySendError::Closed(_) => closed(),
+            })?;
+        answered.await.unwrap_or_else(|_| Err(closed()))
+    }
+
+    /// Performs what waits, and ends.
+    pub(super) async fn close(&self) {
+        self.queue.send(Intention::Close).await.ok(); // An error says that it has ended already.
+        let mut task =
+            std::mem::take(&mut *self.task.lock().unwrap_or_else(PoisonError::into_inner));
+        while task.join_next().await.is_some() {}
+    }
+}
+
+fn closed() -> StoreError {
+    StoreError::Unavailable("the store is closed".to_owned())
+}
+
+/// Opens the writer's connection and reads the end of the ledger.
+pub(super) async fn open_group(settings: &WriterSettings) -> Result<Group, StoreError> {
+    let mut db = settings.options.connect().await?;
+    let ledger = LedgerEnd::load(&mut db).await?;
+    Ok(Group {
+        db,
+        ledger,
+        signer: settings.signer.clone(),
+        finished: false,
+    })
+}
+
+async fn write_groups(
+    settings: WriterSettings,
+    group: Group,
+    mut intentions: mpsc::Receiver<Intention>,
+    committed: watch::Sender<u64>,
+) {
+    let mut open = Some(group);
+    let mut waiting = Waiting::default();
+    while waiting.take_from(&mut intentions).await {
+        let result = match open.take() {
+            Some(group) => Ok(group),
+            None => open_group(&settings).await,
+        };
+        let result = match result {
+            Ok(mut group) => match commit_group(&mut group, &mut waiting).await {
+                Ok(receipts) => {
+                    committed.send_modify(|n| *n += 1);
+                    open = Some(group);
+                    Ok(receipts)
+                }
+                Err(error) => Err(error),
+            },
+            Err(error) => Err(error),
+        };
+        waiting.answer(&result);
+        if let Some(group) = open.as_mut().filter(|group| group.finished) {
+            group.finished = false;
+            seal_newest(group, &settings.seal).await;
+        }
+    }
+    if let Some(group) = open {
+        // Waited for, so that the files are at rest when `close` returns. All that matters is committed.
+        group.db.close().await.ok();
+    }
+}
+
+/// A group before its commit.
+#[derive(Default)]
+struct Waiting {
+    receives: Vec<(Delivery, Answer<Receipt>)>,
+    others: Vec<Box<dyn Work>>,
+    closing: bool,
+}
+
+impl Waiting {
+    /// Waits for intentions and takes as many as share a commit. `false` when there will be no more.
+    async fn take_from(&mut self, intentions: &mut mpsc::Receiver<Intention>) -> bool {
+        let mut taken = Vec::with_capacity(GROUP);
+        if self.closing || intentions.recv_many(&mut taken, GROUP).await == 0 {
+            return false;
+        }
+        // Callers who were answered a moment ago come again: one turn for them makes groups twice as large.
+        tokio::task::yield_now().await;
+        while taken.len() < GROUP {
+            let Ok(more) = intentions.try_recv() else {
+                break;
+            };
+            taken.push(more);
+        }
+        for intention in taken {
+            match intention {
+                // What stands behind it is dropped, and its callers read that the store is closed.
+                Intention::Close => {
+                    self.closing = true;
+                    break;
+                }
+                Intention::Receive(delivery, answer) => self.receives.push((delivery, answer)),
+                Intention::Other(work) => self.others.push(work),
+            }
+        }
+        true
+    }
+
+    /// Answers everybody, also those that have gone away: what was committed stays.
+    fn answer(&mut self, result: &Result<Vec<Receipt>, StoreError>) {
+        for (n, (_, answer)) in self.receives.drain(..).enumerate() {
+            answer
+                .send(result.as_ref().map(|r| r[n]).map_err(StoreError::clone))
+                .ok();
+        }
+        for work in self.others.drain(..) {
+            work.answer(result.as_ref().map(|_| ()).map_err(StoreError::clone));
+        }
+    }
+}
+
+/// Performs a group in one transaction. On an error the caller throws the connection away, and with it the transaction.
+async fn commit_group(
+    group: &mut Group,
+    waiting: &mut Waiting,
+) -> Result<Vec<Receipt>, StoreError> {
+    execute(&mut group.db, "begin immediate").await?;
+    let deliveries: Vec<&Delivery> = waiting.receives.iter().map(|(d, _)| d).collect();
+    let receipts = receive_all(group, &deliveries).await?;
+    for work in &mut waiting.others {
+        perform_one(group, work.as_mut()).await?;
+    }
+    group.ledger.flush(&mut group.db).await?;
+    execute(&mut group.db, "commit").await?;
+    Ok(receipts)
+}
+
+/// Performs one intention; when it fails, it alone is undone. An error means that the whole transaction is gone.
+async fn perform_one(group: &mut Group, work: &mut dyn Work) -> Result<(), StoreError> {
+    execute(&mut group.db, "savepoint intention").await?;
+    let mark = group.ledger.mark();
+    if let Err(error) = work.perform(group).await {
+        group.ledger.roll_back(mark);
+        // A full disk may have ended the transaction already: then there is no savepoint to go back to.
+        execute(&mut group.db, "rollback to intention")
+            .await
+            .map_err(|_| error)?;
+    }
+    execute(&mut group.db, "release intention").await
+}
+
+async fn execute(db: &mut SqliteConnection, statement: &'static str) -> Result<(), StoreError> {
+    sqlx::query(statement).execute(db).await?;
+    Ok(())
+}
+
+async fn seal_newest(group: &mut Group, path: &Path) {
+    let sealed = match newest_note(&mut group.db).await {
+        Ok(Some(note)) => seal(path.to_owned(), note).await,
+        Ok(None) => Ok(()),
+        Err(error) => Err(error),
+    };
+    if let Err(error) = sealed {
+        tracing::warn!(
+            "the newest checkpoint was not sealed: {error}; the database and the threads hold it"
+        );
+    }
+}

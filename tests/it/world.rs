@@ -1,0 +1,311 @@
+//! A store in its own folder, and things to put into it.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use midwatch::domain::{
+    Action, Effect, Fact, Identity, Inbound, InboundKey, Invocation, Manner, Message, Phase, Piece,
+    Place, Plan, PlannedStep, Platform, Posting, PostingKind, Reference, Rendered, Revision, Risk,
+    RuleRef, Run, RunAction, RunEvent, RunId, Source, Speaker, SpeakerKind, StepName, StepResult,
+    StepState,
+};
+use midwatch::store::{
+    Change, Conclusion, DuePosting, Lease, Receipt, Store, StoreError, StoreSettings, Tell,
+    WorkerId,
+};
+
+pub(crate) const MINUTE: Duration = Duration::from_secs(60);
+
+/// Milliseconds after an arbitrary moment.
+pub(crate) fn at(ms: i64) -> Timestamp {
+    Timestamp::from_millisecond(1_790_000_000_000 + ms).unwrap()
+}
+
+/// A store that can be opened again on the same folder.
+pub(crate) struct World {
+    pub(crate) folder: tempfile::TempDir,
+    pub(crate) store: Store,
+    url: String,
+}
+
+impl World {
+    pub(crate) async fn new() -> Self {
+        Self::with("").await
+    }
+
+    /// `options` follow the path in the database's URL.
+    pub(crate) async fn with(options: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let database = folder.path().join("midwatch.db");
+        let url = format!("sqlite:{}{options}", database.display());
+        let store = Store::open(&settings(&folder, &url), at(0)).await.unwrap();
+        Self { folder, store, url }
+    }
+
+    pub(crate) fn settings(&self) -> StoreSettings {
+        settings(&self.folder, &self.url)
+    }
+
+    pub(crate) fn data(&self, file: &str) -> PathBuf {
+        self.folder.path().join(file)
+    }
+
+    /// Ends the process, as far as the folder can tell: nothing is flushed or closed.
+    pub(crate) async fn crash(self) -> Self {
+        self.reopen().await.unwrap()
+    }
+
+    pub(crate) async fn reopen(self) -> Result<Self, StoreError> {
+        let settings = self.settings();
+        let Self { folder, store, url } = self;
+        drop(store);
+        let store = Store::open(&settings, at(0)).await?;
+        Ok(Self { folder, store, url })
+    }
+
+    /// The database itself, as someone with access to the file sees it.
+    pub(crate) async fn tamper(&self) -> sqlx::SqliteConnection {
+        let options = sqlx::sqlite::SqliteConnectOptions::new()
+            .filename(self.data("midwatch.db"))
+            .foreign_keys(false);
+        sqlx::ConnectOptions::connect(&options).await.unwrap()
+    }
+
+    /// Receives inbound `n` and begins the run of it.
+    pub(crate) async fn begin(&self, n: u32, lock: Option<&str>) -> Result<Run, StoreError> {
+        let inbound = inbound(n);
+        assert_eq!(self.store.receive(inbound.clone()).await?, Receipt::New);
+        let run = queued_run(&inbound.key, Effect::Once);
+        let conclusion = Conclusion {
+            fact: answered(&inbound.key),
+            inbound: inbound.key,
+            change: Change::NewRun {
+                run: Box::new(run.clone()),
+                lock: lock.map(str::to_owned),
+            },
+            postings: Vec::new(),
+        };
+        self.store.conclude(conclusion, at(0)).await?;
+        Ok(run)
+    }
+
+    pub(crate) async fn claim(&self) -> Option<(Lease, Run)> {
+        let worker = WorkerId("worker".to_owned());
+        self.store.claim_run(&worker, at(0), MINUTE).await.unwrap()
+    }
+
+    /// Owes postings that belong to no inbound.
+    pub(crate) async fn owe(&self, postings: Vec<Posting>) {
+        self.store
+            .record(Vec::new(), postings, at(0))
+            .await
+            .unwrap();
+    }
+
+    pub(crate) async fn due(&self) -> Vec<DuePosting> {
+        let due = self.store.due_postings(Platform::Slack, at(0), 100);
+        due.await.unwrap()
+    }
+
+    pub(crate) async fn due_words(&self) -> Vec<String> {
+        self.due()
+            .await
+            .iter()
+            .map(|due| words(&due.posting))
+            .collect()
+    }
+
+    /// Delivers what is due under this text.
+    pub(crate) async fn deliver(&self, says: &str, message: Option<&str>) {
+        let due = self.due().await;
+        let due = due.iter().find(|due| words(&due.posting) == says);
+        let due = due.unwrap_or_else(|| panic!("`{says}` is due"));
+        self.store.begin_posting(due.id, at(0)).await.unwrap();
+        let message = message.map(|m| midwatch::store::MessageRef(m.to_owned()));
+        let done = self
+            .store
+            .posting_delivered(due.id, due.version, message, at(0));
+        done.await.unwrap();
+    }
+}
+
+fn settings(folder: &tempfile::TempDir, url: &str) -> StoreSettings {
+    StoreSettings {
+        url: url.to_owned(),
+        data: folder.path().to_owned(),
+    }
+}
+
+pub(crate) fn place() -> Place {
+    Place {
+        platform: Platform::Slack,
+        space: "T1".to_owned(),
+        channel: "C1".to_owned(),
+        thread: None,
+    }
+}
+
+pub(crate) fn inbound(n: u32) -> Inbound {
+    Inbound {
+        key: InboundKey::new(&["slack", "T1", "C1", &n.to_string()]),
+        source: Source::Chat,
+        speaker: Speaker {
+            platform: Platform::Slack,
+            space: "T1".to_owned(),
+            id: format!("U{n}"),
+            kind: SpeakerKind::Person,
+        },
+        place: place(),
+        manner: Manner::Said,
+        text: format!("flush-cache prod path=/secret-{n}"),
+        sent_at: at(0),
+        received_at: at(0),
+        form_handle: None,
+    }
+}
+
+pub(crate) fn answered(inbound: &InboundKey) -> Fact {
+    Fact::Answered {
+        inbound: inbound.clone(),
+        actor: Identity::Stranger,
+        question: "help".to_owned(),
+    }
+}
+
+pub(crate) fn conclusion(n: u32, change: Change) -> Conclusion {
+    let key = inbound(n).key;
+    Conclusion {
+        fact: answered(&key),
+        inbound: key,
+        change,
+        postings: Vec::new(),
+    }
+}
+
+fn step(name: &str, effect: Effect) -> PlannedStep {
+    PlannedStep {
+        name: name.parse().unwrap(),
+        action: Action::Run(RunAction {
+            argv: vec![Rendered(vec![Piece::Text("true".to_owned())])],
+            directory: None,
+            environment: BTreeMap::new(),
+            pass: Vec::new(),
+        }),
+        verify: None,
+        effect,
+        timeout_ms: 1_000,
+        attempts: 1,
+        hosts: Vec::new(),
+    }
+}
+
+pub(crate) fn queued_run(key: &InboundKey, effect: Effect) -> Run {
+    let id = RunId::of_inbound(key);
+    Run {
+        id,
+        reference: id.reference(6),
+        invocation: Invocation {
+            command: "flush-cache".parse().unwrap(),
+            project: "shop".parse().unwrap(),
+            environment: Some("prod".parse().unwrap()),
+            arguments: BTreeMap::new(),
+            again: false,
+            reason: None,
+        },
+        requester: Identity::Person("bo".parse().unwrap()),
+        rule: RuleRef {
+            at: midwatch::domain::FileLine {
+                file: "runbooks/shop.yaml".to_owned(),
+                line: 3,
+            },
+            revision: Revision("0123456789ab".to_owned()),
+        },
+        place: place(),
+        phase: Phase::Queued { since: at(0) },
+        plan: Some(Plan {
+            revision: Revision("0123456789ab".to_owned()),
+            risk: Risk::Low,
+            undo: None,
+            check: None,
+            steps: vec![step("ban", effect), step("verify", Effect::Read)],
+        }),
+        steps: vec![StepState::Pending; 2],
+        cancelled_by: None,
+        created_at: at(0),
+        started_at: None,
+        finished_at: None,
+    }
+}
+
+pub(crate) fn step_name(position: usize) -> StepName {
+    ["ban", "verify"][position].parse().unwrap()
+}
+
+pub(crate) fn started(position: usize) -> RunEvent {
+    RunEvent::StepStarted {
+        position,
+        step: step_name(position),
+        attempt: 1,
+    }
+}
+
+pub(crate) fn ended(position: usize) -> RunEvent {
+    RunEvent::StepEnded {
+        position,
+        step: step_name(position),
+        attempt: 1,
+        result: StepResult::Succeeded {
+            note: "done".to_owned(),
+        },
+        elapsed_ms: 5,
+        output_sha256: None,
+    }
+}
+
+pub(crate) fn finished(outcome: midwatch::domain::Outcome) -> RunEvent {
+    RunEvent::Finished {
+        outcome,
+        elapsed_ms: 9,
+    }
+}
+
+pub(crate) fn silent() -> Tell {
+    Box::new(|_, _| Vec::new())
+}
+
+pub(crate) fn posting(kind: PostingKind, run: Option<RunId>, says: &str) -> Posting {
+    Posting {
+        to: place(),
+        kind,
+        run,
+        message: Message::new(says.into()),
+    }
+}
+
+pub(crate) fn line(run: RunId, says: &str) -> Posting {
+    let kind = PostingKind::Line {
+        attachment: None,
+        last: says == "last",
+    };
+    posting(kind, Some(run), says)
+}
+
+pub(crate) fn root(run: RunId, says: &str) -> Posting {
+    posting(PostingKind::Root, Some(run), says)
+}
+
+pub(crate) fn words(posting: &Posting) -> String {
+    let midwatch::domain::Block::Text(text) = &posting.message.blocks[0] else {
+        panic!("a message begins with text");
+    };
+    let midwatch::domain::Span::Plain(words) = &text.0[0] else {
+        panic!("the test's messages are plain");
+    };
+    words.clone()
+}
+
+pub(crate) fn reference(text: &str) -> Reference {
+    Reference::parse(text).unwrap()
+}
