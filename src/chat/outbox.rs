@@ -74,14 +74,13 @@ impl Outbox {
             tokio::select! {
                 () = cancel.cancelled(), if deadline.is_none() && !cancel.is_cancelled() => {}
                 _ = changes.changed() => {}
-                Some(done) = under_way.join_next(), if !under_way.is_empty() => self.note(done, &mut busy),
+                Some(done) = under_way.join_next(), if !under_way.is_empty() => Self::note(done, &mut busy),
                 () = tokio::time::sleep(wait) => {}
             }
         }
     }
 
     fn note(
-        &mut self,
         done: Result<(DuePosting, Result<(), StoreError>), tokio::task::JoinError>,
         busy: &mut HashSet<PostingId>,
     ) {
@@ -176,10 +175,9 @@ impl Pacer {
             .lock()
             .expect("no code panics while it holds this")
             .get(&key)
+            && *until > now
         {
-            if *until > now {
-                return Err(*until - now);
-            }
+            return Err(*until - now);
         }
         self.forget_old();
         let (limiter, key) = if is_edit(due) {
@@ -201,7 +199,7 @@ impl Pacer {
     /// Channels that nobody talked in for a while cost no memory.
     fn forget_old(&mut self) {
         self.asked = self.asked.wrapping_add(1);
-        if self.asked % 1_024 == 0 {
+        if self.asked.is_multiple_of(1_024) {
             for limiter in [&self.posts, &self.edits].into_iter().flatten() {
                 limiter.retain_recent();
             }
@@ -353,10 +351,10 @@ impl Delivery {
         thread: Option<&MessageRef>,
         message: &Message,
     ) -> Result<MessageRef, DeliveryError> {
-        if due.in_doubt {
-            if let Some(found) = self.transport.find(&due.posting.to, thread, due.id).await? {
-                return Ok(found);
-            }
+        if due.in_doubt
+            && let Some(found) = self.transport.find(&due.posting.to, thread, due.id).await?
+        {
+            return Ok(found);
         }
         self.transport
             .post(&due.posting.to, thread, message, due.id)

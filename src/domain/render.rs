@@ -968,12 +968,10 @@ pub fn why(run: &Run, history: &[Entry], now: Timestamp) -> Message {
                 | RunEvent::Settled { .. }),
             ..
         } = &entry.fact
-        {
-            if let Some(Block::Text(text)) =
+            && let Some(Block::Text(text)) =
                 line(run, event, "").and_then(|message| message.blocks.into_iter().next())
-            {
-                message = message.text(append(Text::new().time(entry.at).plain(" "), text));
-            }
+        {
+            message = message.text(append(Text::new().time(entry.at).plain(" "), text));
         }
     }
     message

@@ -97,7 +97,7 @@ impl Engine {
         match self.drive(&lease, run).await {
             Ok(()) => {}
             Err(StoreError::Conflict(what)) => {
-                warn!("run {reference} is somebody else's now: {what}")
+                warn!("run {reference} is somebody else's now: {what}");
             }
             Err(fault) => {
                 error!("run {reference} stays as it is until its lease ends: {fault}");
