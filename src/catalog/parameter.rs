@@ -13,7 +13,7 @@ use crate::domain::{
 };
 
 /// Words that mean something else where arguments are typed, or in placeholders.
-const RESERVED: [&str; 6] = ["again", "reason", "project", "actor", "run", "secret"];
+const RESERVED: [&str; 4] = ["again", "reason", "project", "actor"];
 /// Compiled, in bytes.
 const LARGEST_PATTERN: usize = 1 << 20;
 const LONGEST_SPAN: Duration = Duration::from_secs(400 * 86_400);

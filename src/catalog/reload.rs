@@ -18,6 +18,8 @@ use crate::domain::{Catalog, Revision};
 const QUIET: Duration = Duration::from_millis(300);
 /// However busy the folder, it is read after this long.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// A folder that is moved away and replaced is not noticed: the files are looked at this often anyway.
+const ANYWAY: Duration = Duration::from_secs(60);
 /// How often the files are looked at where the system can't tell of changes.
 const POLL: Duration = Duration::from_secs(2);
 
@@ -119,7 +121,7 @@ pub async fn watch(
         }
         tokio::select! {
             () = cancel.cancelled() => return Ok(()),
-            changed = changes.recv() => if changed.is_none() {
+            changed = tokio::time::timeout(ANYWAY, changes.recv()) => if changed == Ok(None) {
                 return Err("the watching of the files ended early".to_owned());
             },
         }

@@ -397,7 +397,7 @@ fn range(
         .find(|parameter| !matches!(parameter.kind, ParameterKind::Integer { .. }));
     if let Some(other) = other {
         let message = format!(
-            "a range needs an integer, and `{}` is a {}",
+            "a range needs an integer, and `{}` has the type {}",
             other.name,
             other.kind.word()
         );

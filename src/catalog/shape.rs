@@ -13,7 +13,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
 use super::at::At;
-use super::diagnostic::{Diagnostic, did_you_mean};
+use super::diagnostic::{Diagnostic, did_you_mean, nearest};
 use super::tree::{Entry, Kind, Node, Scalar, Tree};
 use crate::domain::{NAME_PATTERN, NameError};
 
@@ -134,7 +134,7 @@ impl<'a> Walk<'a> {
             self.notes.push(
                 at.error(message)
                     .warning()
-                    .hint(format!("put quotes around it: {label}: \"…\"")),
+                    .hint("put the whole text in quotes"),
             );
         }
         let words = choices(schema);
@@ -197,6 +197,7 @@ impl<'a> Walk<'a> {
             return at.node().map_or(Value::Null, natural_node);
         };
         let mut object = Map::new();
+        let mut meant = Vec::new();
         for entry in entries {
             let key = entry.key.as_str();
             let place = at.get(key);
@@ -204,11 +205,14 @@ impl<'a> Walk<'a> {
                 let value = self.value(schema, place, &format!("`{key}`"));
                 object.insert(key.to_owned(), value);
             } else {
-                let note = unknown_key(&keys, at.key(key), key, entries);
+                let (note, near) = unknown_key(&keys, at.key(key), key, entries);
+                meant.extend(near);
                 self.notes.push(note);
             }
         }
-        for missing in keys.required.iter().filter(|key| !has(entries, key)) {
+        // A misspelt key has been told; that it is missing too would be the same mistake twice.
+        let absent = |key: &&&str| !has(entries, key) && !meant.contains(*key);
+        for missing in keys.required.iter().filter(absent) {
             let help = keys.description(self.shape, missing);
             self.notes.push(
                 at.head()
@@ -294,21 +298,30 @@ impl<'s> Keys<'s> {
     }
 }
 
-fn unknown_key(keys: &Keys<'_>, at: At<'_>, key: &str, entries: &[Entry]) -> Diagnostic {
+/// The complaint, and the key that was probably meant.
+fn unknown_key<'s>(
+    keys: &Keys<'s>,
+    at: At<'_>,
+    key: &str,
+    entries: &[Entry],
+) -> (Diagnostic, Option<&'s str>) {
     if let Some((pattern, _)) = keys.patterns.and_then(|patterns| patterns.iter().next()) {
-        return at
-            .error(format!("`{key}` can't be a key here"))
-            .hint(pattern_words(pattern));
+        let note = at.error(format!("`{key}` can't be a key here"));
+        return (note.hint(pattern_words(pattern)), None);
     }
     let known: Vec<&str> = keys
         .properties
         .map(|known| known.keys().map(String::as_str).collect())
         .unwrap_or_default();
     let free = known.iter().copied().filter(|known| !has(entries, known));
+    let near = nearest(key, free);
     let list = format!("known keys: {}", known.join(", "));
-    let hint = did_you_mean(key, free).map_or(list.clone(), |near| format!("{near} {list}"));
-    at.error(format!("key `{key}` is not known here"))
-        .hint(hint)
+    let hint = match near {
+        Some(near) => format!("did you mean `{near}`? {list}"),
+        None => list,
+    };
+    let note = at.error(format!("key `{key}` is not known here"));
+    (note.hint(hint), near)
 }
 
 fn has(entries: &[Entry], key: &str) -> bool {

@@ -74,14 +74,13 @@ impl Outbox {
             tokio::select! {
                 () = cancel.cancelled(), if deadline.is_none() && !cancel.is_cancelled() => {}
                 _ = changes.changed() => {}
-                Some(done) = under_way.join_next(), if !under_way.is_empty() => self.note(done, &mut busy),
+                Some(done) = under_way.join_next(), if !under_way.is_empty() => Self::note(done, &mut busy),
                 () = tokio::time::sleep(wait) => {}
             }
         }
     }
 
     fn note(
-        &mut self,
         done: Result<(DuePosting, Result<(), StoreError>), tokio::task::JoinError>,
         busy: &mut HashSet<PostingId>,
     ) {
@@ -176,10 +175,9 @@ impl Pacer {
             .lock()
             .expect("no code panics while it holds this")
             .get(&key)
+            && *until > now
         {
-            if *until > now {
-                return Err(*until - now);
-            }
+            return Err(*until - now);
         }
         self.forget_old();
         let (limiter, key) = if is_edit(due) {
@@ -201,7 +199,7 @@ impl Pacer {
     /// Channels that nobody talked in for a while cost no memory.
     fn forget_old(&mut self) {
         self.asked = self.asked.wrapping_add(1);
-        if self.asked % 1_024 == 0 {
+        if self.asked.is_multiple_of(1_024) {
             for limiter in [&self.posts, &self.edits].into_iter().flatten() {
                 limiter.retain_recent();
             }
@@ -216,6 +214,13 @@ impl Pacer {
 
 fn is_edit(due: &DuePosting) -> bool {
     due.posting.kind == PostingKind::Root && due.delivered.is_some()
+}
+
+/// One delivery for the metrics.
+fn count(due: &DuePosting, result: &'static str) {
+    let platform = due.posting.to.platform.as_str();
+    metrics::counter!("midwatch_postings_total", "platform" => platform, "result" => result)
+        .increment(1);
 }
 
 /// What a `Retry-After` is about: the method in the space.
@@ -246,16 +251,15 @@ impl Delivery {
             )
             .unwrap_or(now)
         };
-        let kind = if is_edit(due) { "edit" } else { "post" };
         match result {
             Ok(message) => {
-                metrics::counter!("midwatch_deliveries_total", "kind" => kind).increment(1);
+                count(due, "delivered");
                 self.store
                     .posting_delivered(due.id, due.version, message, now)
                     .await
             }
             Err(DeliveryError::Limited(wait)) => {
-                metrics::counter!("midwatch_deliveries_limited_total", "kind" => kind).increment(1);
+                count(due, "deferred");
                 let until = tokio::time::Instant::now() + wait;
                 self.blocked
                     .lock()
@@ -266,18 +270,20 @@ impl Delivery {
                     .await
             }
             Err(DeliveryError::InDoubt(why)) => {
+                count(due, "in_doubt");
                 self.store
                     .defer_posting(due.id, after(wait_for(due)), true, &why)
                     .await
             }
             Err(DeliveryError::Failed(why)) => {
+                count(due, "deferred");
                 self.store
                     .defer_posting(due.id, after(wait_for(due)), false, &why)
                     .await
             }
             Err(DeliveryError::Refused(why)) => {
                 warn!("posting {:?} is given up: {why}", due.id);
-                metrics::counter!("midwatch_postings_dropped_total").increment(1);
+                count(due, "dropped");
                 self.store.drop_posting(due.id, &why, now).await
             }
         }
@@ -345,10 +351,10 @@ impl Delivery {
         thread: Option<&MessageRef>,
         message: &Message,
     ) -> Result<MessageRef, DeliveryError> {
-        if due.in_doubt {
-            if let Some(found) = self.transport.find(&due.posting.to, thread, due.id).await? {
-                return Ok(found);
-            }
+        if due.in_doubt
+            && let Some(found) = self.transport.find(&due.posting.to, thread, due.id).await?
+        {
+            return Ok(found);
         }
         self.transport
             .post(&due.posting.to, thread, message, due.id)

@@ -157,18 +157,18 @@ async fn run_command(command: Command) -> anyhow::Result<Exit> {
         Command::Serve => serve::run(settings, environment).await,
         Command::Check {
             schema: Some(kind), ..
-        } => check::print_schema(&kind),
+        } => Ok(check::print_schema(&kind)),
         Command::Check {
             dir,
             strict,
             schema: None,
-        } => check::run(&settings, dir, strict),
+        } => Ok(check::run(&settings, dir, strict)),
         Command::May {
             person,
             says,
             at,
             channel,
-        } => may::run(
+        } => Ok(may::run(
             &settings,
             &may::Question {
                 person,
@@ -176,7 +176,7 @@ async fn run_command(command: Command) -> anyhow::Result<Exit> {
                 at,
                 channel,
             },
-        ),
+        )),
         Command::Why { run } => why::run(&settings, &run).await,
         Command::Run { command } => run::run(settings, environment, &command).await,
         Command::Ledger { command } => ledger::run(&settings, command).await,

@@ -130,10 +130,6 @@ fn requoted(word: &str) -> String {
 /// The name of the account that this process runs under, by its user id: the environment can be set by anybody.
 fn account_of_this_process() -> Option<String> {
     let id = rustix::process::getuid().as_raw().to_string();
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "the system's list of accounts is read here alone"
-    )]
     let accounts = std::fs::read_to_string("/etc/passwd").ok()?;
     let fields = accounts
         .lines()

@@ -246,10 +246,10 @@ pub(super) fn wait_for_end(store: Store) -> WaitForEnd {
             let mut changes = store.changes();
             loop {
                 changes.mark_unchanged();
-                if let Some(ended) = ended(&store, &key).await? {
-                    if store.postings_waiting().await? == 0 {
-                        return Ok(ended);
-                    }
+                if let Some(ended) = ended(&store, &key).await?
+                    && store.postings_waiting().await? == 0
+                {
+                    return Ok(ended);
                 }
                 let _ = tokio::time::timeout(Duration::from_millis(200), changes.changed()).await; // A hint only.
             }

@@ -475,12 +475,12 @@ pub fn last_line(run: &Run, now: Timestamp, checkpoint: Option<&str>) -> Message
         if let (Some(check), true) = (&plan.check, run.steps_done() > 0) {
             next = next
                 .plain("check it: ")
-                .code(format!("/ops {check}{environment}"))
-                .plain("   ");
+                .code(format!("/ops {check}{environment}"));
         }
         let ended_badly = matches!(run.outcome(), Some(Outcome::Failed | Outcome::Cancelled));
         if let (Some(undo), true) = (&plan.undo, ended_badly && run.steps_done() > 0) {
-            next = next.plain("undo: ").plain(undo.clone());
+            let between = if next.0.is_empty() { "" } else { "   " };
+            next = next.plain(format!("{between}undo: {undo}"));
         }
     }
     if !next.0.is_empty() {
@@ -968,12 +968,10 @@ pub fn why(run: &Run, history: &[Entry], now: Timestamp) -> Message {
                 | RunEvent::Settled { .. }),
             ..
         } = &entry.fact
-        {
-            if let Some(Block::Text(text)) =
+            && let Some(Block::Text(text)) =
                 line(run, event, "").and_then(|message| message.blocks.into_iter().next())
-            {
-                message = message.text(append(Text::new().time(entry.at).plain(" "), text));
-            }
+        {
+            message = message.text(append(Text::new().time(entry.at).plain(" "), text));
         }
     }
     message

@@ -102,7 +102,9 @@ impl Concluded {
     }
 
     fn parse(word: &str) -> Option<Self> {
-        [Self::Refused, Self::Answered, Self::Run, Self::NotRun].into_iter().find(|it| it.as_str() == word)
+        [Self::Refused, Self::Answered, Self::Run, Self::NotRun]
+            .into_iter()
+            .find(|it| it.as_str() == word)
     }
 }
 

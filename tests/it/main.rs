@@ -7,6 +7,12 @@
 
 mod actions;
 mod architecture;
+#[allow(
+    dead_code,
+    unreachable_pub,
+    reason = "each story uses its part; the proofs share it"
+)]
+mod bot;
 mod catalog;
 mod config;
 mod console;
@@ -17,6 +23,8 @@ mod http;
 mod ledger;
 mod sample_shop;
 mod slack_adapter;
+mod slack_story;
 mod store;
+mod try_story;
 mod varnish;
 mod world;

@@ -231,7 +231,10 @@ async fn a_run_that_waits_for_consent_takes_its_lock_only_when_it_is_allowed() {
         .unwrap();
     allow().await.unwrap();
     let allowed = world.store.run(waiting.id).await.unwrap().unwrap();
-    assert_eq!((allowed.phase, allowed.steps), (queued.phase, queued.steps));
+    assert_eq!(
+        (allowed.phase, allowed.steps),
+        (Phase::Queued { since: at(1) }, queued.steps)
+    );
 }
 
 #[tokio::test]
