@@ -163,7 +163,7 @@ pub(crate) struct Http {
     pub(crate) json: Option<serde_json::Value>,
     /// What the answer must be. Default: a status of 200 to 299.
     pub(crate) expect: Option<Expect>,
-    /// Names of answer headers that the thread shows.
+    /// Names of answer headers that the thread shows; `body` shows the beginning of the answer.
     #[serde(default)]
     pub(crate) show: Vec<String>,
     /// Hosts that may be reached, beside the environment's own: `host` or `host:port`.
