@@ -204,7 +204,7 @@ fn never_approved(
         match who {
             Who::OnCall(_) => turns += usize::from(!members(who, people, true).is_empty()),
             Who::Group(_) | Who::Person(_) | Who::Everyone => {
-                steady.extend(members(who, people, false))
+                steady.extend(members(who, people, false));
             }
         }
     }

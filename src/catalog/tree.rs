@@ -76,10 +76,7 @@ pub(crate) fn parse(file: &Arc<SourceFile>, notes: &mut Vec<Diagnostic>) -> Opti
         offsets: Offsets::of(&file.text),
         nodes: 0,
     };
-    match reader.document() {
-        Ok(node) => node,
-        Err(Stop) => None,
-    }
+    reader.document().unwrap_or_default()
 }
 
 /// The rest of the file can't be read; the reason is among the notes.

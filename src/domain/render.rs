@@ -1058,16 +1058,3 @@ pub fn runbook(project: &Project, heading: Option<&str>) -> Message {
     }
     message.with(Block::Fields(headings))
 }
-
-/// The command's own refusal to say nothing: a hint when a channel is told of a changed catalog.
-pub fn catalog_kept(mistakes: usize, first: &str) -> Message {
-    Message::new(Text::new().plain(format!(
-        "⚠️ changed files were not taken: {mistakes} mistakes; the catalog before stays in force"
-    )))
-    .with(Block::Output(first.to_owned()))
-    .text(
-        Text::new()
-            .plain("see all of them with ")
-            .code("midwatch check"),
-    )
-}

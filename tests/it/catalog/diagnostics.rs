@@ -6,15 +6,14 @@ use super::folders::{Files, SHOP};
 type Row = (&'static str, &'static [(&'static str, &'static str)]);
 
 fn told(rows: &[Row]) -> String {
-    let mut text = String::new();
-    for (name, files) in rows {
+    let row = |(name, files): &Row| {
         let usual = Files::usual();
         for (path, content) in *files {
             usual.write(path, content);
         }
-        text.push_str(&format!("## {name}\n\n{}\n", usual.rendered()));
-    }
-    text
+        format!("## {name}\n\n{}\n", usual.rendered())
+    };
+    rows.iter().map(row).collect::<Vec<_>>().concat()
 }
 
 macro_rules! command {

@@ -62,9 +62,9 @@ impl Files {
 
     /// The folders, empty.
     pub(crate) fn empty() -> Self {
-        let dir = tempfile::tempdir().unwrap();
-        fs::create_dir(dir.path().join("commands")).unwrap();
-        fs::create_dir(dir.path().join("runbooks")).unwrap();
+        let dir = tempfile::tempdir().expect("a temporary folder");
+        fs::create_dir(dir.path().join("commands")).expect("an empty folder takes another");
+        fs::create_dir(dir.path().join("runbooks")).expect("an empty folder takes another");
         Self {
             dir,
             variables: BTreeMap::new(),
@@ -77,7 +77,7 @@ impl Files {
     }
 
     pub(crate) fn write(&self, name: &str, text: impl AsRef<[u8]>) {
-        fs::write(self.path().join(name), text).unwrap();
+        fs::write(self.path().join(name), text).expect("the folder is ours");
     }
 
     pub(crate) fn path(&self) -> &Path {

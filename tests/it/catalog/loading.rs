@@ -75,7 +75,7 @@ fn a_command_is_read_as_the_design_sketches_it() {
     let command = &loaded.catalog.commands["flush-cache"];
     assert_eq!(loaded.diagnostics.len(), 0, "{:?}", loaded.diagnostics);
     assert_eq!(command.risk, Risk::Medium);
-    assert_eq!(command.fresh, Some(Duration::from_secs(600)));
+    assert_eq!(command.fresh, Some(Duration::from_mins(10)));
     assert_eq!(command.usage(), "flush-cache <environment> [path]");
     assert_eq!(command.defined.to_string(), "commands/flush-cache.yaml:2");
     let [ban, verify] = command.steps.as_slice() else {
@@ -87,7 +87,7 @@ fn a_command_is_read_as_the_design_sketches_it() {
     );
     assert_eq!(
         (verify.effect, verify.timeout),
-        (Effect::Read, Duration::from_secs(60))
+        (Effect::Read, Duration::from_mins(1))
     );
     let Action::Run(run) = &ban.action else {
         panic!("{:?}", ban.action)
@@ -122,7 +122,7 @@ fn a_runbook_is_read_as_the_design_sketches_it() {
     };
     assert_eq!(
         (terms.approvals, terms.within),
-        (1, Duration::from_secs(900))
+        (1, Duration::from_mins(15))
     );
     assert_eq!(
         project.otherwise.text,
@@ -257,7 +257,7 @@ fn a_broken_command_leaves_the_others_and_causes_no_other_mistake() {
             .catalog
             .commands
             .keys()
-            .map(|name| name.as_str())
+            .map(ToString::to_string)
             .collect::<Vec<_>>(),
         ["good", "look"]
     );
@@ -279,7 +279,7 @@ fn a_broken_runbook_drops_its_project_only() {
             .catalog
             .projects
             .keys()
-            .map(|name| name.as_str())
+            .map(ToString::to_string)
             .collect::<Vec<_>>(),
         ["shop"]
     );
@@ -428,10 +428,12 @@ fn the_revision_changes_with_every_file_and_with_nothing_else() {
 
 #[test]
 fn a_small_file_can_not_become_a_large_one() {
-    let mut laughs = String::from("a: &a [x, x, x, x, x, x, x, x, x]\n");
-    for (one, two) in ('a'..='h').zip('b'..='i') {
-        laughs.push_str(&format!("{two}: &{two} [*{one}, *{one}, *{one}, *{one}, *{one}, *{one}, *{one}, *{one}, *{one}]\n"));
-    }
+    let laughs: Vec<String> = ('a'..='h')
+        .zip('b'..='i')
+        .map(|(one, two)| format!("{two}: &{two} [{}]\n", format!("*{one}, ").repeat(9)))
+        .collect();
+    let laughs = format!("a: &a [x, x, x]\n{}", laughs.concat());
+    let keys: Vec<String> = (0..20_000).map(|n| format!("k{n}: 1\n")).collect();
     let rows = [
         ("billion laughs", laughs, "anchors (`&name`) are not taken"),
         ("merge keys", "a: { <<: *b }\n".to_owned(), "unknown anchor"),
@@ -450,11 +452,7 @@ fn a_small_file_can_not_become_a_large_one() {
             format!("a: [{}]\n", "1, ".repeat(20_000)),
             "more than 10000 values",
         ),
-        (
-            "many keys",
-            (0..20_000).map(|n| format!("k{n}: 1\n")).collect(),
-            "more than 10000 values",
-        ),
+        ("many keys", keys.concat(), "more than 10000 values"),
     ];
     for (name, text, told) in rows {
         let files = Files::empty().with("commands/x.yaml", text);
