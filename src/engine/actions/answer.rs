@@ -62,7 +62,11 @@ impl Answer {
         let mut told = Vec::new();
         for name in &action.show {
             if name == SHOW_BODY {
-                output.say(&self.textual_body(output).unwrap_or_else(|| "body: not text".to_owned()));
+                output.say(
+                    &self
+                        .textual_body(output)
+                        .unwrap_or_else(|| "body: not text".to_owned()),
+                );
                 continue;
             }
             let line = match self.header(name, output) {
