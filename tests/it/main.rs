@@ -21,6 +21,7 @@ mod dockerfile;
 mod fakes;
 mod http;
 mod ledger;
+mod outbox;
 mod sample_shop;
 mod slack_adapter;
 mod slack_story;
