@@ -16,7 +16,7 @@ use super::Round;
 use crate::bot::Home;
 
 /// The proof: each round takes the next forgery, with choices of its own.
-pub fn prove(round: Round) -> String {
+pub(crate) fn prove(round: Round) -> String {
     let mut random = StdRng::seed_from_u64(round.seed);
     let (ours, theirs) = (Ledger::new(), Ledger::new());
     let python = python_works();

@@ -261,7 +261,7 @@ pub(super) const FORGERIES: &[(&str, Forge)] = &[
         )];
     }),
     ("another ledger, sound in itself", |export, loot, _| {
-        *export = loot.foreign.clone()
+        *export = loot.foreign.clone();
     }),
 ];
 
