@@ -232,6 +232,14 @@ fn block_key(due: &DuePosting) -> String {
     )
 }
 
+/// What stands on the platform now.
+struct Sent {
+    /// Where; `None` where it can't be referred to, or that is known already.
+    message: Option<MessageRef>,
+    /// Which state of the posting. A newer one stays due.
+    version: i64,
+}
+
 /// One delivery, from beginning to recorded end.
 struct Delivery {
     store: Store,
@@ -252,10 +260,10 @@ impl Delivery {
             .unwrap_or(now)
         };
         match result {
-            Ok(message) => {
+            Ok(Sent { message, version }) => {
                 count(due, "delivered");
                 self.store
-                    .posting_delivered(due.id, due.version, message, now)
+                    .posting_delivered(due.id, version, message, now)
                     .await
             }
             Err(DeliveryError::Limited(wait)) => {
@@ -289,18 +297,28 @@ impl Delivery {
         }
     }
 
-    async fn send(&self, due: &DuePosting) -> Result<Option<MessageRef>, DeliveryError> {
+    async fn send(&self, due: &DuePosting) -> Result<Sent, DeliveryError> {
         let Posting {
             to, kind, message, ..
         } = &due.posting;
         let said_in = to.thread.clone().map(MessageRef);
-        match kind {
+        let message = match kind {
             PostingKind::Root => match &due.delivered {
                 Some(at) => self.transport.edit(to, at, message).await.map(|()| None),
-                None => self
-                    .post_once(due, said_in.as_ref(), message)
-                    .await
-                    .map(Some),
+                None => match self.found(due, said_in.as_ref()).await? {
+                    // It shows the state in which it was posted, which may be older than this one.
+                    Some(found) => {
+                        return Ok(Sent {
+                            message: Some(found),
+                            version: due.version.saturating_sub(1).max(1),
+                        });
+                    }
+                    None => self
+                        .transport
+                        .post(to, said_in.as_ref(), message, due.id)
+                        .await
+                        .map(Some),
+                },
             },
             PostingKind::Line { attachment, .. } => {
                 let thread = said_in.or_else(|| due.thread.clone());
@@ -341,7 +359,23 @@ impl Delivery {
                 }
                 Ok(()) => Ok(None),
             },
+        }?;
+        Ok(Sent {
+            message,
+            version: due.version,
+        })
+    }
+
+    /// Where an earlier try of unknown end turns out to have arrived.
+    async fn found(
+        &self,
+        due: &DuePosting,
+        thread: Option<&MessageRef>,
+    ) -> Result<Option<MessageRef>, DeliveryError> {
+        if !due.in_doubt {
+            return Ok(None);
         }
+        self.transport.find(&due.posting.to, thread, due.id).await
     }
 
     /// Posts, unless an earlier try of unknown end turns out to have arrived.
@@ -351,9 +385,7 @@ impl Delivery {
         thread: Option<&MessageRef>,
         message: &Message,
     ) -> Result<MessageRef, DeliveryError> {
-        if due.in_doubt
-            && let Some(found) = self.transport.find(&due.posting.to, thread, due.id).await?
-        {
+        if let Some(found) = self.found(due, thread).await? {
             return Ok(found);
         }
         self.transport

@@ -24,6 +24,7 @@ mod fakes;
 mod http;
 mod ledger;
 mod reload_story;
+mod outbox;
 mod sample_shop;
 mod slack_adapter;
 mod slack_story;

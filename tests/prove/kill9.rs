@@ -35,7 +35,7 @@ const SETTLE_WITHIN: Duration = Duration::from_secs(120);
 const LONGEST_STEP: Duration = Duration::from_secs(2);
 
 /// The proof.
-pub fn prove(round: Round) -> String {
+pub(crate) fn prove(round: Round) -> String {
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
     runtime.block_on(kill_and_look(round))
 }
@@ -127,7 +127,7 @@ impl Yard {
     async fn settle(&self, people: &People) {
         let deadline = Instant::now() + SETTLE_WITHIN;
         while Instant::now() < deadline {
-            let complaints = self.look(people, |evidence| evidence.complaints());
+            let complaints = self.complaints(people);
             if complaints.is_empty() {
                 return;
             }
@@ -145,6 +145,14 @@ impl Yard {
         String::from_utf8(export.stdout).expect("the ledger is text")
     }
 
+    #[expect(
+        clippy::redundant_closure_for_method_calls,
+        reason = "the method alone is not general enough over lifetimes"
+    )]
+    fn complaints(&self, people: &People) -> Vec<String> {
+        self.look(people, |evidence| evidence.complaints())
+    }
+
     fn look<T>(&self, people: &People, see: impl FnOnce(&Evidence<'_>) -> T) -> T {
         let record = Record::of(&self.export());
         let marks = Marks::read(&self.home.path(""));
@@ -160,7 +168,7 @@ impl Yard {
     }
 
     fn verdict(&self, people: &People, round: Round) -> String {
-        let mut complaints = self.look(people, |evidence| evidence.complaints());
+        let mut complaints = self.complaints(people);
         complaints.extend(
             self.slack
                 .violations()

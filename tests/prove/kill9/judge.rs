@@ -145,9 +145,8 @@ impl Evidence<'_> {
         let mut complain =
             |what: String| complaints.push(format!("{} `{}`: {what}", life.tag, kind.name));
         let outcomes = life.outcomes();
-        let outcome = match outcomes[..] {
-            [outcome] => outcome,
-            _ => return complain(format!("it should have ended once, and ended {outcomes:?}")),
+        let [outcome] = outcomes[..] else {
+            return complain(format!("it should have ended once, and ended {outcomes:?}"));
         };
         if !kind.outcomes.contains(&outcome) {
             complain(format!("it ended {outcome}, which should not be possible"));

@@ -116,9 +116,9 @@ impl People {
             self.tasks.spawn(async move {
                 tokio::time::sleep(wait).await;
                 if mention {
-                    task.event(random).await
+                    task.event(random).await;
                 } else {
-                    task.command().await
+                    task.command().await;
                 }
             });
         }

@@ -63,7 +63,7 @@ impl Record {
                 *self
                     .received
                     .entry(inbound.as_str().to_owned())
-                    .or_default() += 1
+                    .or_default() += 1;
             }
             Fact::Refused {
                 inbound, refusal, ..
@@ -148,11 +148,11 @@ impl Life {
         for event in &self.events {
             match event {
                 RunEvent::StepStarted { step, .. } if step.as_str() == wanted => {
-                    attempts.started += 1
+                    attempts.started += 1;
                 }
                 RunEvent::StepEnded { step, .. } if step.as_str() == wanted => attempts.ended += 1,
                 RunEvent::StepInterrupted { step, .. } if step.as_str() == wanted => {
-                    attempts.interrupted += 1
+                    attempts.interrupted += 1;
                 }
                 _ => {}
             }
