@@ -151,11 +151,12 @@ fn requests(clock: &Clock) -> Vec<Vec<Vec<u8>>> {
 
 fn request(now: Timestamp) -> Vec<u8> {
     let trigger = format!("{:x}", rand::random::<u128>());
+    let channel = channel(0);
     let fields = BTreeMap::from([
         ("token", "gIkuvaNzQIHg97ATvDxqgjtO"),
         ("team_id", "T0BENCH"),
         ("team_domain", "example"),
-        ("channel_id", &channel(0)),
+        ("channel_id", channel.as_str()),
         ("channel_name", "bench"),
         ("user_id", ACCOUNT),
         ("user_name", "ana"),
