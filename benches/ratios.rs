@@ -1,1 +1,63 @@
-fn main() {}
+//! Benchmarks: each prints how near we come to a limit that is measured beside it, in the same run.
+//!
+//! `cargo bench --bench ratios` runs all, `cargo bench --bench ratios -- ack decide` these. Limit and subject alternate
+//! over several rounds, because a machine changes its mind; what is printed is the median and the spread of the rounds'
+//! ratios. Absolute figures stand behind the ratios and belong to this machine and this hour. `docs/speed.md` explains.
+#![expect(
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    clippy::disallowed_methods,
+    clippy::cast_precision_loss,
+    reason = "a benchmark prints, starts the processes it measures, divides counts, and ends by panicking"
+)]
+
+#[path = "ratios/ack.rs"]
+mod ack;
+#[path = "ratios/command.rs"]
+mod command;
+#[path = "ratios/decide.rs"]
+mod decide;
+#[path = "ratios/files.rs"]
+mod files;
+#[path = "ratios/measure.rs"]
+mod measure;
+#[path = "ratios/memory.rs"]
+mod memory;
+#[path = "ratios/process.rs"]
+mod process;
+#[path = "ratios/start.rs"]
+mod start;
+
+/// What a benchmark is called, and what it does.
+type Bench = (&'static str, fn());
+
+const BENCHES: [Bench; 5] = [
+    ("ack", ack::run),
+    ("command", command::run),
+    ("start", start::run),
+    ("decide", decide::run),
+    ("memory", memory::run),
+];
+
+fn main() {
+    let names: Vec<String> = std::env::args()
+        .skip(1)
+        .filter(|argument| !argument.starts_with("--"))
+        .collect();
+    if names == [process::BARE_SERVER] {
+        return process::serve_barely();
+    }
+    for name in &names {
+        let known = BENCHES.iter().any(|(known, _)| known == name);
+        assert!(
+            known,
+            "no benchmark is called `{name}`: ack, command, start, decide, memory"
+        );
+    }
+    for (name, run) in BENCHES {
+        if names.is_empty() || names.iter().any(|wanted| wanted == name) {
+            println!("\n{name}");
+            run();
+        }
+    }
+}

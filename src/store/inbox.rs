@@ -1,6 +1,6 @@
 //! The inbox: what came in, recorded before it is acknowledged, forgotten when it is concluded.
 
-use std::collections::HashMap;
+use std::collections::HashSet;
 
 use data_encoding::HEXLOWER;
 use jiff::Timestamp;
@@ -19,46 +19,38 @@ use crate::domain::{Commitment, Fact, Inbound, InboundKey, Posting};
 /// An inbound on its way into the database. What the caller can compute, the one writer doesn't have to.
 pub(super) struct Delivery {
     key: String,
-    /// The row of `inbound`, as JSON.
+    /// The rows of `inbound` and `commitments`, as one JSON object.
     row: String,
     fact: FactLine,
-    commitments: Commitments,
     received_at: Timestamp,
 }
 
 #[derive(Serialize)]
-struct InboundRow<'a> {
+struct DeliveryRow<'a> {
     key: &'a str,
     platform: &'static str,
     body: String,
     received_at: i64,
-}
-
-#[derive(Serialize)]
-struct Commitments {
+    // The text itself stands in the body until it is concluded; kept here, it would never be forgotten.
     speaker_salt: String,
     speaker: String,
     text_salt: String,
-}
-
-#[derive(Serialize)]
-struct CommitmentsRow<'a> {
-    inbound: i64,
-    #[serde(flatten)]
-    commitments: &'a Commitments,
 }
 
 impl Delivery {
     fn new(inbound: &Inbound) -> Self {
         let key = column(&inbound.key);
         let who = write_json(&(&inbound.speaker, &inbound.place));
-        let (speaker, speaker_salt) = commit(&who);
+        let (speaker_commitment, speaker_salt) = commit(&who);
         let (text, text_salt) = commit(&inbound.text);
-        let row = InboundRow {
+        let row = DeliveryRow {
             key: &key,
             platform: inbound.place.platform.as_str(),
             body: write_json(inbound),
             received_at: inbound.received_at.as_millisecond(),
+            speaker_salt,
+            speaker: who,
+            text_salt,
         };
         Self {
             row: write_json(&row),
@@ -67,15 +59,9 @@ impl Delivery {
                 inbound: inbound.key.clone(),
                 source: inbound.source,
                 platform: inbound.place.platform,
-                speaker,
+                speaker: speaker_commitment,
                 text,
             }),
-            // The text itself stands in the row until it is concluded; kept here, it would never be forgotten.
-            commitments: Commitments {
-                speaker_salt,
-                speaker: who,
-                text_salt,
-            },
             received_at: inbound.received_at,
         }
     }
@@ -96,56 +82,47 @@ fn column(key: &InboundKey) -> String {
     key.as_str().replace('\0', "\u{fffd}")
 }
 
-/// Records a group's deliveries in one statement; those seen before, or twice in the group, are duplicates.
-pub(super) async fn receive_all(
+/// Begins the group's transaction and writes its deliveries; those seen before, or twice in the group, are duplicates.
+///
+/// Two calls, however many deliveries: each costs the writer two switches of threads, more than the statements in it.
+pub(super) async fn begin_and_receive(
     group: &mut Group,
     deliveries: &[&Delivery],
 ) -> Result<Vec<Receipt>, StoreError> {
-    if deliveries.is_empty() {
-        return Ok(Vec::new());
-    }
-    let rows: Vec<&str> = deliveries.iter().map(|d| d.row.as_str()).collect();
-    let new: Vec<(String, i64)> = sqlx::query_as(
-        "insert into inbound (key, platform, body, received_at)
-         select value ->> 'key', value ->> 'platform', value ->> 'body', value ->> 'received_at'
-         from json_each($1) where true
-         on conflict (key) do nothing returning key, arrival",
+    let keys: Vec<&str> = deliveries.iter().map(|d| d.key.as_str()).collect();
+    let known: Vec<String> = sqlx::query_scalar(
+        "begin immediate; select key from inbound where key in (select value from json_each($1))",
     )
-    .bind(format!("[{}]", rows.join(",")))
+    .bind(write_json(&keys))
     .fetch_all(&mut group.db)
     .await?;
-    let mut new: HashMap<String, i64> = new.into_iter().collect();
-    let mut commitments = Vec::with_capacity(new.len());
+    let mut known: HashSet<&str> = known.iter().map(String::as_str).collect();
+    let mut rows = Vec::with_capacity(deliveries.len());
     let mut receipts = Vec::with_capacity(deliveries.len());
     for delivery in deliveries {
-        let Some(arrival) = new.remove(&delivery.key) else {
+        if known.insert(&delivery.key) {
+            group.ledger.append(&delivery.fact, delivery.received_at);
+            rows.push(delivery.row.as_str());
+            receipts.push(Receipt::New);
+        } else {
             receipts.push(Receipt::Duplicate);
-            continue;
-        };
-        group.ledger.append(&delivery.fact, delivery.received_at);
-        commitments.push(CommitmentsRow {
-            inbound: arrival,
-            commitments: &delivery.commitments,
-        });
-        receipts.push(Receipt::New);
+        }
     }
-    keep_commitments(&mut group.db, &commitments).await?;
+    if !rows.is_empty() {
+        insert_deliveries(&mut group.db, &rows).await?;
+    }
     Ok(receipts)
 }
 
-async fn keep_commitments(
-    db: &mut SqliteConnection,
-    rows: &[CommitmentsRow<'_>],
-) -> Result<(), StoreError> {
-    if rows.is_empty() {
-        return Ok(());
-    }
+async fn insert_deliveries(db: &mut SqliteConnection, rows: &[&str]) -> Result<(), StoreError> {
     sqlx::query(
-        "insert into commitments (inbound, speaker_salt, speaker, text_salt)
-         select value ->> 'inbound', value ->> 'speaker_salt', value ->> 'speaker', value ->> 'text_salt'
-         from json_each($1)",
+        "insert into inbound (key, platform, body, received_at)
+         select value ->> 'key', value ->> 'platform', value ->> 'body', value ->> 'received_at' from json_each($1);
+         insert into commitments (inbound, speaker_salt, speaker, text_salt)
+         select arrival, value ->> 'speaker_salt', value ->> 'speaker', value ->> 'text_salt'
+         from json_each($1) join inbound on key = value ->> 'key'",
     )
-    .bind(write_json(&rows))
+    .bind(format!("[{}]", rows.join(",")))
     .execute(db)
     .await?;
     Ok(())

@@ -14,7 +14,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 
 use super::checkpoint::{newest_note, seal};
-use super::inbox::{Delivery, receive_all};
+use super::inbox::{Delivery, begin_and_receive};
 use super::ledger::{FactLine, LedgerEnd};
 use super::{Receipt, StoreError};
 use crate::domain::{Fact, NoteSigner, RunEvent};
@@ -284,29 +284,33 @@ async fn commit_group(
     group: &mut Group,
     waiting: &mut Waiting,
 ) -> Result<Vec<Receipt>, StoreError> {
-    execute(&mut group.db, "begin immediate").await?;
     let deliveries: Vec<&Delivery> = waiting.receives.iter().map(|(d, _)| d).collect();
-    let receipts = receive_all(group, &deliveries).await?;
+    let (receipts, mut before) = if deliveries.is_empty() {
+        (Vec::new(), "begin immediate; savepoint intention")
+    } else {
+        (begin_and_receive(group, &deliveries).await?, "savepoint intention")
+    };
     for work in &mut waiting.others {
+        execute(&mut group.db, before).await?;
         perform_one(group, work.as_mut()).await?;
+        before = "release intention; savepoint intention";
     }
-    group.ledger.flush(&mut group.db).await?;
-    execute(&mut group.db, "commit").await?;
+    // Ends what savepoint is left, too.
+    group.ledger.commit(&mut group.db).await?;
     Ok(receipts)
 }
 
 /// Performs one intention; when it fails, it alone is undone. An error means that the whole transaction is gone.
 async fn perform_one(group: &mut Group, work: &mut dyn Work) -> Result<(), StoreError> {
-    execute(&mut group.db, "savepoint intention").await?;
     let mark = group.ledger.mark();
-    if let Err(error) = work.perform(group).await {
-        group.ledger.roll_back(mark);
-        // A full disk may have ended the transaction already: then there is no savepoint to go back to.
-        execute(&mut group.db, "rollback to intention")
-            .await
-            .map_err(|_| error)?;
-    }
-    execute(&mut group.db, "release intention").await
+    let Err(error) = work.perform(group).await else {
+        return Ok(());
+    };
+    group.ledger.roll_back(mark);
+    // A full disk may have ended the transaction already: then there is no savepoint to go back to.
+    execute(&mut group.db, "rollback to intention")
+        .await
+        .map_err(|_| error)
 }
 
 async fn execute(db: &mut SqliteConnection, statement: &'static str) -> Result<(), StoreError> {
