@@ -235,7 +235,7 @@ pub const METRICS: &[Metric] = &[
     metric(
         "midwatch_postings_waiting",
         Gauge,
-        "Postings not yet delivered",
+        "Postings not yet delivered; label platform",
     ),
     metric(
         "midwatch_platform_connected",

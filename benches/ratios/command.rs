@@ -202,7 +202,12 @@ impl Bot {
         let finished = async {
             loop {
                 changes.mark_unchanged();
-                let outcome = self.store.run(run).await.unwrap().and_then(|it| it.outcome());
+                let outcome = self
+                    .store
+                    .run(run)
+                    .await
+                    .unwrap()
+                    .and_then(|it| it.outcome());
                 if let Some(outcome) = outcome {
                     return outcome;
                 }

@@ -65,8 +65,7 @@ impl Outbox {
             };
             if cancel.is_cancelled() {
                 let deadline = *deadline.get_or_insert(tokio::time::Instant::now() + drain);
-                let idle =
-                    under_way.is_empty() && self.store.postings_waiting().await.unwrap_or(0) == 0;
+                let idle = under_way.is_empty() && self.nothing_waits().await;
                 if idle || tokio::time::Instant::now() >= deadline {
                     return;
                 }
@@ -78,6 +77,11 @@ impl Outbox {
                 () = tokio::time::sleep(wait) => {}
             }
         }
+    }
+
+    async fn nothing_waits(&self) -> bool {
+        let waiting = self.store.postings_waiting(self.transport.platform()).await;
+        waiting.is_ok_and(|count| count == 0)
     }
 
     fn note(

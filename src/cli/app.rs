@@ -20,7 +20,7 @@ use crate::chat::{Intake, Transport};
 use crate::clock::Clock;
 use crate::config::{LogFormat, Settings};
 use crate::dispatch::Dispatch;
-use crate::domain::{Catalog, Fact, Redactor};
+use crate::domain::{Catalog, Fact, Platform, Redactor};
 use crate::engine::Engine;
 use crate::engine::actions::{HttpClient, Secrets, Surroundings};
 use crate::engine::secrets::LocalSecrets;
@@ -268,18 +268,17 @@ impl App {
 
 /// Brings the gauges of open runs and waiting postings up to date until cancelled.
 async fn gauge_loads(store: Store, cancel: CancellationToken) {
-    #[expect(
-        clippy::cast_precision_loss,
-        reason = "a gauge is a float, and these are small"
-    )]
-    let set = |name: &'static str, count: u64| metrics::gauge!(name).set(count as f64);
     loop {
         // Unknown stays as it was: /readyz says when the store is not well.
         if let Ok(count) = store.runs_open().await {
-            set("midwatch_runs_open", count);
+            metrics::gauge!("midwatch_runs_open").set(as_gauge(count));
         }
-        if let Ok(count) = store.postings_waiting().await {
-            set("midwatch_postings_waiting", count);
+        for platform in [Platform::Slack, Platform::Console] {
+            if let Ok(count) = store.postings_waiting(platform).await {
+                let gauge =
+                    metrics::gauge!("midwatch_postings_waiting", "platform" => platform.as_str());
+                gauge.set(as_gauge(count));
+            }
         }
         if cancel
             .run_until_cancelled(tokio::time::sleep(GAUGE_EVERY))
@@ -289,6 +288,14 @@ async fn gauge_loads(store: Store, cancel: CancellationToken) {
             return;
         }
     }
+}
+
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "a gauge is a float, and these are small"
+)]
+fn as_gauge(count: u64) -> f64 {
+    count as f64
 }
 
 fn reload_fact(current: &Catalog, reloaded: &Reloaded) -> Fact {

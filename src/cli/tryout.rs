@@ -19,7 +19,7 @@ use crate::chat::console::{Complete, Console, ConsoleTransport, Ended, Input, Sc
 use crate::clock::Clock;
 use crate::config::Settings;
 use crate::domain::{
-    Catalog, Hearing, InboundKey, Outcome, PersonId, Phase, Project, RunId, complete,
+    Catalog, Hearing, InboundKey, Outcome, PersonId, Phase, Platform, Project, RunId, complete,
 };
 use crate::http::{self, Health};
 use crate::store::{Concluded, RunFilter, Store, StoreError};
@@ -249,7 +249,7 @@ pub(super) fn wait_for_end(store: Store) -> WaitForEnd {
             loop {
                 changes.mark_unchanged();
                 if let Some(ended) = ended(&store, &key).await?
-                    && store.postings_waiting().await? == 0
+                    && store.postings_waiting(Platform::Console).await? == 0
                 {
                     return Ok(ended);
                 }

@@ -243,12 +243,14 @@ impl Store {
             .await
     }
 
-    /// How many postings wait.
-    pub async fn postings_waiting(&self) -> Result<u64, StoreError> {
-        let waiting: i64 =
-            sqlx::query_scalar("select count(*) from outbox where state in ('waiting', 'sending')")
-                .fetch_one(self.readers())
-                .await?;
+    /// How many postings wait, on one platform.
+    pub async fn postings_waiting(&self, platform: Platform) -> Result<u64, StoreError> {
+        let waiting: i64 = sqlx::query_scalar(
+            "select count(*) from outbox where platform = $1 and state in ('waiting', 'sending')",
+        )
+        .bind(platform.as_str())
+        .fetch_one(self.readers())
+        .await?;
         Ok(waiting.unsigned_abs())
     }
 }

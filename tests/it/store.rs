@@ -595,7 +595,14 @@ async fn a_root_is_coalesced_and_stays_at_its_message() {
         ["done"],
         "the newer state stays due"
     );
-    assert_eq!(world.store.postings_waiting().await.unwrap(), 1);
+    assert_eq!(
+        world
+            .store
+            .postings_waiting(midwatch::domain::Platform::Slack)
+            .await
+            .unwrap(),
+        1
+    );
 }
 
 #[tokio::test]
@@ -628,7 +635,14 @@ async fn lines_wait_for_the_root_and_then_come_one_by_one() {
         .unwrap();
     assert_eq!(world.due_words().await, ["two"]);
     world.deliver("two", None).await;
-    assert_eq!(world.store.postings_waiting().await.unwrap(), 0);
+    assert_eq!(
+        world
+            .store
+            .postings_waiting(midwatch::domain::Platform::Slack)
+            .await
+            .unwrap(),
+        0
+    );
 }
 
 #[tokio::test]
