@@ -1,5 +1,6 @@
 //! The subcommands as scripts use them: what they print, where, and the exit codes that are fixed.
 
+use std::net::TcpListener;
 use std::path::Path;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
@@ -290,7 +291,9 @@ fn why_and_the_ledger_answer_beside_and_after_the_program() {
 
 #[test]
 fn doctor_is_content_without_slack() {
-    let home = Home::shipped();
+    // Free again at the end of the statement: nothing answers there.
+    let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr();
+    let home = Home::shipped().setting("MIDWATCH_LISTEN", free.unwrap());
     let told = says(&home, &["doctor"]);
     assert_eq!(
         (told.code, told.err.as_str()),
@@ -314,7 +317,6 @@ fn doctor_is_content_without_slack() {
         "{}",
         ready.err
     );
-    home.write("data/../commands/ignored", "");
     let wrong = laboratory();
     wrong.write("commands/mark.yaml", "command: mark\n");
     let told = says(&wrong, &["doctor"]);

@@ -30,7 +30,9 @@ const COMMANDS: usize = 14;
 /// The longest that midwatch may take from start to ready, in 99 of 100 starts.
 const READY_WITHIN: Duration = Duration::from_secs(5);
 /// How long everything may take to settle after the last kill.
-const SETTLE_WITHIN: Duration = Duration::from_secs(120);
+const SETTLE_WITHIN: Duration = Duration::from_secs(90);
+/// And so much more for each round: at the pace of its channels, Slack is told later than things happen.
+const SETTLE_MORE: Duration = Duration::from_secs(2);
 /// The longest step: a child may outlive midwatch for so long, and leave its mark then.
 const LONGEST_STEP: Duration = Duration::from_secs(2);
 
@@ -62,7 +64,7 @@ async fn kill_and_look(round: Round) -> String {
         bot = yard.start().await;
     }
     people.all_typed().await;
-    yard.settle(&people).await;
+    yard.settle(&people, round.rounds).await;
     // Whoever outlived a kill has left its mark by now, rightly or not.
     tokio::time::sleep(LONGEST_STEP).await;
     assert!(
@@ -124,8 +126,8 @@ impl Yard {
     }
 
     /// Waits until nothing is left to complain about; what is left at the deadline is found by the verdict.
-    async fn settle(&self, people: &People) {
-        let deadline = Instant::now() + SETTLE_WITHIN;
+    async fn settle(&self, people: &People, rounds: u32) {
+        let deadline = Instant::now() + SETTLE_WITHIN + SETTLE_MORE * rounds;
         while Instant::now() < deadline {
             let complaints = self.complaints(people);
             if complaints.is_empty() {

@@ -19,7 +19,7 @@ use crate::fakes::slack::{Ack, BOT_USER, Delivery, FakeSlack, Posted, render};
 /// How long Slack tries to deliver an event. Three times in five minutes, in truth; here more often and sooner.
 const DELIVER_FOR: Duration = Duration::from_secs(45);
 /// How long we look for the root message of a command that was not acknowledged: mostly there is none.
-const LOOK_FOR: Duration = Duration::from_secs(30);
+const LOOK_FOR: Duration = Duration::from_secs(60);
 
 /// One command that somebody typed.
 #[derive(Clone)]
@@ -153,19 +153,21 @@ impl People {
     pub(super) fn desk(&self) -> impl Future<Output = ()> + Send + use<> {
         let (slack, said) = (self.slack.clone(), Arc::clone(&self.said));
         async move {
-            let mut done: Vec<bool> = Vec::new();
-            let mut first_seen: Vec<Instant> = Vec::new();
+            let mut open: Vec<(Sent, Instant)> = Vec::new();
+            let mut seen = 0;
             loop {
                 tokio::time::sleep(Duration::from_millis(120)).await;
-                let wishes: Vec<Sent> = said.lock().unwrap().sent.clone();
-                done.resize(wishes.len(), false);
-                first_seen.resize_with(wishes.len(), Instant::now);
-                for (n, wish) in wishes.iter().enumerate() {
-                    if !done[n] {
-                        let in_vain = !wish.acknowledged && first_seen[n].elapsed() > LOOK_FOR;
-                        done[n] = in_vain || press(&slack, &said, wish).await;
-                    }
-                }
+                let fresh = said.lock().unwrap().sent[seen..].to_vec();
+                seen += fresh.len();
+                let wishes = fresh.into_iter().filter(|sent| sent.kind.pressed.is_some());
+                open.extend(wishes.map(|sent| (sent, Instant::now())));
+                let presses = open.iter().map(async |(wish, since)| {
+                    let in_vain = !wish.acknowledged && since.elapsed() > LOOK_FOR;
+                    in_vain || press(&slack, &said, wish).await
+                });
+                let done = futures_util::future::join_all(presses).await;
+                let mut done = done.into_iter();
+                open.retain(|_| !done.next().unwrap_or(false));
             }
         }
     }
@@ -173,14 +175,13 @@ impl People {
 
 /// Presses the button of this run. Answers whether there is nothing more to press.
 async fn press(slack: &FakeSlack, said: &Mutex<Said>, wish: &Sent) -> bool {
-    let Some(label) = wish.kind.pressed else {
-        return true;
-    };
-    let Some(root) = slack
-        .messages(&wish.channel)
+    let messages = slack.messages(&wish.channel);
+    // Latest first: that is where an open wish stands.
+    let root = messages
         .into_iter()
-        .find(|message| is_root(message, &wish.tag))
-    else {
+        .rev()
+        .find(|message| is_root(message, &wish.tag));
+    let (Some(label), Some(root)) = (wish.kind.pressed, root) else {
         return false;
     };
     let text = render(&root);
@@ -192,17 +193,16 @@ async fn press(slack: &FakeSlack, said: &Mutex<Said>, wish: &Sent) -> bool {
     let mut delivery = slack.click_delivery(LEAD, &root, label);
     delivery.payload["team"]["id"] = team.as_str().into();
     delivery.payload["user"]["team_id"] = team.as_str().into();
-    let pressed = delivery.payload["actions"][0]["action_ts"]
-        .as_str()
-        .unwrap_or_default()
-        .to_owned();
-    let ack = slack.deliver(&delivery).await;
-    let acknowledged = ack.status == 200;
+    let pressed = delivery.payload["actions"][0]["action_ts"].as_str();
+    let key = format!(
+        "slack:{team}:action:{}:{}:{}:{LEAD}",
+        wish.channel,
+        root.ts,
+        pressed.unwrap_or_default()
+    );
+    let acknowledged = slack.deliver(&delivery).await.status == 200;
     if acknowledged {
-        said.lock().unwrap().pressed.push(format!(
-            "slack:{team}:action:{}:{}:{pressed}:{LEAD}",
-            wish.channel, root.ts
-        ));
+        said.lock().unwrap().pressed.push(key);
     }
     acknowledged
 }
