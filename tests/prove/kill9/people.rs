@@ -18,8 +18,9 @@ use crate::fakes::slack::{Ack, BOT_USER, Delivery, FakeSlack, Posted, render};
 
 /// How long Slack tries to deliver an event. Three times in five minutes, in truth; here more often and sooner.
 const DELIVER_FOR: Duration = Duration::from_secs(45);
-/// How long we look for the root message of a command that was not acknowledged: mostly there is none.
-const LOOK_FOR: Duration = Duration::from_secs(60);
+/// How long we look for the root message of a command that was not acknowledged: mostly there is none. Long, because
+/// the root of one that was received all the same comes after what waits in its channel.
+const LOOK_FOR: Duration = Duration::from_secs(300);
 
 /// One command that somebody typed.
 #[derive(Clone)]
