@@ -703,8 +703,8 @@ async fn answers_keep_their_order_and_forms_do_not_wait() {
         elsewhere,
     ];
     world.owe(all).await;
-    assert_eq!(world.due_words().await, ["one", "form", "elsewhere"]);
-    let first = world.due().await[0].id;
+    assert_eq!(world.due_words().await, ["form", "one", "elsewhere"]);
+    let first = world.due().await[1].id;
     world.store.begin_posting(first, at(0)).await.unwrap();
     assert_eq!(world.due_words().await, ["form", "elsewhere"]);
     world
@@ -712,7 +712,24 @@ async fn answers_keep_their_order_and_forms_do_not_wait() {
         .defer_posting(first, at(9), true, "no answer")
         .await
         .unwrap();
-    assert_eq!(world.due_words().await, ["two", "form", "elsewhere"]);
+    assert_eq!(world.due_words().await, ["form", "two", "elsewhere"]);
+}
+
+#[tokio::test]
+async fn a_busy_channel_does_not_hide_another_from_delivery() {
+    let world = World::new().await;
+    let mut busy = Vec::new();
+    for number in 1..=100 {
+        let run = world.begin(number, None).await.unwrap();
+        busy.push(root(run.id, "busy"));
+    }
+    let mut elsewhere = posting(PostingKind::Answer, None, "elsewhere");
+    elsewhere.to.channel = "C2".to_owned();
+    busy.push(elsewhere);
+    world.owe(busy).await;
+    let due = world.due_words().await;
+    assert!(due.contains(&"elsewhere".to_owned()), "{due:?}");
+    assert!(due.len() < 10, "{due:?}");
 }
 
 #[tokio::test]
