@@ -77,13 +77,14 @@ pub fn load(folders: &Folders, variables: &BTreeMap<String, String>) -> Loaded {
         .values_mut()
         .flat_map(|read| std::mem::take(&mut read.examples))
         .collect();
-    let mut channels = HashMap::new();
+    // At a terminal each project has a channel of its own name, unless a runbook gives that channel to another.
+    let mut channels: HashMap<String, ProjectName> = projects
+        .keys()
+        .map(|name| (name.to_string(), name.clone()))
+        .collect();
     for (name, read) in &projects {
-        channels.extend(
-            read.channels
-                .iter()
-                .map(|(channel, _)| (channel.clone(), name.clone())),
-        );
+        let named = read.channels.iter();
+        channels.extend(named.map(|(channel, _)| (channel.clone(), name.clone())));
     }
     Loaded {
         catalog: Catalog {

@@ -197,7 +197,7 @@ pub(crate) struct Runbook {
     pub(crate) about: Prose,
     /// The group that answers for it.
     pub(crate) owner: Option<GroupName>,
-    /// Ids of the channels in which it is talked about. A channel has one project.
+    /// Ids of the channels in which it is talked about, beside the one of its own name. A channel has one project.
     #[serde(default)]
     pub(crate) channels: Vec<Text>,
     /// Its environments; the keys of each are what `{environment.KEY}` stands for.

@@ -17,7 +17,8 @@ pub(super) struct Question {
     pub(super) person: String,
     pub(super) says: String,
     pub(super) at: Option<String>,
-    pub(super) channel: String,
+    /// `None`: that of the project with the most rules.
+    pub(super) channel: Option<String>,
 }
 
 /// Prints the decision. Exit code 0: allowed now; 1: not, or not without more.
@@ -51,13 +52,13 @@ pub(super) fn run(settings: &Settings, question: &Question) -> Exit {
         ));
         return Exit::Invalid;
     };
-    match parse(
-        &question.says,
-        &Hearing {
-            catalog: &catalog,
-            channel: &question.channel,
-        },
-    ) {
+    let usual = super::tryout::usual_channel(&catalog).unwrap_or_default();
+    let channel = question.channel.as_ref().unwrap_or(&usual);
+    let hearing = Hearing {
+        catalog: &catalog,
+        channel,
+    };
+    match parse(&question.says, &hearing) {
         Err(refusal) => {
             say(&plain(&refusal.message(), &catalog));
             Exit::Failed

@@ -75,9 +75,9 @@ enum Command {
         /// When: 03:00, 2026-11-20T03:00Z or 2026-11-20T03:00+01:00[Europe/Berlin] [default: now]
         #[arg(long)]
         at: Option<String>,
-        /// The channel they would type it in; it may imply the project
-        #[arg(long = "in", value_name = "CHANNEL", default_value = "")]
-        channel: String,
+        /// The channel they would type it in; it may imply the project [default: that of the project with the most rules]
+        #[arg(long = "in", value_name = "CHANNEL")]
+        channel: Option<String>,
     },
     /// Say which rule decided on a run, and who consented
     Why {

@@ -140,25 +140,20 @@ struct Seat {
     first: String,
 }
 
+/// The channel, by its own name, of the project with the most rules: it has the most to show and to ask.
+pub(super) fn usual_channel(catalog: &Catalog) -> Option<String> {
+    let project = catalog
+        .projects
+        .values()
+        .max_by_key(|project| project.rules.len())?;
+    Some(project.name.to_string())
+}
+
 impl Seat {
-    /// The project with the most rules has the most to show; one of its owners sits down in its channel.
+    /// One of the project's owners sits down in the usual channel.
     fn choose(catalog: &Catalog, examples: &[Example]) -> Option<Self> {
-        let project = catalog
-            .projects
-            .values()
-            .max_by_key(|project| project.rules.len())?;
-        let mut channels: Vec<&String> = catalog
-            .channels
-            .iter()
-            .filter(|(_, name)| **name == project.name)
-            .map(|(channel, _)| channel)
-            .collect();
-        channels.sort_by_key(|channel| {
-            (
-                channel.as_str() != project.name.as_str(),
-                (*channel).clone(),
-            )
-        });
+        let channel = usual_channel(catalog)?;
+        let project = catalog.project_of_channel(&channel)?;
         let owners = project
             .owner
             .as_ref()
@@ -171,7 +166,7 @@ impl Seat {
             .find(|example| example.project == project.name && example.who == *person);
         Some(Self {
             person: person.clone(),
-            channel: (*channels.first()?).clone(),
+            channel,
             project: Arc::clone(project),
             first: example.map_or_else(|| "help".to_owned(), |example| example.says.clone()),
         })

@@ -191,6 +191,18 @@ fn may_says_what_it_does_not_understand() {
         ),
         (
             &["may", "--as", "ana", "flush-cache prod"],
+            0,
+            "is allowed by runbooks/shop.yaml:",
+        ),
+        (
+            &[
+                "may",
+                "--as",
+                "ana",
+                "flush-cache prod",
+                "--in",
+                "elsewhere",
+            ],
             1,
             "for which project?",
         ),
