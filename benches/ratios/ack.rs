@@ -236,7 +236,7 @@ async fn ask(stream: &mut TcpStream, request: &[u8]) {
         let read = stream.read(&mut answer[length..]).await.unwrap();
         assert!(read > 0, "the connection ended within an answer");
         length += read;
-        if answer[..length].ends_with(b"\r\n\r\n") {
+        if answer[..length].windows(4).any(|end| end == b"\r\n\r\n") {
             break;
         }
     }

@@ -120,7 +120,7 @@ async fn insert_deliveries(db: &mut SqliteConnection, rows: &[&str]) -> Result<(
          select value ->> 'key', value ->> 'platform', value ->> 'body', value ->> 'received_at' from json_each($1);
          insert into commitments (inbound, speaker_salt, speaker, text_salt)
          select arrival, value ->> 'speaker_salt', value ->> 'speaker', value ->> 'text_salt'
-         from json_each($1) join inbound on key = value ->> 'key'",
+         from json_each($1) join inbound on inbound.key = value ->> 'key'",
     )
     .bind(format!("[{}]", rows.join(",")))
     .execute(db)
