@@ -33,10 +33,15 @@ pub(crate) fn run() {
         .map(|_| random.random_range(0..PROJECTS))
         .collect();
     compare("decide alone", (&one, &same), (&many, &same), Load::decide);
-    compare("parse and decide", (&one, &same), (&many, &same), |load, n| {
-        load.parse(n);
-        load.decide(n);
-    });
+    compare(
+        "parse and decide",
+        (&one, &same),
+        (&many, &same),
+        |load, n| {
+            load.parse(n);
+            load.decide(n);
+        },
+    );
     compare(
         "parse and decide, any of the projects (their rules are not in the processor's cache)",
         (&one, &same),
@@ -54,9 +59,8 @@ fn compare(
     subject: (&Load, &[usize]),
     work: impl Fn(&Load, usize),
 ) {
-    let once = |(load, projects): (&Load, &[usize])| {
-        time(|| projects.iter().for_each(|n| work(load, *n)))
-    };
+    let once =
+        |(load, projects): (&Load, &[usize])| time(|| projects.iter().for_each(|n| work(load, *n)));
     let mut took = Vec::new();
     let ratios = Ratios::of_speeds(
         ROUNDS,
