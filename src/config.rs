@@ -146,9 +146,12 @@ impl Settings {
 
     /// The secrets that were given as settings, by the whole name of their variable.
     pub fn secret_variables(&self) -> BTreeMap<String, String> {
-        let variable = |name: &SecretName| format!("MIDWATCH_SECRET_{}", name.as_str().to_ascii_uppercase());
+        let variable =
+            |name: &SecretName| format!("MIDWATCH_SECRET_{}", name.as_str().to_ascii_uppercase());
         let secrets = self.secrets.iter();
-        secrets.map(|(name, value)| (variable(name), value.expose_secret().to_owned())).collect()
+        secrets
+            .map(|(name, value)| (variable(name), value.expose_secret().to_owned()))
+            .collect()
     }
 
     /// Every value that must never be seen: tokens, and the secrets that were given as settings.

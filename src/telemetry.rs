@@ -182,6 +182,26 @@ pub const METRICS: &[Metric] = &[
         "Requests refused before they became an inbound; labels platform, reason",
     ),
     metric(
+        "midwatch_deliveries_ignored_total",
+        Counter,
+        "Deliveries that are nothing for us; labels platform, kind",
+    ),
+    metric(
+        "midwatch_deliveries_malformed_total",
+        Counter,
+        "Deliveries that nobody can make sense of; label platform",
+    ),
+    metric(
+        "midwatch_deliveries_repeated_total",
+        Counter,
+        "Deliveries that the platform marked as repeated; label platform",
+    ),
+    metric(
+        "midwatch_deliveries_not_kept_total",
+        Counter,
+        "Deliveries that could not be made durable; label platform",
+    ),
+    metric(
         "midwatch_refusals_total",
         Counter,
         "Inbounds refused before a rule was asked; label refusal",
@@ -215,12 +235,12 @@ pub const METRICS: &[Metric] = &[
     metric(
         "midwatch_postings_waiting",
         Gauge,
-        "Postings not yet delivered",
+        "Postings not yet delivered; label platform",
     ),
     metric(
         "midwatch_platform_connected",
         Gauge,
-        "Whether a platform hears us: 1 or 0; label platform",
+        "Connections through which we hear a platform; label platform",
     ),
     metric(
         "midwatch_catalog_loads_total",
@@ -235,7 +255,7 @@ pub const METRICS: &[Metric] = &[
     metric(
         "midwatch_faults_total",
         Counter,
-        "Faults of ours that a person was told a code of",
+        "Faults of ours; label where",
     ),
 ];
 

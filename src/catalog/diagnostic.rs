@@ -156,12 +156,12 @@ pub fn render_all(diagnostics: &[Diagnostic], colour: bool) -> String {
         text.push_str("\n\n");
     }
     let errors = diagnostics.iter().filter(|one| one.is_error()).count();
-    text.push_str(&format!(
-        "{}, {}\n",
-        counted(errors, "error"),
-        counted(diagnostics.len() - errors, "warning")
-    ));
-    text
+    let warnings = counted(diagnostics.len() - errors, "warning");
+    text + &format!(
+        "{}, {warnings}
+",
+        counted(errors, "error")
+    )
 }
 
 /// `1 error`, `2 errors`.

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use super::at::At;
 use super::diagnostic::Diagnostic;
-use super::{parameter, raw};
+use super::pattern::bad_pattern;
+use super::raw;
 use crate::domain::{Expect, Pattern, Segment, Template};
 
 /// What is asked of whom.
@@ -228,6 +229,6 @@ pub(crate) fn expect(raw: Option<&raw::Expect>, at: At<'_>, notes: &mut Vec<Diag
 
 fn pattern(text: &str, at: At<'_>, notes: &mut Vec<Diagnostic>) -> Option<Pattern> {
     Pattern::parse(text)
-        .map_err(|error| notes.push(parameter::bad_pattern(at, &error)))
+        .map_err(|error| notes.push(bad_pattern(at, &error)))
         .ok()
 }

@@ -180,6 +180,10 @@ fn read_people(folder: &Folder, notes: &mut Vec<Diagnostic>) -> (People, Names) 
         }
         return Default::default();
     };
+    for second in folder.yaml.iter().filter(|file| is_people(file)).skip(1) {
+        let message = format!("this is a second list of people; {} is read", file.path);
+        notes.push(Diagnostic::about(&second.path, message).hint("put both into one file"));
+    }
     let Some(node) = tree::parse(file, notes) else {
         return Default::default();
     };

@@ -7,12 +7,14 @@
 mod at;
 mod check;
 mod command;
+mod condition;
 mod diagnostic;
 mod files;
 mod http;
 mod load;
 mod night;
 mod parameter;
+mod pattern;
 mod people;
 mod project;
 mod prose;
@@ -20,6 +22,7 @@ mod raw;
 mod reach;
 mod reload;
 mod rule;
+mod schema;
 mod schemas;
 mod shape;
 mod step;
@@ -27,6 +30,7 @@ mod template;
 mod tree;
 mod variables;
 mod window;
+mod written;
 
 use std::sync::Arc;
 

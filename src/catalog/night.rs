@@ -70,8 +70,18 @@ fn rules(
         .collect();
     for (position, (reach, spot)) in reaches.iter().zip(&read.rules).enumerate() {
         if reach.environments.is_empty() && !reach.commands.is_empty() {
-            let message = "this rule can never match: its commands take no environment";
-            notes.push(spot.warning(message).hint("remove `in:`"));
+            let (reason, hint) = if reach.rule.environments.is_some() {
+                ("its commands take no environment", "remove `in:`")
+            } else {
+                (
+                    "its commands need an environment, and this project has none",
+                    "add `environments:`",
+                )
+            };
+            notes.push(
+                spot.warning(format!("this rule can never match: {reason}"))
+                    .hint(hint),
+            );
             continue;
         }
         let cover = reaches[..position]
@@ -194,7 +204,7 @@ fn never_approved(
         match who {
             Who::OnCall(_) => turns += usize::from(!members(who, people, true).is_empty()),
             Who::Group(_) | Who::Person(_) | Who::Everyone => {
-                steady.extend(members(who, people, false))
+                steady.extend(members(who, people, false));
             }
         }
     }

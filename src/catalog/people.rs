@@ -207,29 +207,26 @@ impl Accounts {
     ) -> Person {
         let mut accounts: BTreeMap<Platform, Vec<String>> = BTreeMap::new();
         accounts.insert(Platform::Console, vec![id.to_string()]);
-        let login = raw.login.as_ref().map(std::slice::from_ref);
+        let many = |ids: &'_ Option<raw::OneOrMany<raw::Text>>| {
+            let ids = ids.as_ref().map(|ids| ids.0.clone());
+            ids.unwrap_or_default()
+        };
         let given = [
+            ("slack", Platform::Slack, many(&raw.slack)),
+            ("discord", Platform::Discord, many(&raw.discord)),
+            ("console", Platform::Console, many(&raw.console)),
             (
-                "slack",
-                Platform::Slack,
-                raw.slack.as_ref().map(|ids| ids.0.as_slice()),
-            ),
-            (
-                "discord",
-                Platform::Discord,
-                raw.discord.as_ref().map(|ids| ids.0.as_slice()),
-            ),
-            (
-                "console",
+                "login",
                 Platform::Console,
-                raw.console.as_ref().map(|ids| ids.0.as_slice()),
+                raw.login.iter().cloned().collect(),
             ),
-            ("login", Platform::Console, login),
         ];
         for (key, platform, ids) in given {
-            for (raw::Text(account), at) in ids.unwrap_or_default().iter().zip(at.get(key).items())
-            {
-                self.claim(id, platform, account, at, notes);
+            let ids = ids.iter().zip(at.get(key).items());
+            for (raw::Text(account), at) in ids {
+                if let Err((message, hint)) = self.claim(id, platform, account) {
+                    notes.push(at.error(message).hint(hint));
+                }
                 let accounts = accounts.entry(platform).or_default();
                 if !accounts.contains(account) {
                     accounts.push(account.clone());
@@ -242,20 +239,15 @@ impl Accounts {
         }
     }
 
+    /// Notes whom the account speaks for; the error is what is wrong, and what to do.
     fn claim(
         &mut self,
         id: &PersonId,
         platform: Platform,
         account: &str,
-        at: At<'_>,
-        notes: &mut Vec<Diagnostic>,
-    ) {
-        let fits = !account.is_empty()
-            && account
-                .chars()
-                .all(|c| c.is_ascii_alphanumeric() || "_-./".contains(c));
-        if !fits {
-            let message = format!("`{account}` is not an account's id");
+    ) -> Result<(), (String, &'static str)> {
+        let fits = |c: char| c.is_ascii_alphanumeric() || "_-./".contains(c);
+        if account.is_empty() || !account.chars().all(fits) {
             let hint = match platform {
                 Platform::Slack => {
                     "copy the member id from the profile: `U…`, or `T…/U…` for one workspace"
@@ -263,22 +255,18 @@ impl Accounts {
                 Platform::Discord => "copy the user id, a long number, in quotes",
                 Platform::Console => "the name of an account on the host",
             };
-            notes.push(at.error(message).hint(hint));
-            return;
+            return Err((format!("`{account}` is not an account's id"), hint));
         }
         let key = format!("{platform}:{account}");
-        match self.owners.get(&key) {
-            Some(owner) if owner != id => {
-                let message = format!("this account speaks for `{owner}` already");
-                notes.push(
-                    at.error(message)
-                        .hint("an account belongs to one person; remove it from one of them"),
-                );
-            }
-            _ => {
-                self.owners.insert(key, id.clone());
-            }
+        if let Some(owner) = self.owners.get(&key).filter(|owner| *owner != id) {
+            let message = format!("this account speaks for `{owner}` already");
+            return Err((
+                message,
+                "an account belongs to one person; remove it from one of them",
+            ));
         }
+        self.owners.insert(key, id.clone());
+        Ok(())
     }
 }
 

@@ -17,80 +17,91 @@ pub(crate) struct Prose {
 
 /// Splits a file at its headings. Text before the first stands under `title`.
 pub(crate) fn read(file: &Arc<SourceFile>, title: &str) -> Prose {
-    let mut prose = Prose::default();
-    let mut part = Procedure {
-        heading: title.to_owned(),
-        level: 1,
-        text: String::new(),
-        commands: Vec::new(),
+    let mut scanner = Scanner {
+        file,
+        title,
+        part: part(1, title),
+        fence: None,
+        prose: Prose::default(),
     };
-    let mut fence: Option<Fence> = None;
     let mut start = 0;
     for line in file.text.split_inclusive('\n') {
-        let at = start;
+        scanner.line(line, start);
         start += line.len();
+    }
+    scanner.finish_part();
+    scanner.prose
+}
+
+struct Scanner<'f> {
+    file: &'f Arc<SourceFile>,
+    title: &'f str,
+    part: Procedure,
+    fence: Option<Fence>,
+    prose: Prose,
+}
+
+fn part(level: u8, heading: &str) -> Procedure {
+    Procedure {
+        heading: heading.to_owned(),
+        level,
+        text: String::new(),
+        commands: Vec::new(),
+    }
+}
+
+impl Scanner<'_> {
+    fn line(&mut self, line: &str, start: usize) {
         let trimmed = line.trim();
-        if let Some(open) = &fence {
-            if open.closes(trimmed) {
-                if !open.commands {
-                    part.text.push_str(line);
-                }
-                fence = None;
-            } else if open.commands {
-                take_command(trimmed, file, at, line, &mut part, &mut prose);
-            } else {
-                part.text.push_str(line);
+        let mut is_text = true;
+        if let Some(fence) = &self.fence {
+            is_text = !fence.commands;
+            if fence.closes(trimmed) {
+                self.fence = None;
+            } else if fence.commands {
+                self.command(line, start);
             }
-        } else if let Some(open) = Fence::open(trimmed) {
-            if !open.commands {
-                part.text.push_str(line);
-            }
-            fence = Some(open);
+        } else if let Some(fence) = Fence::open(trimmed) {
+            is_text = !fence.commands;
+            self.fence = Some(fence);
         } else if let Some((level, heading)) = heading(line) {
-            let next = Procedure {
-                heading: heading.to_owned(),
-                level,
-                text: String::new(),
-                commands: Vec::new(),
-            };
-            finish(std::mem::replace(&mut part, next), title, &mut prose);
-        } else {
-            part.text.push_str(line);
+            self.finish_part();
+            self.part = part(level, heading);
+            is_text = false;
+        }
+        if is_text {
+            self.part.text.push_str(line);
         }
     }
-    finish(part, title, &mut prose);
-    prose
-}
 
-fn finish(mut part: Procedure, title: &str, prose: &mut Prose) {
-    part.text = part.text.trim().to_owned();
-    let empty = part.text.is_empty() && part.commands.is_empty();
-    // A heading is kept even without text; the space before the first heading is not.
-    if !(empty && part.heading == title && prose.procedures.is_empty()) {
-        prose.procedures.push(part);
+    /// One line of an `ops` block: a command, an empty line, or a remark behind `#`.
+    fn command(&mut self, line: &str, start: usize) {
+        let trimmed = line.trim();
+        if trimmed.is_empty() || trimmed.starts_with('#') {
+            return;
+        }
+        let begin = start + (line.len() - line.trim_start().len());
+        let spot = Spot::new(self.file, begin..begin + trimmed.len());
+        let command = trimmed
+            .strip_prefix("/ops ")
+            .unwrap_or(trimmed)
+            .trim_start();
+        self.part.commands.push(command.to_owned());
+        self.prose.commands.push((command.to_owned(), spot));
     }
-}
 
-/// One line of an `ops` block: a command, an empty line, or a remark behind `#`.
-fn take_command(
-    trimmed: &str,
-    file: &Arc<SourceFile>,
-    at: usize,
-    line: &str,
-    part: &mut Procedure,
-    prose: &mut Prose,
-) {
-    if trimmed.is_empty() || trimmed.starts_with('#') {
-        return;
+    fn finish_part(&mut self) {
+        let mut part = std::mem::replace(&mut self.part, part(1, self.title));
+        part.text.truncate(part.text.trim_end().len());
+        part.text
+            .drain(..part.text.len() - part.text.trim_start().len());
+        let empty = part.text.is_empty() && part.commands.is_empty();
+        let before_first = part.heading == self.title && self.prose.procedures.is_empty();
+        // A heading is kept even without text; the space before the first heading is not.
+        if !(empty && before_first) {
+            self.prose.procedures.push(part);
+        }
     }
-    let begin = at + (line.len() - line.trim_start().len());
-    let spot = Spot::new(file, begin..begin + trimmed.len());
-    let command = trimmed
-        .strip_prefix("/ops ")
-        .unwrap_or(trimmed)
-        .trim_start();
-    part.commands.push(command.to_owned());
-    prose.commands.push((command.to_owned(), spot));
 }
 
 struct Fence {

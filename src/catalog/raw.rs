@@ -2,12 +2,12 @@
 //!
 //! Never leaves `catalog`. No `untagged`, no `flatten`: they would cost the exact places of mistakes.
 
-use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use schemars::JsonSchema;
 use serde::Deserialize;
 
+pub(crate) use super::written::{Condition, OneOrMany, Prose, Span, Status, Text};
 use crate::domain::{
     CommandName, Effect, EnvironmentName, Exclusive, GroupName, LevelName, ParameterName, PersonId,
     ProjectName, Risk, RotationName, SecretName, StepName,
@@ -16,6 +16,10 @@ use crate::domain::{
 /// A command: what exists and what it does to the world.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[expect(
+    clippy::struct_field_names,
+    reason = "the names are the keys of the file"
+)]
 pub(crate) struct Command {
     /// Its name, as it is typed.
     pub(crate) command: CommandName,
@@ -159,7 +163,7 @@ pub(crate) struct Http {
     pub(crate) json: Option<serde_json::Value>,
     /// What the answer must be. Default: a status of 200 to 299.
     pub(crate) expect: Option<Expect>,
-    /// Names of answer headers that the thread shows.
+    /// Names of answer headers that the thread shows; `body` shows the beginning of the answer.
     #[serde(default)]
     pub(crate) show: Vec<String>,
     /// Hosts that may be reached, beside the environment's own: `host` or `host:port`.
@@ -300,6 +304,10 @@ pub(crate) struct Example {
 /// Persons, groups and rotations.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[expect(
+    clippy::struct_field_names,
+    reason = "the names are the keys of the file"
+)]
 pub(crate) struct People {
     /// Persons by id.
     pub(crate) people: BTreeMap<PersonId, Person>,
@@ -339,116 +347,4 @@ pub(crate) struct Rotation {
     pub(crate) every: Span,
     /// Persons in turn by level: `oncall: [ana, cy]`.
     pub(crate) levels: BTreeMap<LevelName, Vec<PersonId>>,
-}
-
-/// One value, or a list of them.
-#[derive(Debug, Deserialize)]
-#[serde(from = "Vec<T>")]
-#[serde(bound(deserialize = "T: Deserialize<'de>"))]
-pub(crate) struct OneOrMany<T>(pub(crate) Vec<T>);
-
-impl<T> From<Vec<T>> for OneOrMany<T> {
-    fn from(items: Vec<T>) -> Self {
-        Self(items)
-    }
-}
-
-impl<T: JsonSchema> JsonSchema for OneOrMany<T> {
-    fn inline_schema() -> bool {
-        true
-    }
-
-    fn schema_name() -> Cow<'static, str> {
-        format!("OneOrMany_{}", T::schema_name()).into()
-    }
-
-    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
-        let item = generator.subschema_for::<T>();
-        json_schema!({ "anyOf": [item, { "type": "array", "items": item, "minItems": 1 }], "x-list": true })
-    }
-}
-
-/// What an argument must be: a value, one of several, or a pattern or range.
-#[derive(Debug, Deserialize)]
-pub(crate) struct Condition {
-    /// `value` or `[values]`: the reader puts them here.
-    #[serde(default)]
-    pub(crate) values: Vec<Text>,
-    /// A regular expression that the whole value must match.
-    pub(crate) matches: Option<String>,
-    /// The smallest integer.
-    pub(crate) min: Option<i64>,
-    /// The largest integer.
-    pub(crate) max: Option<i64>,
-}
-
-impl JsonSchema for Condition {
-    fn schema_name() -> Cow<'static, str> {
-        "Condition".into()
-    }
-
-    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
-        let text = generator.subschema_for::<Text>();
-        json_schema!({
-            "description": "A value, one of several, or a pattern or range.",
-            "anyOf": [
-                text,
-                { "type": "array", "items": text, "minItems": 1 },
-                {
-                    "type": "object",
-                    "additionalProperties": false,
-                    "properties": {
-                        "matches": { "type": "string", "description": "A regular expression that the whole value must match." },
-                        "min": { "type": "integer", "description": "The smallest integer." },
-                        "max": { "type": "integer", "description": "The largest integer." }
-                    }
-                }
-            ],
-            "x-values": true
-        })
-    }
-}
-
-/// Declares texts that differ in what an editor, or the reader, makes of them.
-macro_rules! texts {
-    ($($(#[$doc:meta])* $name:ident = $schema:tt)*) => {$(
-        $(#[$doc])*
-        #[derive(Debug, Clone, Deserialize)]
-        #[serde(transparent)]
-        pub(crate) struct $name(pub(crate) String);
-
-        impl JsonSchema for $name {
-            fn inline_schema() -> bool { true }
-            fn schema_name() -> Cow<'static, str> { stringify!($name).into() }
-            fn json_schema(_: &mut SchemaGenerator) -> Schema { json_schema!($schema) }
-        }
-    )*};
-}
-
-texts! {
-    /// Text; an unquoted number or boolean is taken as it is written.
-    Text = { "type": ["string", "number", "boolean"] }
-    /// Text for people; a `#word` in it is text, with a warning.
-    Prose = { "type": "string", "x-prose": true }
-    /// A span of time; checked where it is used.
-    Span = { "type": "string", "x-expected": "a span of time such as `30s` or `1h 30m`" }
-}
-
-/// A status code.
-#[derive(Debug, Deserialize)]
-#[serde(transparent)]
-pub(crate) struct Status(pub(crate) u16);
-
-impl JsonSchema for Status {
-    fn inline_schema() -> bool {
-        true
-    }
-
-    fn schema_name() -> Cow<'static, str> {
-        "Status".into()
-    }
-
-    fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({ "type": "integer", "minimum": 100, "maximum": 599 })
-    }
 }

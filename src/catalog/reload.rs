@@ -18,6 +18,8 @@ use crate::domain::{Catalog, Revision};
 const QUIET: Duration = Duration::from_millis(300);
 /// However busy the folder, it is read after this long.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// A folder that is moved away and replaced is not noticed: the files are looked at this often anyway.
+const ANYWAY: Duration = Duration::from_mins(1);
 /// How often the files are looked at where the system can't tell of changes.
 const POLL: Duration = Duration::from_secs(2);
 
@@ -100,35 +102,44 @@ pub async fn watch(
     // One place is enough: a change that waits already covers all that come behind it.
     let (tell, mut changes) = mpsc::channel(1);
     let _watcher = watcher(&folders, &tell)?;
-    // Looked at once at the start: a change between the first load and the watching is not missed.
-    let mut last_read = None;
-    loop {
-        let (folders, variables) = (folders.clone(), variables.clone());
-        let swapped = Arc::clone(&current);
-        let reading = tokio::task::spawn_blocking(move || attempt(&folders, &variables, &swapped));
-        let (read, change) = reading
-            .await
-            .map_err(|error| format!("reading the files ended early: {error}"))?;
-        // The same bad files are told once.
-        let seen = last_read.replace(read.clone()) == Some(read);
-        if let Some(change) =
-            change.filter(|change| !seen || matches!(change, Reloaded::Loaded { .. }))
-            && on.send(change).await.is_err()
-        {
-            return Ok(());
-        }
-        tokio::select! {
-            () = cancel.cancelled() => return Ok(()),
-            changed = changes.recv() => if changed.is_none() {
+    let mut last_read = current.load().revision.clone();
+    let follow = async {
+        // Looked at once at the start: a change between the first load and the watching is not missed.
+        loop {
+            let change = read(&folders, &variables, &current, &mut last_read).await?;
+            if let Some(change) = change
+                && on.send(change).await.is_err()
+            {
+                return Ok(());
+            }
+            if tokio::time::timeout(ANYWAY, changes.recv()).await == Ok(None) {
                 return Err("the watching of the files ended early".to_owned());
-            },
+            }
+            settle(&mut changes).await;
         }
-        let quiet = settle(&mut changes);
-        tokio::select! {
-            () = cancel.cancelled() => return Ok(()),
-            () = quiet => {}
-        }
+    };
+    tokio::select! {
+        () = cancel.cancelled() => Ok(()),
+        ended = follow => ended,
     }
+}
+
+/// Reads the files beside the runtime. The same bad files are told once.
+async fn read(
+    folders: &Folders,
+    variables: &BTreeMap<String, String>,
+    current: &Arc<ArcSwap<Catalog>>,
+    last_read: &mut Revision,
+) -> Result<Option<Reloaded>, String> {
+    let (folders, variables) = (folders.clone(), variables.clone());
+    let current = Arc::clone(current);
+    let reading = tokio::task::spawn_blocking(move || attempt(&folders, &variables, &current));
+    let (revision, change) = reading
+        .await
+        .map_err(|error| format!("reading the files ended early: {error}"))?;
+    let seen = *last_read == revision;
+    *last_read = revision;
+    Ok(change.filter(|change| !seen || matches!(change, Reloaded::Loaded { .. })))
 }
 
 /// Waits until no change came for a moment.
@@ -144,12 +155,12 @@ fn watcher(folders: &Folders, tell: &mpsc::Sender<()>) -> Result<Box<dyn Watcher
         .with_poll_interval(POLL)
         .with_compare_contents(true);
     let told = tell.clone();
-    let told_by_poll = tell.clone();
+    let polled = tell.clone();
     let native = RecommendedWatcher::new(move |event| forward(&told, &event), config)
         .and_then(|watcher| follow(watcher, folders));
     native
         .or_else(|_| {
-            PollWatcher::new(move |event| forward(&told_by_poll, &event), config)
+            PollWatcher::new(move |event| forward(&polled, &event), config)
                 .and_then(|watcher| follow(watcher, folders))
         })
         .map_err(|error| format!("the folders of the files can't be watched: {error}"))

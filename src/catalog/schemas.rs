@@ -3,19 +3,25 @@
 use serde_json::Value;
 
 use super::raw;
-use super::shape::Shape;
+use super::schema::JsonSchema;
 
 /// File names and texts of all schemas, as they are shipped in `docs/schemas/`.
 pub fn schemas() -> [(&'static str, String); 3] {
     [
-        ("command.schema.json", text(&Shape::of::<raw::Command>())),
-        ("people.schema.json", text(&Shape::of::<raw::People>())),
-        ("runbook.schema.json", text(&Shape::of::<raw::Runbook>())),
+        (
+            "command.schema.json",
+            text(&JsonSchema::of::<raw::Command>()),
+        ),
+        ("people.schema.json", text(&JsonSchema::of::<raw::People>())),
+        (
+            "runbook.schema.json",
+            text(&JsonSchema::of::<raw::Runbook>()),
+        ),
     ]
 }
 
-fn text(shape: &Shape) -> String {
-    let mut schema = shape.schema().clone();
+fn text(schema: &JsonSchema) -> String {
+    let mut schema = schema.root().clone();
     for_editors(&mut schema);
     let mut text = serde_json::to_string_pretty(&schema).expect("a schema has only string keys");
     text.push('\n');

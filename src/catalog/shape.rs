@@ -3,39 +3,22 @@
 //! The schema is the one that editors get. On the way the tree becomes JSON, typed by the schema, so that the version
 //! `1.10` stays `1.10` where a text is expected.
 
-use std::cell::RefCell;
-use std::collections::HashMap;
-
-use regex::Regex;
-use schemars::JsonSchema;
-use schemars::generate::SchemaSettings;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
 use super::at::At;
-use super::diagnostic::{Diagnostic, did_you_mean};
+use super::diagnostic::{Diagnostic, did_you_mean, nearest};
+use super::schema::{JsonSchema, Keys, accepts, choices, first_line};
 use super::tree::{Entry, Kind, Node, Scalar, Tree};
 use crate::domain::{NAME_PATTERN, NameError};
 
 /// The shape of one kind of file.
-pub(crate) struct Shape {
-    schema: Value,
-    patterns: RefCell<HashMap<String, Option<Regex>>>,
-}
+pub(crate) struct Shape(JsonSchema);
 
 impl Shape {
     /// The shape that a raw type has.
-    pub(crate) fn of<T: JsonSchema>() -> Self {
-        let generator = SchemaSettings::draft2020_12().into_generator();
-        Self {
-            schema: generator.into_root_schema_for::<T>().to_value(),
-            patterns: RefCell::default(),
-        }
-    }
-
-    /// The schema itself.
-    pub(crate) fn schema(&self) -> &Value {
-        &self.schema
+    pub(crate) fn of<T: schemars::JsonSchema>() -> Self {
+        Self(JsonSchema::of::<T>())
     }
 
     /// Reads a raw value; pushes every structural mistake, and answers `None` if there was one.
@@ -45,7 +28,8 @@ impl Shape {
         notes: &mut Vec<Diagnostic>,
     ) -> Option<T> {
         let errors_before = count_errors(notes);
-        let value = Walk { shape: self, notes }.value(&self.schema, root, "the file");
+        let schema = &self.0;
+        let value = Walk { schema, notes }.value(schema.root(), root, "the file");
         if count_errors(notes) > errors_before {
             return None;
         }
@@ -58,33 +42,6 @@ impl Shape {
             }
         }
     }
-
-    fn resolve<'s>(&'s self, schema: &'s Value) -> &'s Value {
-        schema
-            .get("$ref")
-            .and_then(Value::as_str)
-            .and_then(|reference| self.schema.pointer(reference.trim_start_matches('#')))
-            .unwrap_or(schema)
-    }
-
-    /// Follows references, and steps over the `null` of an optional value: a key without a value is a mistake.
-    fn present<'s>(&'s self, schema: &'s Value) -> &'s Value {
-        let schema = self.resolve(schema);
-        let several = schema.get("anyOf").and_then(Value::as_array);
-        let mut present = several.into_iter().flatten().filter(|one| !is_null(one));
-        match (present.next(), present.next()) {
-            (Some(only), None) => self.present(only),
-            _ => schema,
-        }
-    }
-
-    fn matches(&self, pattern: &str, text: &str) -> bool {
-        let mut patterns = self.patterns.borrow_mut();
-        let compiled = patterns
-            .entry(pattern.to_owned())
-            .or_insert_with(|| Regex::new(pattern).ok());
-        compiled.as_ref().is_some_and(|regex| regex.is_match(text))
-    }
 }
 
 fn count_errors(notes: &[Diagnostic]) -> usize {
@@ -92,20 +49,20 @@ fn count_errors(notes: &[Diagnostic]) -> usize {
 }
 
 struct Walk<'a> {
-    shape: &'a Shape,
+    schema: &'a JsonSchema,
     notes: &'a mut Vec<Diagnostic>,
 }
 
 impl<'a> Walk<'a> {
     /// The node as JSON; `Null` where a mistake was pushed.
     fn value(&mut self, schema: &'a Value, at: At<'_>, label: &str) -> Value {
-        let schema = self.shape.present(schema);
+        let schema = self.schema.present(schema);
         let Some(node) = at.node() else {
             return Value::Null;
         };
-        let alternatives = alternatives(self.shape, schema);
+        let alternatives = self.schema.alternatives(schema);
         let Some(fitting) = alternatives.iter().find(|one| fits(one, node)) else {
-            self.wrong_type(&alternatives, schema, at, node, label);
+            self.wrong_type(schema, at, node, label);
             return Value::Null;
         };
         let value = match &node.value {
@@ -134,7 +91,7 @@ impl<'a> Walk<'a> {
             self.notes.push(
                 at.error(message)
                     .warning()
-                    .hint(format!("put quotes around it: {label}: \"…\"")),
+                    .hint("put the whole text in quotes"),
             );
         }
         let words = choices(schema);
@@ -147,7 +104,7 @@ impl<'a> Walk<'a> {
             );
         }
         if let Some(pattern) = schema.get("pattern").and_then(Value::as_str)
-            && !self.shape.matches(pattern, &text)
+            && !self.schema.matches(pattern, &text)
         {
             self.notes.push(
                 at.error(format!("{label} can't be `{text}`"))
@@ -197,19 +154,23 @@ impl<'a> Walk<'a> {
             return at.node().map_or(Value::Null, natural_node);
         };
         let mut object = Map::new();
+        let mut meant = Vec::new();
         for entry in entries {
             let key = entry.key.as_str();
             let place = at.get(key);
-            if let Some(schema) = keys.schema(self.shape, key) {
+            if let Some(schema) = keys.schema(self.schema, key) {
                 let value = self.value(schema, place, &format!("`{key}`"));
                 object.insert(key.to_owned(), value);
             } else {
-                let note = unknown_key(&keys, at.key(key), key, entries);
+                let (note, near) = unknown_key(&keys, at.key(key), key, entries);
+                meant.extend(near);
                 self.notes.push(note);
             }
         }
-        for missing in keys.required.iter().filter(|key| !has(entries, key)) {
-            let help = keys.description(self.shape, missing);
+        // A misspelt key has been told; that it is missing too would be the same mistake twice.
+        let absent = |key: &&&str| !has(entries, key) && !meant.contains(*key);
+        for missing in keys.required.iter().filter(absent) {
+            let help = keys.description(self.schema, missing);
             self.notes.push(
                 at.head()
                     .error(format!("key `{missing}` is missing in {label}"))
@@ -219,16 +180,9 @@ impl<'a> Walk<'a> {
         Value::Object(object)
     }
 
-    fn wrong_type(
-        &mut self,
-        alternatives: &[&Value],
-        schema: &Value,
-        at: At<'_>,
-        node: &Node,
-        label: &str,
-    ) {
+    fn wrong_type(&mut self, schema: &Value, at: At<'_>, node: &Node, label: &str) {
         let mut expected: Vec<String> = Vec::new();
-        for one in alternatives {
+        for one in self.schema.alternatives(schema) {
             let words = expectation(one);
             if !expected.contains(&words) {
                 expected.push(words);
@@ -248,96 +202,34 @@ impl<'a> Walk<'a> {
     }
 }
 
-/// What a map may hold.
-struct Keys<'s> {
-    properties: Option<&'s Map<String, Value>>,
-    patterns: Option<&'s Map<String, Value>>,
-    others: Option<&'s Value>,
-    required: Vec<&'s str>,
-}
-
-impl<'s> Keys<'s> {
-    fn of(schema: &'s Value) -> Option<Self> {
-        let object = |key: &str| schema.get(key).and_then(Value::as_object);
-        let keys = Self {
-            properties: object("properties"),
-            patterns: object("patternProperties"),
-            others: schema
-                .get("additionalProperties")
-                .filter(|other| !other.is_boolean()),
-            required: schema
-                .get("required")
-                .and_then(Value::as_array)
-                .map(|names| names.iter().filter_map(Value::as_str).collect())
-                .unwrap_or_default(),
-        };
-        let any = keys.properties.is_some() || keys.patterns.is_some() || keys.others.is_some();
-        any.then_some(keys)
-    }
-
-    fn schema(&self, shape: &Shape, key: &str) -> Option<&'s Value> {
-        self.properties
-            .and_then(|known| known.get(key))
-            .or_else(|| {
-                let (pattern, schema) = self.patterns?.iter().next()?;
-                shape.matches(pattern, key).then_some(schema)
-            })
-            .or(self.others)
-    }
-
-    fn description(&self, shape: &'s Shape, key: &str) -> Option<&'s str> {
-        let schema = self.properties?.get(key)?;
-        let text = schema
-            .get("description")
-            .or_else(|| shape.resolve(schema).get("description"))?;
-        text.as_str().map(first_line)
-    }
-}
-
-fn unknown_key(keys: &Keys<'_>, at: At<'_>, key: &str, entries: &[Entry]) -> Diagnostic {
+/// The complaint, and the key that was probably meant.
+fn unknown_key<'s>(
+    keys: &Keys<'s>,
+    at: At<'_>,
+    key: &str,
+    entries: &[Entry],
+) -> (Diagnostic, Option<&'s str>) {
     if let Some((pattern, _)) = keys.patterns.and_then(|patterns| patterns.iter().next()) {
-        return at
-            .error(format!("`{key}` can't be a key here"))
-            .hint(pattern_words(pattern));
+        let note = at.error(format!("`{key}` can't be a key here"));
+        return (note.hint(pattern_words(pattern)), None);
     }
     let known: Vec<&str> = keys
         .properties
         .map(|known| known.keys().map(String::as_str).collect())
         .unwrap_or_default();
     let free = known.iter().copied().filter(|known| !has(entries, known));
+    let near = nearest(key, free);
     let list = format!("known keys: {}", known.join(", "));
-    let hint = did_you_mean(key, free).map_or(list.clone(), |near| format!("{near} {list}"));
-    at.error(format!("key `{key}` is not known here"))
-        .hint(hint)
+    let hint = match near {
+        Some(near) => format!("did you mean `{near}`? {list}"),
+        None => list,
+    };
+    let note = at.error(format!("key `{key}` is not known here"));
+    (note.hint(hint), near)
 }
 
 fn has(entries: &[Entry], key: &str) -> bool {
     entries.iter().any(|entry| entry.key == key)
-}
-
-/// The shapes a schema allows, without `null`: a key that has no value is left out instead.
-fn alternatives<'s>(shape: &'s Shape, schema: &'s Value) -> Vec<&'s Value> {
-    match schema.get("anyOf").and_then(Value::as_array) {
-        Some(several) => several
-            .iter()
-            .map(|one| shape.resolve(one))
-            .filter(|one| !is_null(one))
-            .flat_map(|one| alternatives(shape, one))
-            .collect(),
-        None => vec![schema],
-    }
-}
-
-fn is_null(schema: &Value) -> bool {
-    schema.get("type").and_then(Value::as_str) == Some("null")
-}
-
-fn accepts(schema: &Value, kind: &str) -> bool {
-    match schema.get("type") {
-        Some(Value::String(one)) => one == kind,
-        Some(Value::Array(several)) => several.iter().any(|one| one == kind),
-        _ => kind == "string" && !choices(schema).is_empty(),
-    }
 }
 
 fn fits(schema: &Value, node: &Node) -> bool {
@@ -369,19 +261,6 @@ fn shaped(schema: &Value, value: Value) -> Value {
         return serde_json::json!({ "values": list(value) });
     }
     value
-}
-
-fn choices(schema: &Value) -> Vec<&str> {
-    if let Some(words) = schema.get("enum").and_then(Value::as_array) {
-        return words.iter().filter_map(Value::as_str).collect();
-    }
-    let several = schema.get("oneOf").and_then(Value::as_array);
-    several.map_or(Vec::new(), |several| {
-        several
-            .iter()
-            .filter_map(|one| one.get("const").and_then(Value::as_str))
-            .collect()
-    })
 }
 
 fn expectation(schema: &Value) -> String {
@@ -431,10 +310,6 @@ fn pattern_words(pattern: &str) -> String {
     } else {
         format!("it must match {pattern}")
     }
-}
-
-fn first_line(text: &str) -> &str {
-    text.lines().next().unwrap_or(text)
 }
 
 /// JSON by the YAML alone, where the schema leaves it open.

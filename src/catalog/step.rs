@@ -12,8 +12,8 @@ use crate::domain::{
     Action, Effect, HttpAction, JsonTemplate, RunAction, Segment, StepDefinition, Template,
 };
 
-const DEFAULT_TIMEOUT: Duration = Duration::from_secs(60);
-const LONGEST_TIMEOUT: Duration = Duration::from_secs(86_400);
+const DEFAULT_TIMEOUT: Duration = Duration::from_mins(1);
+const LONGEST_TIMEOUT: Duration = Duration::from_hours(24);
 /// Variables that hold midwatch's own secrets and settings; no program is given them.
 const OURS: [&str; 4] = ["SLACK_", "DISCORD_", "MIDWATCH_", "DATABASE_URL"];
 

@@ -76,10 +76,7 @@ pub(crate) fn parse(file: &Arc<SourceFile>, notes: &mut Vec<Diagnostic>) -> Opti
         offsets: Offsets::of(&file.text),
         nodes: 0,
     };
-    match reader.document() {
-        Ok(node) => node,
-        Err(Stop) => None,
-    }
+    reader.document().unwrap_or_default()
 }
 
 /// The rest of the file can't be read; the reason is among the notes.
@@ -266,43 +263,34 @@ impl<'a> Reader<'a> {
 
     /// The scanner's complaint, with what usually lies behind it.
     fn explain(&self, error: &ScanError) -> Diagnostic {
-        let at = self.offsets.byte(error.marker().index());
-        let (line, _) = self.file.position(at);
-        let whole = self.file.line_span(line);
-        let source = self.file.text.get(whole.clone()).unwrap_or_default();
+        // A bracket that is not closed is noticed at the end of the file: go back to where something stands.
+        let filled = self.file.text.trim_end().len();
+        let at = self.offsets.byte(error.marker().index()).min(filled);
+        let line = self.file.line_span(self.file.position(at).0);
+        let source = self.file.text.get(line.clone()).unwrap_or_default();
         let indent = source.len() - source.trim_start().len();
-        let (span, hint) = if source[..indent].contains('\t') {
-            (
-                whole.start..whole.start + indent,
-                "tabs can't indent YAML; use spaces",
+        if source[..indent].contains('\t') {
+            return Diagnostic::at(
+                self.file,
+                line.start..line.start + indent,
+                "a tab stands in the indentation",
             )
-        } else if comment_in(source) {
-            (
-                at..whole.end.max(at),
-                "` #` begins a comment; put the whole text in quotes",
-            )
-        } else if error.info().contains("cannot start any token") {
-            (
-                at..whole.end.max(at),
-                "text that begins with `@`, `` ` `` or `%` needs quotes",
-            )
-        } else if error.info().contains("mapping values are not allowed") {
-            (
-                at..whole.end.max(at),
-                "text that holds `: ` needs quotes; else look at the indentation",
-            )
+            .hint("indent with spaces");
+        }
+        let info = error.info();
+        let hint = if comment_in(source) {
+            "` #` begins a comment; put the whole text in quotes"
+        } else if info.contains("unknown anchor") {
+            "a value that begins with `*` is an alias to YAML; put the text in quotes"
+        } else if info.contains("unexpected character") || info.contains("cannot start") {
+            "text that begins with `@`, `%` or a backquote needs quotes"
+        } else if info.contains("mapping values are not allowed") {
+            "text that holds `: ` needs quotes; else look at the indentation"
         } else {
-            (
-                at..whole.end.max(at),
-                "look at the indentation, the quotes and the brackets of this line and the one above",
-            )
+            "look at the indentation, the quotes and the brackets, here and on the line above"
         };
-        Diagnostic::at(
-            self.file,
-            span,
-            format!("this is not YAML: {}", error.info()),
-        )
-        .hint(hint)
+        let message = format!("this is not YAML: {info}");
+        Diagnostic::at(self.file, at..line.end.max(at), message).hint(hint)
     }
 }
 

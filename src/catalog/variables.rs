@@ -42,12 +42,24 @@ pub(crate) fn fill(
 
 /// The variables that default to an address on loopback, with its port: what `midwatch try` brings servers for.
 pub fn loopback_defaults(folders: &Folders) -> BTreeMap<String, u16> {
-    let Ok(entries) = std::fs::read_dir(&folders.runbooks) else { return BTreeMap::new() };
-    let yaml = entries.flatten().map(|entry| entry.path()).filter(|path| path.extension().is_some_and(|it| it == "yaml"));
+    let Ok(entries) = std::fs::read_dir(&folders.runbooks) else {
+        return BTreeMap::new();
+    };
+    let yaml = entries
+        .flatten()
+        .map(|entry| entry.path())
+        .filter(|path| path.extension().is_some_and(|it| it == "yaml"));
     let mut found = BTreeMap::new();
     for text in yaml.filter_map(|path| std::fs::read_to_string(path).ok()) {
-        for inside in text.split("${").skip(1).filter_map(|rest| rest.split_once('}')).map(|(inside, _)| inside) {
-            let Some((name, default)) = inside.split_once(":-http://127.0.0.1:") else { continue };
+        for inside in text
+            .split("${")
+            .skip(1)
+            .filter_map(|rest| rest.split_once('}'))
+            .map(|(inside, _)| inside)
+        {
+            let Some((name, default)) = inside.split_once(":-http://127.0.0.1:") else {
+                continue;
+            };
             if let Ok(port) = default.trim_end_matches('/').parse() {
                 found.insert(name.to_owned(), port);
             }

@@ -65,8 +65,7 @@ impl Outbox {
             };
             if cancel.is_cancelled() {
                 let deadline = *deadline.get_or_insert(tokio::time::Instant::now() + drain);
-                let idle =
-                    under_way.is_empty() && self.store.postings_waiting().await.unwrap_or(0) == 0;
+                let idle = under_way.is_empty() && self.nothing_waits().await;
                 if idle || tokio::time::Instant::now() >= deadline {
                     return;
                 }
@@ -74,14 +73,18 @@ impl Outbox {
             tokio::select! {
                 () = cancel.cancelled(), if deadline.is_none() && !cancel.is_cancelled() => {}
                 _ = changes.changed() => {}
-                Some(done) = under_way.join_next(), if !under_way.is_empty() => self.note(done, &mut busy),
+                Some(done) = under_way.join_next(), if !under_way.is_empty() => Self::note(done, &mut busy),
                 () = tokio::time::sleep(wait) => {}
             }
         }
     }
 
+    async fn nothing_waits(&self) -> bool {
+        let waiting = self.store.postings_waiting(self.transport.platform()).await;
+        waiting.is_ok_and(|count| count == 0)
+    }
+
     fn note(
-        &mut self,
         done: Result<(DuePosting, Result<(), StoreError>), tokio::task::JoinError>,
         busy: &mut HashSet<PostingId>,
     ) {
@@ -176,10 +179,9 @@ impl Pacer {
             .lock()
             .expect("no code panics while it holds this")
             .get(&key)
+            && *until > now
         {
-            if *until > now {
-                return Err(*until - now);
-            }
+            return Err(*until - now);
         }
         self.forget_old();
         let (limiter, key) = if is_edit(due) {
@@ -201,7 +203,7 @@ impl Pacer {
     /// Channels that nobody talked in for a while cost no memory.
     fn forget_old(&mut self) {
         self.asked = self.asked.wrapping_add(1);
-        if self.asked % 1_024 == 0 {
+        if self.asked.is_multiple_of(1_024) {
             for limiter in [&self.posts, &self.edits].into_iter().flatten() {
                 limiter.retain_recent();
             }
@@ -218,6 +220,13 @@ fn is_edit(due: &DuePosting) -> bool {
     due.posting.kind == PostingKind::Root && due.delivered.is_some()
 }
 
+/// One delivery for the metrics.
+fn count(due: &DuePosting, result: &'static str) {
+    let platform = due.posting.to.platform.as_str();
+    metrics::counter!("midwatch_postings_total", "platform" => platform, "result" => result)
+        .increment(1);
+}
+
 /// What a `Retry-After` is about: the method in the space.
 fn block_key(due: &DuePosting) -> String {
     format!(
@@ -225,6 +234,14 @@ fn block_key(due: &DuePosting) -> String {
         due.posting.to.space,
         if is_edit(due) { "edit" } else { "post" }
     )
+}
+
+/// What stands on the platform now.
+struct Sent {
+    /// Where; `None` where it can't be referred to, or that is known already.
+    message: Option<MessageRef>,
+    /// Which state of the posting. A newer one stays due.
+    version: i64,
 }
 
 /// One delivery, from beginning to recorded end.
@@ -246,16 +263,15 @@ impl Delivery {
             )
             .unwrap_or(now)
         };
-        let kind = if is_edit(due) { "edit" } else { "post" };
         match result {
-            Ok(message) => {
-                metrics::counter!("midwatch_deliveries_total", "kind" => kind).increment(1);
+            Ok(Sent { message, version }) => {
+                count(due, "delivered");
                 self.store
-                    .posting_delivered(due.id, due.version, message, now)
+                    .posting_delivered(due.id, version, message, now)
                     .await
             }
             Err(DeliveryError::Limited(wait)) => {
-                metrics::counter!("midwatch_deliveries_limited_total", "kind" => kind).increment(1);
+                count(due, "deferred");
                 let until = tokio::time::Instant::now() + wait;
                 self.blocked
                     .lock()
@@ -266,35 +282,47 @@ impl Delivery {
                     .await
             }
             Err(DeliveryError::InDoubt(why)) => {
+                count(due, "in_doubt");
                 self.store
                     .defer_posting(due.id, after(wait_for(due)), true, &why)
                     .await
             }
             Err(DeliveryError::Failed(why)) => {
+                count(due, "deferred");
                 self.store
                     .defer_posting(due.id, after(wait_for(due)), false, &why)
                     .await
             }
             Err(DeliveryError::Refused(why)) => {
                 warn!("posting {:?} is given up: {why}", due.id);
-                metrics::counter!("midwatch_postings_dropped_total").increment(1);
+                count(due, "dropped");
                 self.store.drop_posting(due.id, &why, now).await
             }
         }
     }
 
-    async fn send(&self, due: &DuePosting) -> Result<Option<MessageRef>, DeliveryError> {
+    async fn send(&self, due: &DuePosting) -> Result<Sent, DeliveryError> {
         let Posting {
             to, kind, message, ..
         } = &due.posting;
         let said_in = to.thread.clone().map(MessageRef);
-        match kind {
+        let message = match kind {
             PostingKind::Root => match &due.delivered {
                 Some(at) => self.transport.edit(to, at, message).await.map(|()| None),
-                None => self
-                    .post_once(due, said_in.as_ref(), message)
-                    .await
-                    .map(Some),
+                None => match self.found(due, said_in.as_ref()).await? {
+                    // It shows the state in which it was posted, which may be older than this one.
+                    Some(found) => {
+                        return Ok(Sent {
+                            message: Some(found),
+                            version: due.version.saturating_sub(1).max(1),
+                        });
+                    }
+                    None => self
+                        .transport
+                        .post(to, said_in.as_ref(), message, due.id)
+                        .await
+                        .map(Some),
+                },
             },
             PostingKind::Line { attachment, .. } => {
                 let thread = said_in.or_else(|| due.thread.clone());
@@ -335,7 +363,23 @@ impl Delivery {
                 }
                 Ok(()) => Ok(None),
             },
+        }?;
+        Ok(Sent {
+            message,
+            version: due.version,
+        })
+    }
+
+    /// Where an earlier try of unknown end turns out to have arrived.
+    async fn found(
+        &self,
+        due: &DuePosting,
+        thread: Option<&MessageRef>,
+    ) -> Result<Option<MessageRef>, DeliveryError> {
+        if !due.in_doubt {
+            return Ok(None);
         }
+        self.transport.find(&due.posting.to, thread, due.id).await
     }
 
     /// Posts, unless an earlier try of unknown end turns out to have arrived.
@@ -345,10 +389,8 @@ impl Delivery {
         thread: Option<&MessageRef>,
         message: &Message,
     ) -> Result<MessageRef, DeliveryError> {
-        if due.in_doubt {
-            if let Some(found) = self.transport.find(&due.posting.to, thread, due.id).await? {
-                return Ok(found);
-            }
+        if let Some(found) = self.found(due, thread).await? {
+            return Ok(found);
         }
         self.transport
             .post(&due.posting.to, thread, message, due.id)

@@ -3,12 +3,13 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, anyhow};
 use arc_swap::ArcSwap;
 use secrecy::ExposeSecret;
 use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use super::stages::Stage;
@@ -19,17 +20,19 @@ use crate::chat::{Intake, Transport};
 use crate::clock::Clock;
 use crate::config::{LogFormat, Settings};
 use crate::dispatch::Dispatch;
-use crate::domain::{Catalog, Fact, Redactor};
+use crate::domain::{Catalog, Fact, Platform, Redactor};
 use crate::engine::Engine;
 use crate::engine::actions::{HttpClient, Secrets, Surroundings};
 use crate::engine::secrets::LocalSecrets;
-use crate::store::{Store, StoreError, StoreSettings, WorkerId};
+use crate::store::{Receipt, Store, StoreError, StoreSettings, WorkerId};
 use crate::telemetry::{self, Metrics};
 
 /// How long running steps may go on after the end was asked for.
 pub(super) const DRAIN: Duration = Duration::from_secs(20);
 /// How long the last postings are given.
 pub(super) const LAST_POSTINGS: Duration = Duration::from_secs(10);
+/// How often gauges are brought up to date.
+const GAUGE_EVERY: Duration = Duration::from_secs(5);
 /// How many runs are done at the same time.
 const RUNS_AT_ONCE: usize = 32;
 
@@ -98,7 +101,14 @@ impl App {
             Ok(store) => store,
             Err(why) => {
                 say_error(&format!("the store can't be opened: {why}"));
-                return Ok(Err(Exit::Failed));
+                return Ok(Err(match why {
+                    StoreError::InUse(_) => Exit::Unreachable,
+                    StoreError::Unavailable(_)
+                    | StoreError::NotWritable(_)
+                    | StoreError::Busy(_)
+                    | StoreError::Conflict(_)
+                    | StoreError::Corrupt(_) => Exit::Failed,
+                }));
             }
         };
         let loaded = Fact::CatalogLoaded {
@@ -133,7 +143,21 @@ impl App {
         let store = self.store.clone();
         Arc::new(move |inbound| {
             let store = store.clone();
-            Box::pin(async move { store.receive(inbound).await })
+            Box::pin(async move {
+                let platform = inbound.place.platform.as_str();
+                let began = Instant::now();
+                let receipt = store.receive(inbound).await?;
+                let word = if receipt == Receipt::New {
+                    "new"
+                } else {
+                    "duplicate"
+                };
+                metrics::counter!("midwatch_inbounds_total", "platform" => platform, "receipt" => word).increment(1);
+                let elapsed = began.elapsed().as_secs_f64();
+                metrics::histogram!("midwatch_inbound_seconds", "platform" => platform)
+                    .record(elapsed);
+                Ok(receipt)
+            })
         })
     }
 
@@ -148,6 +172,10 @@ impl App {
         let cancel = stage.cancel.clone();
         stage.spawn(async move { dispatch.run(cancel).await });
         self.follow_files(&mut stage);
+        let (metrics, cancel) = (self.metrics.clone(), stage.cancel.clone());
+        stage.spawn(async move { metrics.keep_small(&cancel).await });
+        let (store, cancel) = (self.store.clone(), stage.cancel.clone());
+        stage.spawn(async move { gauge_loads(store, cancel).await });
         stage
     }
 
@@ -236,6 +264,38 @@ impl App {
         }
         self.store.close().await;
     }
+}
+
+/// Brings the gauges of open runs and waiting postings up to date until cancelled.
+async fn gauge_loads(store: Store, cancel: CancellationToken) {
+    loop {
+        // Unknown stays as it was: /readyz says when the store is not well.
+        if let Ok(count) = store.runs_open().await {
+            metrics::gauge!("midwatch_runs_open").set(as_gauge(count));
+        }
+        for platform in [Platform::Slack, Platform::Console] {
+            if let Ok(count) = store.postings_waiting(platform).await {
+                let gauge =
+                    metrics::gauge!("midwatch_postings_waiting", "platform" => platform.as_str());
+                gauge.set(as_gauge(count));
+            }
+        }
+        if cancel
+            .run_until_cancelled(tokio::time::sleep(GAUGE_EVERY))
+            .await
+            .is_none()
+        {
+            return;
+        }
+    }
+}
+
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "a gauge is a float, and these are small"
+)]
+fn as_gauge(count: u64) -> f64 {
+    count as f64
 }
 
 fn reload_fact(current: &Catalog, reloaded: &Reloaded) -> Fact {

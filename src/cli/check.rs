@@ -10,7 +10,7 @@ use crate::config::Settings;
 use crate::domain::{Catalog, Facts, Hearing, Project, ProjectName, Typed, decide, parse, render};
 
 /// Checks the folders of the settings, or those in `dir`.
-pub(super) fn run(settings: &Settings, dir: Option<PathBuf>, strict: bool) -> anyhow::Result<Exit> {
+pub(super) fn run(settings: &Settings, dir: Option<PathBuf>, strict: bool) -> Exit {
     let folders = match dir {
         Some(dir) => Folders {
             commands: dir.join("commands"),
@@ -35,16 +35,16 @@ pub(super) fn run(settings: &Settings, dir: Option<PathBuf>, strict: bool) -> an
         report.commands, report.projects, report.examples
     ));
     let bad = errors > 0 || (strict && warnings > 0);
-    Ok(if bad { Exit::Invalid } else { Exit::Done })
+    if bad { Exit::Invalid } else { Exit::Done }
 }
 
 /// Prints one of the JSON Schemas that editors use.
-pub(super) fn print_schema(kind: &str) -> anyhow::Result<Exit> {
+pub(super) fn print_schema(kind: &str) -> Exit {
     let schemas = catalog::schemas();
     let found = schemas
         .iter()
         .find(|(name, _)| name.split('.').next() == Some(kind));
-    Ok(match found {
+    match found {
         Some((_, text)) => {
             say(text);
             Exit::Done
@@ -55,7 +55,7 @@ pub(super) fn print_schema(kind: &str) -> anyhow::Result<Exit> {
             ));
             Exit::Invalid
         }
-    })
+    }
 }
 
 fn parses(catalog: &Catalog, project: &ProjectName, says: &str) -> Result<(), String> {

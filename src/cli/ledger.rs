@@ -110,9 +110,5 @@ fn tell(report: &Report) -> Exit {
 }
 
 fn read(path: &Path) -> anyhow::Result<String> {
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "small files that the operator names"
-    )]
     std::fs::read_to_string(path).with_context(|| format!("{} can't be read", path.display()))
 }

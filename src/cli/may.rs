@@ -21,9 +21,9 @@ pub(super) struct Question {
 }
 
 /// Prints the decision. Exit code 0: allowed now; 1: not, or not without more.
-pub(super) fn run(settings: &Settings, question: &Question) -> anyhow::Result<Exit> {
+pub(super) fn run(settings: &Settings, question: &Question) -> Exit {
     let Some(catalog) = app::load_catalog(settings) else {
-        return Ok(Exit::Invalid);
+        return Exit::Invalid;
     };
     let now = Clock::system().now();
     let Some(at) = question
@@ -32,7 +32,7 @@ pub(super) fn run(settings: &Settings, question: &Question) -> anyhow::Result<Ex
         .map_or(Some(now), |at| moment(at, now))
     else {
         say_error("--at takes 03:00, 2026-11-20T03:00Z or 2026-11-20T03:00[Europe/Berlin]");
-        return Ok(Exit::Invalid);
+        return Exit::Invalid;
     };
     let person = question.person.trim_start_matches('@');
     let Some(person) = PersonId::parse(person)
@@ -49,7 +49,7 @@ pub(super) fn run(settings: &Settings, question: &Question) -> anyhow::Result<Ex
             "people.yaml knows no person `{person}`; it knows {}",
             known.join(", ")
         ));
-        return Ok(Exit::Invalid);
+        return Exit::Invalid;
     };
     match parse(
         &question.says,
@@ -60,14 +60,14 @@ pub(super) fn run(settings: &Settings, question: &Question) -> anyhow::Result<Ex
     ) {
         Err(refusal) => {
             say(&plain(&refusal.message(), &catalog));
-            Ok(Exit::Failed)
+            Exit::Failed
         }
         Ok(Typed::Ask(asked)) => {
             say(&format!(
                 "`{}` is a question; everybody in people.yaml may ask it",
                 asked.word()
             ));
-            Ok(Exit::Done)
+            Exit::Done
         }
         Ok(Typed::Invoke(invocation)) => {
             let decision = decide(
@@ -81,11 +81,11 @@ pub(super) fn run(settings: &Settings, question: &Question) -> anyhow::Result<Ex
                 &render::not_run(&invocation, &decision, at),
                 &catalog,
             ));
-            Ok(if matches!(decision, Decision::Allow { .. }) {
+            if matches!(decision, Decision::Allow { .. }) {
                 Exit::Done
             } else {
                 Exit::Failed
-            })
+            }
         }
     }
 }

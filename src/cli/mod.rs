@@ -13,6 +13,7 @@ mod why;
 
 pub mod sample_shop;
 
+use std::io::{ErrorKind, Write as _};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -157,18 +158,18 @@ async fn run_command(command: Command) -> anyhow::Result<Exit> {
         Command::Serve => serve::run(settings, environment).await,
         Command::Check {
             schema: Some(kind), ..
-        } => check::print_schema(&kind),
+        } => Ok(check::print_schema(&kind)),
         Command::Check {
             dir,
             strict,
             schema: None,
-        } => check::run(&settings, dir, strict),
+        } => Ok(check::run(&settings, dir, strict)),
         Command::May {
             person,
             says,
             at,
             channel,
-        } => may::run(
+        } => Ok(may::run(
             &settings,
             &may::Question {
                 person,
@@ -176,7 +177,7 @@ async fn run_command(command: Command) -> anyhow::Result<Exit> {
                 at,
                 channel,
             },
-        ),
+        )),
         Command::Why { run } => why::run(&settings, &run).await,
         Command::Run { command } => run::run(settings, environment, &command).await,
         Command::Ledger { command } => ledger::run(&settings, command).await,
@@ -185,9 +186,17 @@ async fn run_command(command: Command) -> anyhow::Result<Exit> {
 }
 
 /// Prints a line for the person at the terminal.
-#[expect(clippy::print_stdout, reason = "subcommands answer on standard output")]
+///
+/// A reader that went away has read enough: `midwatch check | head` ends as `midwatch check` does. What can't be
+/// written for another reason was not said, and no script may believe that it was.
 pub(crate) fn say(line: &str) {
-    println!("{line}");
+    match writeln!(std::io::stdout(), "{line}") {
+        Err(why) if why.kind() != ErrorKind::BrokenPipe => {
+            say_error(&format!("standard output: {why}"));
+            std::process::exit(Exit::Failed as i32);
+        }
+        Ok(()) | Err(_) => {}
+    }
 }
 
 /// Prints a line about what is wrong.

@@ -10,7 +10,9 @@ use super::{Exit, say_error, tryout};
 use crate::chat::Transport;
 use crate::chat::console::{ConsoleTransport, Ended, Screen};
 use crate::config::Settings;
-use crate::domain::{Inbound, InboundKey, Manner, Place, Platform, Source, Speaker, SpeakerKind};
+use crate::domain::{
+    Identity, Inbound, InboundKey, Manner, Place, Platform, Source, Speaker, SpeakerKind,
+};
 use crate::store::StoreError;
 
 /// Runs one command as the person whose console account is this host's account, and waits for its end.
@@ -31,7 +33,7 @@ pub(super) async fn run(
         .to_owned();
     let app = match App::open(settings, environment, &log).await? {
         Ok(app) => app,
-        Err(Exit::Failed) => {
+        Err(Exit::Unreachable) => {
             say_error(
                 "when a server runs on this data folder, type the command in chat; its API comes with a later version",
             );
@@ -48,8 +50,9 @@ pub(super) async fn run(
         app.clock.clone(),
         colour,
     ));
-    let inbound = inbound(&app, account, words);
+    let inbound = inbound(&app, account.clone(), words);
     let key = inbound.key.clone();
+    let actor = app.catalog.load().people.identify(&inbound.speaker);
     let stages = Stages(vec![
         app.dispatch_stage(),
         app.engine_stage(),
@@ -67,6 +70,11 @@ pub(super) async fn run(
     };
     stages.stop().await;
     app.close().await;
+    if actor.identity == Identity::Stranger {
+        say_error(&format!(
+            "this account is `{account}`; `login: {account}` beside a person in people.yaml lets it speak for them"
+        ));
+    }
     Ok(exit)
 }
 
@@ -130,10 +138,6 @@ fn requoted(word: &str) -> String {
 /// The name of the account that this process runs under, by its user id: the environment can be set by anybody.
 fn account_of_this_process() -> Option<String> {
     let id = rustix::process::getuid().as_raw().to_string();
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "the system's list of accounts is read here alone"
-    )]
     let accounts = std::fs::read_to_string("/etc/passwd").ok()?;
     let fields = accounts
         .lines()

@@ -32,6 +32,8 @@ pub(super) async fn run(
     let log = settings.log.filter.clone();
     let app = match App::open(settings, environment, &log).await? {
         Ok(app) => app,
+        // Nobody else is asked to do it for us: here a folder in use is a failed start.
+        Err(Exit::Unreachable) => return Ok(Exit::Failed),
         Err(exit) => return Ok(exit),
     };
     for note in &app.settings.notes {

@@ -19,7 +19,7 @@ use crate::chat::console::{Complete, Console, ConsoleTransport, Ended, Input, Sc
 use crate::clock::Clock;
 use crate::config::Settings;
 use crate::domain::{
-    Catalog, Hearing, InboundKey, Outcome, PersonId, Phase, Project, RunId, complete,
+    Catalog, Hearing, InboundKey, Outcome, PersonId, Phase, Platform, Project, RunId, complete,
 };
 use crate::http::{self, Health};
 use crate::store::{Concluded, RunFilter, Store, StoreError};
@@ -41,6 +41,8 @@ pub(super) async fn run(
     let examples = catalog::load(&folders(&settings), &settings.variables).examples;
     let app = match App::open(settings, environment, &log).await? {
         Ok(app) => app,
+        // Nobody else is asked to do it for us: here a folder in use is a failed start.
+        Err(Exit::Unreachable) => return Ok(Exit::Failed),
         Err(exit) => return Ok(exit),
     };
     let Some(seat) = Seat::choose(&app.catalog.load(), &examples) else {
@@ -246,10 +248,10 @@ pub(super) fn wait_for_end(store: Store) -> WaitForEnd {
             let mut changes = store.changes();
             loop {
                 changes.mark_unchanged();
-                if let Some(ended) = ended(&store, &key).await? {
-                    if store.postings_waiting().await? == 0 {
-                        return Ok(ended);
-                    }
+                if let Some(ended) = ended(&store, &key).await?
+                    && store.postings_waiting(Platform::Console).await? == 0
+                {
+                    return Ok(ended);
                 }
                 let _ = tokio::time::timeout(Duration::from_millis(200), changes.changed()).await; // A hint only.
             }

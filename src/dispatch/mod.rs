@@ -88,7 +88,7 @@ impl Dispatch {
             match self.store.conclude(conclusion, now).await {
                 // Somebody else was first: the facts have changed, so the runbook is asked again.
                 Err(StoreError::Conflict(what)) => {
-                    info!(inbound = inbound.key.as_str(), "walking again: {what}")
+                    info!(inbound = inbound.key.as_str(), "walking again: {what}");
                 }
                 other => return other,
             }
@@ -194,21 +194,21 @@ impl Walk<'_> {
 
     fn refuse(&self, refusal: &Refusal) -> Conclusion {
         let mut conclusion = refused(self.inbound, &self.actor.identity, refusal);
-        if let (Refusal::Missing { .. }, Some(handle)) = (refusal, &self.inbound.form_handle) {
-            if let Some(form) = form_for(refusal, &self.hearing()) {
-                let kind = PostingKind::Form {
-                    speaker: self.inbound.speaker.id.clone(),
-                    handle: handle.clone(),
-                    form,
-                };
-                let to = self.inbound.place.clone();
-                conclusion.postings = vec![Posting {
-                    to,
-                    kind,
-                    run: None,
-                    message: refusal.message(),
-                }];
-            }
+        if let (Refusal::Missing { .. }, Some(handle)) = (refusal, &self.inbound.form_handle)
+            && let Some(form) = form_for(refusal, &self.hearing())
+        {
+            let kind = PostingKind::Form {
+                speaker: self.inbound.speaker.id.clone(),
+                handle: handle.clone(),
+                form,
+            };
+            let to = self.inbound.place.clone();
+            conclusion.postings = vec![Posting {
+                to,
+                kind,
+                run: None,
+                message: refusal.message(),
+            }];
         }
         conclusion
     }
@@ -234,7 +234,7 @@ impl Walk<'_> {
                 Ok(self.start(run, decided, vec![ask]))
             }
             not_run @ (Decision::Hold { .. } | Decision::Deny { .. }) => {
-                Ok(self.tell_not_run(invocation, &not_run))
+                Ok(self.tell_not_run(&invocation, &not_run))
             }
         }
     }
@@ -306,8 +306,6 @@ impl Walk<'_> {
     }
 
     fn start(&self, run: Run, decision: Decided, more: Vec<Message>) -> Conclusion {
-        metrics::counter!("midwatch_runs_total", "command" => run.invocation.command.to_string())
-            .increment(1);
         info!(run.id = %run.id, command.name = %run.invocation.command, "decided on run {}", run.reference);
         let groups: Vec<_> = self.actor.groups.iter().cloned().collect();
         let posting = |kind, message| Posting {
@@ -340,7 +338,7 @@ impl Walk<'_> {
         }
     }
 
-    fn tell_not_run(&self, invocation: Invocation, decision: &Decision) -> Conclusion {
+    fn tell_not_run(&self, invocation: &Invocation, decision: &Decision) -> Conclusion {
         let (decided, rule) = match decision {
             Decision::Hold { hold, rule } => {
                 (Decided::Hold(hold_word(hold).to_owned()), Some(rule))
@@ -354,10 +352,10 @@ impl Walk<'_> {
                 (Decided::RequireApproval(terms.clone()), Some(rule))
             }
         };
-        let message = render::not_run(&invocation, decision, self.now);
+        let message = render::not_run(invocation, decision, self.now);
         Conclusion {
             inbound: self.inbound.key.clone(),
-            fact: self.decided(&invocation, decided, rule, None),
+            fact: self.decided(invocation, decided, rule, None),
             change: Change::Nothing,
             postings: vec![whisper(self.inbound, message)],
         }
@@ -370,6 +368,13 @@ impl Walk<'_> {
         rule: Option<&RuleRef>,
         run: Option<&Run>,
     ) -> Fact {
+        let word = match &decision {
+            Decided::Allow => "allow",
+            Decided::RequireApproval(_) => "require_approval",
+            Decided::Hold(_) => "hold",
+            Decided::Deny(_) => "deny",
+        };
+        metrics::counter!("midwatch_decisions_total", "decision" => word).increment(1);
         Fact::Decided {
             inbound: self.inbound.key.clone(),
             actor: self.actor.identity.clone(),

@@ -257,7 +257,7 @@ pub struct HttpAction<T> {
     pub json: Option<JsonTemplate<T>>,
     /// What the answer must be.
     pub expect: Expect,
-    /// Names of answer headers told in the thread, lower case.
+    /// Names of answer headers told in the thread, lower case; `body` stands for the beginning of the answer.
     pub show: Vec<String>,
     /// Hosts allowed beside those of the environment's own addresses; `host` or `host:port`.
     pub hosts: Vec<String>,

@@ -172,7 +172,7 @@ impl Filler<'_> {
             let elements = match self.invocation.arguments.get(name) {
                 Some(Value::List(items)) if template.0.len() == 1 => items
                     .iter()
-                    .map(|item| piece_of(item))
+                    .map(piece_of)
                     .map(|piece| Rendered(vec![piece]))
                     .collect(),
                 _ => vec![self.text(template, step)],

@@ -56,7 +56,7 @@ impl Refusal {
             } => {
                 let wrong = Text::new().plain("⛔ ").code(word.as_str());
                 let wrong = wrong.plain(" is one word more than I know what to do with");
-                let hint = Text::new().plain("it goes ").code(usage.as_str());
+                let hint = Text::new().plain("it goes ").code(slash(usage));
                 let hint = hint.plain("; a text with spaces needs quotes\n");
                 corrected(wrong, None, hint, example)
             }
@@ -80,7 +80,7 @@ impl Refusal {
                     .plain("⛔ no run is called ")
                     .code(reference.as_str())
                     .plain("; nothing was done"),
-                Text::new().code("runs all").plain(" lists them"),
+                Text::new().code("/ops runs all").plain(" lists them"),
             )
             .buttons(vec![Button::primary("List runs", "runs all")]),
             Self::NotNow { what, next, .. } => {
@@ -146,10 +146,10 @@ fn unknown_command(typed: &str, nearest: Option<&Meant>) -> Message {
         .plain("⛔ there is no command ")
         .code(typed)
         .plain("; nothing was done");
-    let list = Text::new().code("list").plain(" shows what there is");
+    let list = Text::new().code("/ops list").plain(" shows what there is");
     match nearest {
         Some(meant) => {
-            said(wrong, joined(did_you_mean(meant).plain("; "), list)).buttons(button(meant))
+            said(wrong, joined(did_you_mean(meant).plain("\n"), list)).buttons(button(meant))
         }
         None => said(wrong, list).buttons(vec![Button::primary("List commands", "list")]),
     }
@@ -180,7 +180,9 @@ fn which_project(typed: &str, known: &[ProjectName]) -> Message {
         );
     };
     let with = |project: &ProjectName| format!("{typed} project={project}");
-    let hint = projects(known).plain("\nfor example ").code(with(first));
+    let hint = projects(known)
+        .plain("\nfor example ")
+        .code(slash(&with(first)));
     let buttons = known
         .iter()
         .take(MOST_BUTTONS)
@@ -196,12 +198,17 @@ fn which_project(typed: &str, known: &[ProjectName]) -> Message {
 fn corrected(wrong: Text, nearest: Option<&Meant>, hint: Text, example: &str) -> Message {
     let meant = nearest.map(|meant| did_you_mean(meant).plain("\n"));
     let help = joined(meant.unwrap_or_default(), hint);
-    let help = help.plain("for example ").code(example);
+    let help = help.plain("for example ").code(slash(example));
     said(wrong.plain("; nothing was done"), help).buttons(nearest.map(button).unwrap_or_default())
 }
 
 fn said(wrong: Text, help: Text) -> Message {
     Message::new(wrong).text(help)
+}
+
+/// As it is typed in chat: whoever copies it at night must not have to know what stands before it.
+fn slash(line: &str) -> String {
+    format!("/ops {line}")
 }
 
 fn did_you_mean(meant: &Meant) -> Text {

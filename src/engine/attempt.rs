@@ -60,12 +60,14 @@ impl Engine {
                 Verified::Unknown(why) => StepResult::Unknown { why },
             };
         }
+        let elapsed_ms = elapsed_ms(began, self.clock.now());
+        count(&step, &result, elapsed_ms);
         let ended = RunEvent::StepEnded {
             position,
             step: step.name.clone(),
             attempt,
             result,
-            elapsed_ms: elapsed_ms(began, self.clock.now()),
+            elapsed_ms,
             output_sha256: (!output.is_empty()).then(|| sha256(&output)),
         };
         self.record(
@@ -260,6 +262,23 @@ fn step_of(run: &Run, position: usize) -> Arc<PlannedStep> {
         .as_ref()
         .expect("a step is only due in a run that has a plan");
     Arc::new(plan.steps[position].clone())
+}
+
+/// One attempt for the metrics.
+fn count(step: &PlannedStep, result: &StepResult, elapsed_ms: u64) {
+    let action = match step.action {
+        Action::Run(_) => "run",
+        Action::Http(_) => "http",
+    };
+    let word = match result {
+        StepResult::Succeeded { .. } => "succeeded",
+        StepResult::Failed { .. } => "failed",
+        StepResult::Unknown { .. } => "unknown",
+        StepResult::Stopped => "stopped",
+    };
+    metrics::counter!("midwatch_steps_total", "action" => action, "result" => word).increment(1);
+    let elapsed = Duration::from_millis(elapsed_ms).as_secs_f64();
+    metrics::histogram!("midwatch_step_seconds", "action" => action).record(elapsed);
 }
 
 fn sha256(text: &str) -> String {

@@ -97,7 +97,7 @@ impl Engine {
         match self.drive(&lease, run).await {
             Ok(()) => {}
             Err(StoreError::Conflict(what)) => {
-                warn!("run {reference} is somebody else's now: {what}")
+                warn!("run {reference} is somebody else's now: {what}");
             }
             Err(fault) => {
                 error!("run {reference} stays as it is until its lease ends: {fault}");
@@ -153,7 +153,7 @@ impl Engine {
                 outcome = outcome.as_str(),
                 elapsed_ms, "run {} ends", run.reference
             );
-            metrics::counter!("midwatch_outcomes_total", "outcome" => outcome.as_str())
+            metrics::counter!("midwatch_runs_finished_total", "outcome" => outcome.as_str())
                 .increment(1);
         }
         let told = Arc::new(told);

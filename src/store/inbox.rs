@@ -13,7 +13,7 @@ use super::ledger::FactLine;
 use super::outbox::owe;
 use super::runs::{happen, insert_run};
 use super::writer::Group;
-use super::{Concluded, Change, Conclusion, Receipt, Store, StoreError};
+use super::{Change, Concluded, Conclusion, Receipt, Store, StoreError};
 use crate::domain::{Commitment, Fact, Inbound, InboundKey, Posting};
 
 /// An inbound on its way into the database. What the caller can compute, the one writer doesn't have to.

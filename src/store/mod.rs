@@ -34,6 +34,12 @@ pub enum StoreError {
     /// The database can't be reached or answered with an error of its own.
     #[error("the database is unavailable: {0}")]
     Unavailable(String),
+    /// Another process has the folder.
+    #[error(
+        "{} is locked: another midwatch runs on this folder; stop it, or set MIDWATCH_DATA to another folder",
+        .0.display()
+    )]
+    InUse(PathBuf),
     /// There is no room left, or the database is read-only.
     #[error("the database can't be written: {0}")]
     NotWritable(String),
@@ -102,7 +108,9 @@ impl Concluded {
     }
 
     fn parse(word: &str) -> Option<Self> {
-        [Self::Refused, Self::Answered, Self::Run, Self::NotRun].into_iter().find(|it| it.as_str() == word)
+        [Self::Refused, Self::Answered, Self::Run, Self::NotRun]
+            .into_iter()
+            .find(|it| it.as_str() == word)
     }
 }
 

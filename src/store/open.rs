@@ -114,7 +114,7 @@ impl Store {
         }
     }
 
-    /// A small write and read, for `/readyz`.
+    /// A small write and read, for `/readyz`; a database without room for a command is not well.
     pub async fn probe(&self, now: Timestamp) -> Result<(), StoreError> {
         self.writer()?
             .write(move |group| {
@@ -123,7 +123,7 @@ impl Store {
                         .bind(now.as_millisecond())
                         .execute(&mut group.db)
                         .await?;
-                    Ok(())
+                    has_room(&mut group.db).await
                 })
             })
             .await?;
@@ -195,10 +195,7 @@ fn take_lock(data: &Path) -> Result<File, StoreError> {
         .map_err(|error| file_fault(&path, &error))?;
     match file.try_lock() {
         Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(StoreError::Unavailable(format!(
-            "{} is locked: another midwatch runs on this folder; stop it, or set MIDWATCH_DATA to another folder",
-            path.display()
-        ))),
+        Err(TryLockError::WouldBlock) => Err(StoreError::InUse(path)),
         Err(TryLockError::Error(error)) => Err(file_fault(&path, &error)),
     }
 }
@@ -214,6 +211,20 @@ async fn check_version(db: &mut SqliteConnection) -> Result<(), StoreError> {
     Err(StoreError::Unavailable(format!(
         "SQLite {version} can corrupt its database; midwatch needs 3.51.3 or later"
     )))
+}
+
+/// The row of the probe fits into a database that is full; what a command writes needs pages of its own.
+async fn has_room(db: &mut SqliteConnection) -> Result<(), StoreError> {
+    sqlx::query("savepoint room").execute(&mut *db).await?;
+    let tried = sqlx::query("update probe set at = zeroblob(32768)")
+        .execute(&mut *db)
+        .await;
+    // A full database may have rolled the savepoint back already; the intention's own undoes what is left.
+    tried?;
+    for undo in ["rollback to room", "release room"] {
+        sqlx::query(undo).execute(&mut *db).await?;
+    }
+    Ok(())
 }
 
 /// Reads the ledger's key. It is made for an empty ledger only: a second key would leave old checkpoints unproven.

@@ -119,8 +119,10 @@ fn one_row(changed: u64, id: PostingId) -> Result<(), StoreError> {
 }
 
 impl Store {
-    /// Postings that may be delivered now: of each thread the oldest undelivered; roots first posted before their lines;
-    /// finished roots and last lines before others.
+    /// Postings that may be delivered now: of each thread the oldest undelivered; roots first posted before their lines.
+    ///
+    /// Forms come first, then what somebody waits for an answer by (first roots, answers), then finals, then the rest. Of
+    /// each channel come a few posts and a few edits only: a busy one, held back by its pace, must not hide the others.
     ///
     /// Answers and whispers come one at a time for each channel, but one that was deferred holds nobody up. Forms come
     /// at once: their handles live some seconds. The lines of a root that was dropped come without a thread.
@@ -131,8 +133,13 @@ impl Store {
         limit: u32,
     ) -> Result<Vec<DuePosting>, StoreError> {
         let rows: Vec<DueRow> = sqlx::query_as(
-            "select o.id, o.version, o.body, o.message, root.message as thread, o.in_doubt, o.attempts
-             from outbox o
+            "select id, version, body, message, thread, in_doubt, attempts from (
+             select o.id, o.version, o.body, o.message, root.message as thread, o.in_doubt, o.attempts, o.rank,
+                    row_number() over (partition by o.channel, o.message is null order by o.rank, o.id) as nth
+             from (select *, case when kind = 'form' then 0
+                                  when kind in ('answer', 'whisper') or (kind = 'root' and message is null) then 1
+                                  when final = 1 then 2 else 3 end as rank
+                   from outbox) o
              left join outbox root on root.kind = 'root' and root.run = o.run and root.place = o.place
                                   and o.kind in ('line', 'output')
              where o.platform = $1 and o.state = 'waiting' and o.not_before <= $2
@@ -150,7 +157,7 @@ impl Store {
                           and earlier.kind in ('answer', 'whisper')
                           and (earlier.state = 'sending'
                             or (earlier.state = 'waiting' and earlier.not_before <= $2)))))
-             order by o.final desc, o.id limit $3",
+             ) due where nth <= 4 order by rank, id limit $3",
         )
         .bind(platform.as_str())
         .bind(now.as_millisecond())
@@ -243,12 +250,14 @@ impl Store {
             .await
     }
 
-    /// How many postings wait.
-    pub async fn postings_waiting(&self) -> Result<u64, StoreError> {
-        let waiting: i64 =
-            sqlx::query_scalar("select count(*) from outbox where state in ('waiting', 'sending')")
-                .fetch_one(self.readers())
-                .await?;
+    /// How many postings wait, on one platform.
+    pub async fn postings_waiting(&self, platform: Platform) -> Result<u64, StoreError> {
+        let waiting: i64 = sqlx::query_scalar(
+            "select count(*) from outbox where platform = $1 and state in ('waiting', 'sending')",
+        )
+        .bind(platform.as_str())
+        .fetch_one(self.readers())
+        .await?;
         Ok(waiting.unsigned_abs())
     }
 }

@@ -37,10 +37,6 @@ async fn append_output(
 
 impl Store {
     /// Keeps output (already cleaned and redacted) and what we owe for it. Bounded by the caller.
-    #[expect(
-        clippy::too_many_arguments,
-        reason = "each is another type, and a struct for one call would hide what is kept"
-    )]
     pub async fn append_output(
         &self,
         lease: &Lease,

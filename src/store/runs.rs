@@ -277,6 +277,16 @@ impl Store {
         run_rows::load_by_reference(self.readers(), reference).await
     }
 
+    /// How many runs have not ended, those that need attention included.
+    pub async fn runs_open(&self) -> Result<u64, StoreError> {
+        let count: i64 = sqlx::query_scalar(
+            "select count(*) from runs where phase <> 'finished' or outcome = 'needs_attention'",
+        )
+        .fetch_one(self.readers())
+        .await?;
+        Ok(count.unsigned_abs())
+    }
+
     /// Runs, newest first.
     pub async fn runs(&self, filter: &RunFilter) -> Result<Vec<Run>, StoreError> {
         run_rows::load_list(self.readers(), filter).await

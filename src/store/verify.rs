@@ -37,7 +37,7 @@ impl Report {
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let signatures = if self.signatures_checked {
-            "signatures valid where nothing else is said"
+            "signatures checked"
         } else {
             "signatures not checked: no public key was given"
         };

@@ -288,7 +288,10 @@ async fn commit_group(
     let (receipts, mut before) = if deliveries.is_empty() {
         (Vec::new(), "begin immediate; savepoint intention")
     } else {
-        (begin_and_receive(group, &deliveries).await?, "savepoint intention")
+        (
+            begin_and_receive(group, &deliveries).await?,
+            "savepoint intention",
+        )
     };
     for work in &mut waiting.others {
         execute(&mut group.db, before).await?;

@@ -1,4 +1,8 @@
 //! A running midwatch for stories and proofs: the real program, as a process of its own, on folders of the test's own.
+#![expect(
+    clippy::disallowed_methods,
+    reason = "starts the program under test, with the PATH and HOME that it is run with"
+)]
 
 use std::collections::BTreeMap;
 use std::net::{SocketAddr, TcpListener};
@@ -100,6 +104,7 @@ impl Home {
     /// Starts `serve` and waits until it is ready.
     pub async fn serve(&self) -> Bot {
         let address = free_address();
+        let client = reqwest::Client::new(); // Before the start: to make one takes a while.
         let started = Instant::now();
         let log = std::fs::OpenOptions::new()
             .create(true)
@@ -117,6 +122,7 @@ impl Home {
         let mut bot = Bot {
             child,
             address,
+            client,
             ready_after: Duration::ZERO,
         };
         while !bot.is_ready().await {
@@ -144,6 +150,7 @@ impl Home {
 /// A running `midwatch serve`. Killed when dropped.
 pub struct Bot {
     child: Child,
+    client: reqwest::Client,
     /// Where it listens.
     pub address: SocketAddr,
     /// How long it took from start to ready.
@@ -153,7 +160,7 @@ pub struct Bot {
 impl Bot {
     /// Whether `/readyz` says yes.
     pub async fn is_ready(&self) -> bool {
-        let answer = reqwest::get(self.url("/readyz")).await;
+        let answer = self.client.get(self.url("/readyz")).send().await;
         answer.is_ok_and(|answer| answer.status().is_success())
     }
 

@@ -302,7 +302,10 @@ fn secrets_and_variables_are_collected_from_both_places() {
         &[("MIDWATCH_SECRET_VARNISH", "hush"), ("VAR_SHOP_HOST", "h2")],
     )
     .unwrap();
-    let expected = [("MIDWATCH_SECRET_DB_PASSWORD", "from file"), ("MIDWATCH_SECRET_VARNISH", "hush")];
+    let expected = [
+        ("MIDWATCH_SECRET_DB_PASSWORD", "from file"),
+        ("MIDWATCH_SECRET_VARNISH", "hush"),
+    ];
     assert_eq!(settings.secret_variables(), map(&expected));
     assert_eq!(settings.variables, map(&[("VAR_SHOP_HOST", "h2")]));
 }

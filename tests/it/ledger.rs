@@ -308,7 +308,10 @@ async fn a_ledger_whose_end_was_changed_is_not_opened() {
             "{statement}: {error:?}"
         );
         let reading = Store::open_read_only(&settings).await.unwrap();
-        assert!(!reading.verify(&[]).await.unwrap().is_sound(), "{statement}");
+        assert!(
+            !reading.verify(&[]).await.unwrap().is_sound(),
+            "{statement}"
+        );
     }
 }
 

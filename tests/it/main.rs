@@ -7,7 +7,15 @@
 
 mod actions;
 mod architecture;
+mod bad_day;
+#[allow(
+    dead_code,
+    unreachable_pub,
+    reason = "each story uses its part; the proofs share it"
+)]
+mod bot;
 mod catalog;
+mod cli_story;
 mod config;
 mod console;
 mod dockerfile;
@@ -15,8 +23,13 @@ mod dockerfile;
 mod fakes;
 mod http;
 mod ledger;
+mod outbox;
+mod reload_story;
 mod sample_shop;
 mod slack_adapter;
+mod slack_story;
 mod store;
+mod try_story;
 mod varnish;
+mod varnish_story;
 mod world;

@@ -136,6 +136,10 @@ async fn a_deployed_version_shows_after_a_flush_and_can_be_rolled_back() {
     running.post("/admin/rollback", Value::Null, &[]).await;
     let version = read(running.ask("GET", "/admin/version").await).await;
     assert_eq!(version, json!({"version": "2026.11.1"}));
+    let is_running = running.ask("GET", "/admin/versions/2026.11.1").await;
+    assert_eq!(is_running.status(), StatusCode::OK);
+    let is_not = running.ask("GET", "/admin/versions/2026.11.2").await;
+    assert_eq!(is_not.status(), StatusCode::NOT_FOUND);
 }
 
 #[tokio::test]

@@ -112,7 +112,6 @@ impl Transport for ConsoleTransport {
     ) -> Result<Option<MessageRef>, DeliveryError> {
         Ok(None)
     }
-
 }
 
 fn indented(text: &str) -> String {

@@ -96,7 +96,7 @@ async fn answer(door: &Door, kind: Kind, request: Request) -> Response {
         Err(why) => return refused(why, StatusCode::UNAUTHORIZED, why),
     };
     if parts.headers.contains_key("x-slack-retry-num") {
-        metrics::counter!("midwatch_slack_retries_total").increment(1);
+        metrics::counter!("midwatch_deliveries_repeated_total", "platform" => "slack").increment(1);
     }
     let payload = payload(kind, &raw);
     let delivery = Delivery {
@@ -168,7 +168,7 @@ fn json_answer(value: &Value) -> Response {
 }
 
 fn refused(reason: &'static str, status: StatusCode, text: &'static str) -> Response {
-    metrics::counter!("midwatch_slack_refused_total", "reason" => reason).increment(1);
+    metrics::counter!("midwatch_deliveries_refused_total", "platform" => "slack", "reason" => reason).increment(1);
     (status, text).into_response()
 }
 

@@ -315,7 +315,7 @@ fn is_ours(payload: &Value, message: &Value, me: Option<&Me>) -> bool {
     }
     let bot = at(message, "/bot_id");
     match me {
-        Some(me) => me.user == at(message, "/user") || (!bot.is_empty() && me.bot == bot),
+        Some(me) => me.is(at(message, "/user"), bot),
         None => !bot.is_empty() && at(payload, "/event/channel_type") == "im",
     }
 }

@@ -68,6 +68,13 @@ pub struct Me {
     pub workspace: String,
 }
 
+impl Me {
+    /// Whether an author's user id or bot id is ours; empty ids are nobody's.
+    fn is(&self, user: &str, bot: &str) -> bool {
+        (!user.is_empty() && user == self.user) || (!bot.is_empty() && bot == self.bot)
+    }
+}
+
 /// The sending side, and what both doors need to know.
 pub struct Slack {
     api: Api,
@@ -153,11 +160,12 @@ impl Door {
             Heard::Inbound(inbound) => *inbound,
             Heard::Challenge(challenge) => return Taken::Challenge(challenge),
             Heard::Ignored(kind) => {
-                metrics::counter!("midwatch_slack_ignored_total", "kind" => kind).increment(1);
+                metrics::counter!("midwatch_deliveries_ignored_total", "platform" => "slack", "kind" => kind).increment(1);
                 return Taken::Done;
             }
             Heard::Malformed(why) => {
-                metrics::counter!("midwatch_slack_malformed_total").increment(1);
+                metrics::counter!("midwatch_deliveries_malformed_total", "platform" => "slack")
+                    .increment(1);
                 tracing::warn!("slack sent {why}: acknowledged and dropped");
                 return Taken::Misunderstood;
             }
@@ -165,14 +173,16 @@ impl Door {
         match tokio::time::timeout_at(deadline, (self.intake)(inbound)).await {
             Ok(Ok(_)) => Taken::Done,
             Ok(Err(error)) => {
-                metrics::counter!("midwatch_slack_not_kept_total").increment(1);
+                metrics::counter!("midwatch_deliveries_not_kept_total", "platform" => "slack")
+                    .increment(1);
                 tracing::error!("an inbound from slack was not recorded: {error}");
                 Taken::NotKept(
                     "⛔ nothing was done: the ledger can't be written at the moment; try again in a minute",
                 )
             }
             Err(_) => {
-                metrics::counter!("midwatch_slack_not_kept_total").increment(1);
+                metrics::counter!("midwatch_deliveries_not_kept_total", "platform" => "slack")
+                    .increment(1);
                 tracing::error!("an inbound from slack was not recorded in time");
                 Taken::NotKept(
                     "⏳ the ledger is slow: if no answer appears within a minute, nothing was done; try again then",

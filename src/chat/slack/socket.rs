@@ -238,14 +238,14 @@ impl Counted {
             status.connected += 1;
             status.trouble = None;
         });
-        metrics::gauge!("midwatch_slack_sockets").increment(1);
+        metrics::gauge!("midwatch_platform_connected", "platform" => "slack").increment(1);
         Self(status.clone())
     }
 }
 
 impl Drop for Counted {
     fn drop(&mut self) {
-        metrics::gauge!("midwatch_slack_sockets").decrement(1);
+        metrics::gauge!("midwatch_platform_connected", "platform" => "slack").decrement(1);
         self.0
             .send_modify(|status| status.connected = status.connected.saturating_sub(1));
     }

@@ -181,7 +181,6 @@ impl Transport for Slack {
         }
         Ok(None)
     }
-
 }
 
 impl Slack {
@@ -201,9 +200,9 @@ impl Slack {
 
     /// Whether this is our message that carries the posting's id. Others may write the same metadata.
     fn carries(&self, message: &Value, id: PostingId) -> bool {
-        let ours = self.me().is_none_or(|me| {
-            me.user == as_text(message, "/user") || me.bot == as_text(message, "/bot_id")
-        });
+        let (user, bot) = (as_text(message, "/user"), as_text(message, "/bot_id"));
+        let unsigned = user.is_empty() && bot.is_empty();
+        let ours = unsigned || self.me().is_none_or(|me| me.is(user, bot));
         ours && as_text(message, "/metadata/event_type") == POSTING_EVENT
             && as_text(message, "/metadata/event_payload/id") == id.0.to_string()
     }

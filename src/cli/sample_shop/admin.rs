@@ -130,16 +130,26 @@ impl Operations {
         match path {
             "/admin/status" => (StatusCode::OK, self.status()),
             "/admin/version" => (StatusCode::OK, json!({ "version": self.version })),
-            _ => {
-                let number = path.strip_prefix("/admin/migrations/");
-                match number.map(str::parse::<u64>) {
-                    Some(Ok(number)) if number <= self.migration => {
-                        (StatusCode::OK, json!({ "migration": number }))
-                    }
-                    Some(_) => refusal(StatusCode::NOT_FOUND, "this migration has not run"),
-                    None => unknown(path),
-                }
+            _ => self.happened(path),
+        }
+    }
+
+    /// Whether something has happened: what a `verify` asks after an interruption.
+    fn happened(&self, path: &str) -> Answer {
+        if let Some(version) = path.strip_prefix("/admin/versions/") {
+            return if version == self.version {
+                (StatusCode::OK, json!({ "version": version }))
+            } else {
+                refusal(StatusCode::NOT_FOUND, "another version is running")
+            };
+        }
+        let number = path.strip_prefix("/admin/migrations/");
+        match number.map(str::parse::<u64>) {
+            Some(Ok(number)) if number <= self.migration => {
+                (StatusCode::OK, json!({ "migration": number }))
             }
+            Some(_) => refusal(StatusCode::NOT_FOUND, "this migration has not run"),
+            None => unknown(path),
         }
     }
 

@@ -302,7 +302,7 @@ fn reference<'a>(word: &str, rest: &'a [Word]) -> Result<(Reference, &'a [Word])
         _ => rest,
     };
     let Some((first, rest)) = rest.split_first() else {
-        let what = format!("`{word}` needs the reference of a run; `runs` lists them");
+        let what = format!("`{word}` needs the reference of a run; `/ops runs` lists them");
         return Err(bad(&what, example()));
     };
     match Reference::parse(&first.text) {

@@ -160,14 +160,25 @@ fn one_of_words<'a>(words: impl Iterator<Item = &'a str>) -> String {
     }
 }
 
-/// The pattern as its file has it, with the anchors that it was compiled with.
+/// The pattern as its file has it, with the anchors that it was compiled with and the classes that it was written with.
 fn in_full(pattern: &str) -> String {
     let inner = [("^(?:", ")$"), ("\\A(?:", ")\\z")]
         .into_iter()
         .find_map(|(open, close)| pattern.strip_prefix(open)?.strip_suffix(close))
         .unwrap_or(pattern);
     let bare = inner.strip_prefix('^').unwrap_or(inner);
-    format!("^{}$", bare.strip_suffix('$').unwrap_or(bare))
+    let bare = bare.strip_suffix('$').unwrap_or(bare);
+    let short = [
+        ("[0-9A-Za-z_]", "\\w"),
+        ("[0-9]", "\\d"),
+        ("[ \\t\\n\\r]", "\\s"),
+    ];
+    let short = short
+        .into_iter()
+        .fold(bare.to_owned(), |pattern, (long, short)| {
+            pattern.replace(long, short)
+        });
+    format!("^{short}$")
 }
 
 #[cfg(test)]
@@ -181,6 +192,8 @@ mod tests {
             ("^(?:^/x$)$", "^/x$"),
             ("\\A(?:/x)\\z", "^/x$"),
             ("^/x$", "^/x$"),
+            ("^(?:[[0-9A-Za-z_]/.-]{0,9})$", "^[\\w/.-]{0,9}$"),
+            ("^(?:v?[0-9]{1,4}[ \\t\\n\\r])$", "^v?\\d{1,4}\\s$"),
         ] {
             assert_eq!(in_full(pattern), shown);
         }

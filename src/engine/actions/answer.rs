@@ -9,8 +9,10 @@ use crate::domain::{HttpAction, Rendered, StepResult};
 
 /// Bytes of a body that are read.
 const BODY: usize = 1024 * 1024;
-/// Bytes of a body that are shown when an expectation is not met.
+/// Bytes of a body that are shown: when a step asks for it, or when an expectation is not met.
 const SHOWN_BODY: usize = 2 * 1024;
+/// What stands in `show` for the beginning of the body.
+const SHOW_BODY: &str = "body";
 /// Characters of a header's value that are told.
 const SHOWN_HEADER: usize = 200;
 
@@ -59,6 +61,14 @@ impl Answer {
     pub(super) fn conclude(&self, action: &HttpAction<Rendered>, output: &mut Output) -> Ended {
         let mut told = Vec::new();
         for name in &action.show {
+            if name == SHOW_BODY {
+                output.say(
+                    &self
+                        .textual_body(output)
+                        .unwrap_or_else(|| "body: not text".to_owned()),
+                );
+                continue;
+            }
             let line = match self.header(name, output) {
                 Some(value) => format!("{name}: {value}"),
                 None => format!("{name}: not sent"),
@@ -75,7 +85,8 @@ impl Answer {
         for line in &unmet {
             output.say(line);
         }
-        if let Some(text) = self.textual_body(output) {
+        let shown = action.show.iter().any(|name| name == SHOW_BODY);
+        if let Some(text) = self.textual_body(output).filter(|_| !shown) {
             output.say(&text);
         }
         Ended {

@@ -42,6 +42,8 @@ struct Inner {
     api: SocketAddr,
     sockets: SocketAddr,
     tasks: Mutex<JoinSet<()>>,
+    /// What delivers over HTTP; made once, because that takes its time.
+    client: reqwest::Client,
 }
 
 /// A message as the workspace keeps it.
@@ -118,6 +120,7 @@ impl FakeSlack {
                 api: api.local_addr().unwrap(),
                 sockets: sockets.local_addr().unwrap(),
                 tasks: Mutex::new(JoinSet::new()),
+                client: reqwest::Client::new(),
             }),
         };
         for (channel, member) in [("C1", true), ("C2", true), ("C3", false)] {

@@ -14,7 +14,7 @@ fn now() -> i64 {
 
 /// Sends these very headers and this body; answers status and text.
 async fn send(app: &App, kind: Kind, headers: &[(&str, String)], body: &str) -> (u16, String) {
-    let mut request = reqwest::Client::new().post(format!("{}{}", app.address, kind.path()));
+    let mut request = app.client.post(format!("{}{}", app.address, kind.path()));
     for (name, value) in headers {
         request = request.header(*name, value);
     }
@@ -165,7 +165,10 @@ async fn whatever_slack_signs_is_acknowledged() {
 async fn slacks_own_checks_are_answered() {
     let fake = FakeSlack::start().await;
     let app = App::over_http(&fake).await;
-    let certificate = reqwest::get(format!("{}/slack/commands?ssl_check=1", app.address))
+    let certificate = app
+        .client
+        .get(format!("{}/slack/commands?ssl_check=1", app.address))
+        .send()
         .await
         .unwrap();
     assert_eq!(certificate.status().as_u16(), 200);
@@ -319,4 +322,24 @@ async fn the_same_delivery_twenty_times_has_one_identity() {
         assert_eq!(fake.deliver(&delivery).await.status, 200);
     }
     assert_eq!((app.heard.all().len(), app.heard.keys().len()), (20, 1));
+}
+
+#[test]
+fn the_shipped_manifest_names_the_addresses_that_are_served() {
+    let manifest = include_str!("../../../docs/slack-app-manifest.yaml");
+    for kind in [Kind::Command, Kind::Event, Kind::Interaction] {
+        assert!(
+            manifest.contains(&format!(".com{}\n", kind.path())),
+            "{kind:?}"
+        );
+    }
+    for event in [
+        "app_mention",
+        "message.channels",
+        "message.groups",
+        "message.im",
+        "message.mpim",
+    ] {
+        assert!(manifest.contains(&format!("      - {event}\n")), "{event}");
+    }
 }

@@ -342,8 +342,9 @@ async fn our_own_messages_are_not_heard() {
 #[tokio::test]
 async fn the_fake_refuses_what_slack_refuses() {
     let fake = FakeSlack::start().await;
+    let client = reqwest::Client::new();
     let call = async |token: &str, method: &str, body: Value| -> String {
-        let request = reqwest::Client::new().post(format!("{}/{method}", fake.api_url()));
+        let request = client.post(format!("{}/{method}", fake.api_url()));
         let request = request
             .header("content-type", "application/json")
             .bearer_auth(token);

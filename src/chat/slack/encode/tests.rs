@@ -1,3 +1,5 @@
+//! Messages as Slack sees them.
+
 use std::collections::BTreeMap;
 
 use super::*;

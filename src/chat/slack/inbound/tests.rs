@@ -1,3 +1,5 @@
+//! Slack's payloads as inbounds.
+
 use serde_json::json;
 
 use super::*;

@@ -129,7 +129,8 @@ impl Connection {
         match frame {
             Some(Ok(Message::Text(text))) => self.hear(&text),
             Some(Ok(Message::Binary(_))) => {
-                metrics::counter!("midwatch_slack_malformed_total").increment(1);
+                metrics::counter!("midwatch_deliveries_malformed_total", "platform" => "slack")
+                    .increment(1);
                 None
             }
             Some(Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_))) => None,
@@ -146,7 +147,8 @@ impl Connection {
     /// Reads a text frame and begins its commit.
     fn hear(&mut self, text: &str) -> Option<End> {
         let Ok(frame) = serde_json::from_str::<Value>(text) else {
-            metrics::counter!("midwatch_slack_malformed_total").increment(1);
+            metrics::counter!("midwatch_deliveries_malformed_total", "platform" => "slack")
+                .increment(1);
             tracing::warn!("slack sent an envelope that can't be read: acknowledged and dropped");
             let id = envelope_id_of_ruins(text);
             self.commits
@@ -204,7 +206,7 @@ async fn commit(door: Door, frame: Value) -> Option<Value> {
         .as_u64()
         .is_some_and(|attempt| attempt > 0)
     {
-        metrics::counter!("midwatch_slack_retries_total").increment(1);
+        metrics::counter!("midwatch_deliveries_repeated_total", "platform" => "slack").increment(1);
     }
     let raw = payload.to_string();
     let delivery = Delivery {

@@ -278,7 +278,9 @@ impl FakeSlack {
 
     async fn request(&self, app: &str, delivery: &Delivery, retry: u64) -> Ack {
         let body = delivery.body();
-        let mut request = reqwest::Client::new()
+        let mut request = self
+            .inner
+            .client
             .post(format!("{app}{}", delivery.kind.path()))
             .timeout(Duration::from_secs(3));
         for (name, value) in signed(

@@ -1,0 +1,182 @@
+//! The answer to an invocation that is not run, and every decision in one line.
+
+use super::{append, between, groups, outcome_word, terms_in_words, title, who};
+use crate::domain::{
+    Button, Decision, Denial, Hold, Invocation, Message, OtherRun, Outcome, PersonId, Route,
+    RuleRef, Text, show_duration, show_elapsed,
+};
+use jiff::Timestamp;
+
+/// The answer to an invocation that is not run.
+pub fn not_run(invocation: &Invocation, decision: &Decision, now: Timestamp) -> Message {
+    let title = title(invocation);
+    match decision {
+        Decision::Hold { hold, rule } => held(invocation, hold, rule, now),
+        Decision::Deny { denial, rule } => denied(&title, denial, rule.as_ref()),
+        Decision::RequireApproval { terms, rule } => Message::new(
+            Text::new()
+                .plain("⏸ ")
+                .code(title)
+                .plain(format!(" needs {} · ", terms_in_words(terms)))
+                .code(rule.at.to_string()),
+        ),
+        Decision::Allow { rule, .. } => Message::new(
+            Text::new()
+                .plain("✅ ")
+                .code(title)
+                .plain(" is allowed by ")
+                .code(rule.at.to_string()),
+        ),
+    }
+}
+
+fn held(invocation: &Invocation, hold: &Hold, rule: &RuleRef, now: Timestamp) -> Message {
+    let title = title(invocation);
+    let again = invocation.typed_in_full();
+    let start = |sign: &str| Text::new().plain(format!("{sign} ")).code(title.clone());
+    let message = match hold {
+        Hold::Late { by } => Message::new(start("⏸").plain(format!(
+            " was held: it reached us {} after it was sent; nothing was done",
+            show_elapsed(*by)
+        )))
+        .text(Text::new().plain("still wanted? press the button, or type ").code(format!("/ops {again}")))
+        .buttons(vec![Button::primary("Run it now", again)]),
+        Hold::Running { other } if other.outcome == Some(Outcome::NeedsAttention) => Message::new(
+            start("⏸").plain(format!(" was held: run {} of the same target ended with an unknown outcome; nothing was done", other.reference)),
+        )
+        .text(Text::new().plain("look at it with ").code(format!("/ops show {}", other.reference)).plain(", then settle it"))
+        .buttons(vec![Button::plain("Show it", format!("show {}", other.reference))]),
+        Hold::Running { other } => Message::new(start("⏸").plain(" was held: it is running already; nothing was started twice"))
+            .text(about(other, now))
+            .text(Text::new().plain("follow it with ").code(format!("/ops show {}", other.reference)))
+            .buttons(vec![Button::plain("Show it", format!("show {}", other.reference))]),
+        Hold::JustDone { other, fresh } => Message::new(
+            start("⏸").plain(format!(" was held: someone just did it (less than {} ago); nothing was done", show_duration(*fresh))),
+        )
+        .text(about(other, now))
+        .text(Text::new().plain("run it all the same: ").code(format!("/ops {again} --again")))
+        .buttons(vec![
+            Button::plain("Show that run", format!("show {}", other.reference)),
+            Button::danger("Run it again", format!("{again} --again")),
+        ]),
+    };
+    message.text(Text::new().plain("allowed by ").code(rule.at.to_string()))
+}
+
+fn about(other: &OtherRun, now: Timestamp) -> Text {
+    let mut text = append(
+        Text::new()
+            .plain("run ")
+            .code(other.reference.to_string())
+            .plain(" of "),
+        who(&other.requester),
+    );
+    text = text.plain(", ").time(other.created_at);
+    match (other.finished_at, other.outcome) {
+        (Some(finished), Some(outcome)) => text.plain(format!(
+            ": {} in {}",
+            outcome_word(outcome),
+            show_elapsed(between(other.created_at, finished))
+        )),
+        _ => text.plain(format!(
+            ": running for {}",
+            show_elapsed(between(other.created_at, now))
+        )),
+    }
+}
+
+fn denied(title: &str, denial: &Denial, rule: Option<&RuleRef>) -> Message {
+    let start = Text::new().plain("⛔ ").code(title);
+    let at = |text: Text| match rule {
+        Some(rule) => text.plain(" · ").code(rule.at.to_string()),
+        None => text,
+    };
+    match denial {
+        Denial::Gone => Message::new(start.plain(" is not in the catalog any more; nothing was done"))
+            .text(Text::new().plain("see what there is: ").code("/ops list")),
+        Denial::NoRule { routes, contact, on_call } => {
+            let mut message = Message::new(at(start.plain(" is not yours to run: no rule allows it; nothing was done")));
+            for route in routes {
+                message = message.text(route_in_words(route));
+            }
+            message.text(contact_in_words(contact, on_call))
+        }
+        Denial::Never { reason, contact, on_call } => {
+            Message::new(at(start.plain(format!(" is forbidden here: {reason}; nothing was done"))))
+                .text(contact_in_words(contact, on_call))
+        }
+        Denial::BreakGlass { contact, on_call } => Message::new(at(start.plain(
+            " is allowed to you by break-glass only, and this version can't break glass yet; nothing was done",
+        )))
+        .text(contact_in_words(contact, on_call)),
+    }
+}
+
+fn route_in_words(route: &Route) -> Text {
+    let mut text = Text::new().plain(format!("who may: {}", groups(&route.who)));
+    for (position, person) in route.persons.iter().enumerate() {
+        text = text
+            .plain(if position == 0 { " (" } else { ", " })
+            .person(person);
+    }
+    if !route.persons.is_empty() {
+        text = text.plain(")");
+    }
+    if let Some(when) = &route.when {
+        text = text.plain(format!(", {when} only"));
+    }
+    if let Some(terms) = &route.approvals {
+        text = text.plain(format!(", with {}", terms_in_words(terms)));
+    }
+    text.plain(" · ").code(route.at.to_string())
+}
+
+fn contact_in_words(contact: &str, on_call: &[PersonId]) -> Text {
+    let mut text = Text::new().plain(format!("next: {contact}"));
+    for (position, person) in on_call.iter().enumerate() {
+        text = text
+            .plain(if position == 0 {
+                " · on call now: "
+            } else {
+                ", "
+            })
+            .person(person);
+    }
+    text
+}
+
+/// One line that says how a decision ends; what `examples` in runbooks are compared with.
+pub fn decision_in_words(decision: &Decision) -> String {
+    match decision {
+        Decision::Allow { .. } => "allowed".to_owned(),
+        Decision::RequireApproval { terms, .. } => format!("needs {}", terms_in_words(terms)),
+        Decision::Hold {
+            hold: Hold::Late { .. },
+            ..
+        } => "held: late".to_owned(),
+        Decision::Hold {
+            hold: Hold::Running { .. },
+            ..
+        } => "held: it is running".to_owned(),
+        Decision::Hold {
+            hold: Hold::JustDone { .. },
+            ..
+        } => "held: someone just did it".to_owned(),
+        Decision::Deny {
+            denial: Denial::Gone,
+            ..
+        } => "denied: not in the catalog".to_owned(),
+        Decision::Deny {
+            denial: Denial::NoRule { .. },
+            ..
+        } => "denied".to_owned(),
+        Decision::Deny {
+            denial: Denial::Never { reason, .. },
+            ..
+        } => format!("denied: {reason}"),
+        Decision::Deny {
+            denial: Denial::BreakGlass { .. },
+            ..
+        } => "denied: by break-glass only".to_owned(),
+    }
+}

@@ -1,0 +1,81 @@
+//! What people read: facts in, messages out. The first line alone says what is true now and what to do.
+//!
+//! Signs always stand beside words, so that nobody needs colours or pictures to understand.
+
+mod answer;
+mod decision;
+mod thread;
+
+use crate::domain::{ApprovalTerms, Field, Identity, Invocation, Outcome, Text, Who};
+pub use answer::{help, help_command, list_commands, runbook, runs, show, why};
+pub use decision::{decision_in_words, not_run};
+use jiff::Timestamp;
+use std::time::Duration;
+pub use thread::{Live, ask_approvers, excerpt, first_line, last_line, line, root};
+
+/// `flush-cache prod` with the arguments that are not defaults, as the thread calls a run.
+pub fn title(invocation: &Invocation) -> String {
+    let environment = invocation
+        .environment
+        .as_ref()
+        .map(|environment| format!(" {environment}"));
+    format!("{}{}", invocation.command, environment.unwrap_or_default())
+}
+
+fn who(identity: &Identity) -> Text {
+    match identity {
+        Identity::Person(person) => Text::new().person(person),
+        Identity::Stranger => Text::from("a stranger"),
+    }
+}
+
+fn field(label: &str, value: Text) -> Field {
+    Field {
+        label: label.to_owned(),
+        value,
+    }
+}
+
+fn append(mut text: Text, more: Text) -> Text {
+    text.0.extend(more.0);
+    text
+}
+
+fn list(words: &[String], last: &str) -> String {
+    match words {
+        [] => "nobody".to_owned(),
+        [one] => one.clone(),
+        [most @ .., end] => format!("{} {last} {end}", most.join(", ")),
+    }
+}
+
+fn groups(who: &[Who]) -> String {
+    list(
+        &who.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        "or",
+    )
+}
+
+/// `1 approval of team-shop`.
+pub fn terms_in_words(terms: &ApprovalTerms) -> String {
+    let noun = if terms.approvals == 1 {
+        "approval"
+    } else {
+        "approvals"
+    };
+    format!("{} {noun} of {}", terms.approvals, groups(&terms.of))
+}
+
+fn between(from: Timestamp, to: Timestamp) -> Duration {
+    Duration::try_from(to.duration_since(from)).unwrap_or_default()
+}
+
+fn outcome_word(outcome: Outcome) -> &'static str {
+    match outcome {
+        Outcome::Succeeded => "succeeded",
+        Outcome::Failed => "failed",
+        Outcome::Cancelled => "cancelled",
+        Outcome::Expired => "expired",
+        Outcome::NeedsAttention => "needs attention",
+    }
+}

@@ -1,0 +1,434 @@
+//! The thread of a run: the root message that is edited in place, a line for each event, the last line.
+
+use super::{append, between, field, groups, terms_in_words, title, who};
+use crate::domain::{
+    ApprovalTerms, Block, Button, Effect, GroupName, Invocation, Message, Outcome, PersonId, Phase,
+    Run, RunEvent, StepName, StepResult, StepState, Text, Value, Verdict, quoted, show_duration,
+    show_elapsed,
+};
+use jiff::Timestamp;
+use std::time::Duration;
+
+/// What a step is printing right now, for the root message.
+#[derive(Debug, Clone, Copy)]
+pub struct Live<'a> {
+    /// The latest lines.
+    pub tail: &'a str,
+}
+
+/// The one message of a run that is edited in place.
+pub fn root(run: &Run, now: Timestamp, live: Option<Live<'_>>) -> Message {
+    let mut message = Message::new(headline(run, now));
+    let asked = append(
+        append(Text::new(), who(&run.requester)),
+        Text::new().plain(", ").time(run.created_at),
+    );
+    let mut fields = vec![field("asked by", asked)];
+    if let Some(arguments) = arguments_in_words(&run.invocation) {
+        fields.push(field("with", Text::new().code(arguments)));
+    }
+    if let Some(reason) = &run.invocation.reason {
+        fields.push(field("reason", Text::new().plain(reason.clone())));
+    }
+    fields.push(field(
+        "project",
+        Text::new().plain(run.invocation.project.to_string()),
+    ));
+    fields.push(field("rule", Text::new().code(run.rule.at.to_string())));
+    message = message.with(Block::Fields(fields));
+    let progressing = matches!(
+        run.phase,
+        Phase::Running | Phase::Queued { .. } | Phase::Finished(_)
+    );
+    if let (true, total @ 1..) = (progressing, run.steps.len()) {
+        message = message.with(Block::Progress {
+            done: run.steps_done(),
+            total,
+        });
+    }
+    if let Some(live) = live.filter(|live| !live.tail.trim().is_empty()) {
+        message = message.with(Block::Output(live.tail.to_owned()));
+    }
+    message.buttons(buttons(run))
+}
+
+fn arguments_in_words(invocation: &Invocation) -> Option<String> {
+    let words = invocation
+        .arguments
+        .iter()
+        .filter(|(_, value)| !matches!(value, Value::Environment(_)));
+    let words: Vec<String> = words
+        .map(|(name, value)| format!("{name}={}", quoted(&value.to_string())))
+        .collect();
+    (!words.is_empty()).then(|| words.join(" "))
+}
+
+fn buttons(run: &Run) -> Vec<Button> {
+    let reference = &run.reference;
+    match run.phase {
+        Phase::AwaitingApproval { .. } => vec![
+            Button::primary("Approve", format!("approve {reference}")),
+            Button::danger("Reject", format!("reject {reference}")),
+        ],
+        Phase::Queued { .. } | Phase::Running if run.cancelled_by.is_none() => {
+            vec![Button::danger("Cancel", format!("cancel {reference}"))]
+        }
+        Phase::Finished(Outcome::NeedsAttention) => vec![
+            Button::plain("It happened", format!("settle {reference} happened")),
+            Button::plain("It did not", format!("settle {reference} did-not")),
+            Button::danger("Run it again", format!("settle {reference} again")),
+        ],
+        Phase::Queued { .. } | Phase::Running | Phase::Finished(_) => Vec::new(),
+    }
+}
+
+pub(super) fn headline(run: &Run, now: Timestamp) -> Text {
+    let title = title(&run.invocation);
+    let total = run.steps.len();
+    let current = run.steps.iter().position(|state| {
+        !matches!(
+            state,
+            StepState::Ended {
+                result: StepResult::Succeeded { .. },
+                ..
+            }
+        )
+    });
+    let step = |position: usize| {
+        let name = run
+            .plan
+            .as_ref()
+            .and_then(|plan| plan.steps.get(position))
+            .map(|step| step.name.as_str());
+        format!(
+            "step {} of {total} (`{}`)",
+            position + 1,
+            name.unwrap_or("?")
+        )
+    };
+    let took = show_elapsed(between(run.created_at, run.finished_at.unwrap_or(now)));
+    let (sign, words) = match &run.phase {
+        Phase::AwaitingApproval {
+            terms,
+            until,
+            approvers,
+        } => {
+            let missing = (terms.approvals as usize).saturating_sub(approvers.len());
+            let text = Text::new().plain("⏸ ").code(title).plain(format!(
+                " waits for {missing} approval{} of {} until ",
+                if missing == 1 { "" } else { "s" },
+                groups(&terms.of)
+            ));
+            return text.time(*until).plain(format!(" · ref {}", run.reference));
+        }
+        Phase::Queued { .. } => ("⏳", " is about to start".to_owned()),
+        Phase::Running if run.cancelled_by.is_some() => {
+            ("⏳", format!(" is being cancelled, {took}"))
+        }
+        Phase::Running => match current {
+            Some(position) => ("⏳", format!(" is running: {}, {took}", step(position))),
+            None => ("⏳", format!(" is running, {took}")),
+        },
+        Phase::Finished(Outcome::Succeeded) => ("✅", format!(" succeeded in {took}")),
+        Phase::Finished(Outcome::Failed) => (
+            "❌",
+            format!(
+                " failed at {}, after {took}",
+                current.map_or_else(|| "the start".to_owned(), step)
+            ),
+        ),
+        Phase::Finished(Outcome::Cancelled) => (
+            "🛑",
+            format!(" was cancelled after {} of {total} steps", run.steps_done()),
+        ),
+        Phase::Finished(Outcome::Expired) => (
+            "⌛",
+            " expired: it was not started in time; nothing was done".to_owned(),
+        ),
+        Phase::Finished(Outcome::NeedsAttention) => {
+            let where_ = run
+                .unsettled_step()
+                .map_or_else(String::new, |position| format!(" at {}", step(position)));
+            (
+                "⚠️",
+                format!(" needs attention: outcome unknown{where_}; a person has to settle it"),
+            )
+        }
+    };
+    Text::new()
+        .plain(format!("{sign} "))
+        .code(title)
+        .plain(format!("{words} · ref {}", run.reference))
+}
+
+/// The thread's first line: who asked, and which rule allowed it or whose consent it wants.
+pub fn first_line(run: &Run, groups_of_requester: &[GroupName]) -> Message {
+    let mut text = append(Text::new(), who(&run.requester));
+    if !groups_of_requester.is_empty() {
+        let names: Vec<String> = groups_of_requester
+            .iter()
+            .map(ToString::to_string)
+            .collect();
+        text = text.plain(format!(" ({})", names.join(", ")));
+    }
+    text = text.plain(" asked for ").code(run.invocation.typed());
+    let rule = |text: Text| {
+        text.code(run.rule.at.to_string())
+            .plain(format!(" (revision {})", run.rule.revision))
+    };
+    match &run.phase {
+        Phase::AwaitingApproval { terms, .. } => {
+            let text = rule(text.plain(format!(": it needs {}, says ", terms_in_words(terms))));
+            Message::new(text)
+        }
+        Phase::Queued { .. } | Phase::Running | Phase::Finished(_) => {
+            let mut message = Message::new(rule(text.plain(": allowed by ")));
+            if let Some(plan) = &run.plan {
+                let steps: Vec<String> = plan
+                    .steps
+                    .iter()
+                    .map(|step| step.name.to_string())
+                    .collect();
+                let digest = plan.digest();
+                message = message.text(Text::new().plain(format!(
+                    "plan {}: {} · risk {}",
+                    &digest[..8],
+                    steps.join(" → "),
+                    plan.risk
+                )));
+            }
+            message
+        }
+    }
+}
+
+/// Asks those who may consent; they are pinged.
+pub fn ask_approvers(terms: &ApprovalTerms, run: &Run, approvers: &[PersonId]) -> Message {
+    let mut text = Text::new().plain("🙋 ");
+    for (position, person) in approvers.iter().enumerate() {
+        if position > 0 {
+            text = text.plain(", ");
+        }
+        text = text.ping(person);
+    }
+    let until = show_duration(terms.within);
+    let text = if approvers.is_empty() {
+        text.plain(format!(
+            "nobody of {} can be asked by name; ",
+            groups(&terms.of)
+        ))
+    } else {
+        text.plain(": please look at this and ")
+    };
+    Message::new(
+        text.plain("type ")
+            .code(format!("/ops approve {}", run.reference))
+            .plain(format!(" within {until}")),
+    )
+    .buttons(buttons(run))
+}
+
+/// Output as the thread shows it: all of it, or head and tail with what was left out counted.
+pub fn excerpt(output: &str) -> (String, bool) {
+    const LINES: usize = 24;
+    const CHARACTERS: usize = 2_000;
+    let lines: Vec<&str> = output.trim_end_matches('\n').split('\n').collect();
+    if lines.len() <= LINES && output.chars().count() <= CHARACTERS {
+        return (output.trim_end_matches('\n').to_owned(), false);
+    }
+    let cut = |line: &&str| -> String {
+        let short: String = line.chars().take(110).collect();
+        if short.len() < line.len() {
+            format!("{short}…")
+        } else {
+            short
+        }
+    };
+    let half = (LINES / 3).min(lines.len() / 2).max(1);
+    let (head, tail) = (
+        &lines[..half],
+        &lines[lines.len().saturating_sub(half).max(half)..],
+    );
+    let left_out = lines.len().saturating_sub(head.len() + tail.len());
+    let mut shown: Vec<String> = head.iter().map(cut).collect();
+    if left_out > 0 {
+        shown.push(format!(
+            "… {left_out} lines left out, all of them in the attached file …"
+        ));
+    }
+    shown.extend(tail.iter().map(cut));
+    (shown.join("\n"), true)
+}
+
+/// One line of the thread for something that happened to a run; `None` for what the root alone tells.
+///
+/// `output` is what the attempt printed; a platform that showed it live gets none.
+pub fn line(run: &Run, event: &RunEvent, output: &str) -> Option<Message> {
+    let total = run.steps.len();
+    let name = |position: usize, step: &StepName| format!("{}/{total} {step}", position + 1);
+    let message = match event {
+        RunEvent::Approved { by } => {
+            Message::new(Text::new().plain("👍 ").person(by).plain(" approved"))
+        }
+        RunEvent::Allowed { plan } => {
+            let digest = plan.digest();
+            let steps: Vec<String> = plan
+                .steps
+                .iter()
+                .map(|step| step.name.to_string())
+                .collect();
+            Message::new(Text::new().plain(format!(
+                "consent is complete; the rule was asked again and allows it · plan {}: {}",
+                &digest[..8],
+                steps.join(" → ")
+            )))
+        }
+        RunEvent::Rejected { by, reason } => {
+            let reason = if reason.is_empty() {
+                String::new()
+            } else {
+                format!(": {reason}")
+            };
+            Message::new(
+                Text::new()
+                    .plain("👎 ")
+                    .person(by)
+                    .plain(format!(" rejected it{reason}; nothing was done")),
+            )
+        }
+        RunEvent::CancelRequested { by } => Message::new(
+            Text::new()
+                .plain("🛑 ")
+                .person(by)
+                .plain(" cancels; the running step is being stopped"),
+        ),
+        RunEvent::StepStarted {
+            position,
+            step,
+            attempt,
+        } => {
+            let again = if *attempt > 1 {
+                format!(", attempt {attempt}")
+            } else {
+                String::new()
+            };
+            Message::new(
+                Text::new()
+                    .plain("▸ ")
+                    .code(name(*position, step))
+                    .plain(format!(" started{again}")),
+            )
+        }
+        RunEvent::StepEnded {
+            position,
+            step,
+            attempt,
+            result,
+            elapsed_ms,
+            ..
+        } => {
+            let text = Text::new().plain(sign(result)).code(name(*position, step));
+            let words = step_words(run, *position, *attempt, result);
+            let took = show_elapsed(Duration::from_millis(*elapsed_ms));
+            let message = Message::new(text.plain(format!(" {words} · {took}")));
+            if output.trim().is_empty() {
+                message
+            } else {
+                message.with(Block::Output(excerpt(output).0))
+            }
+        }
+        RunEvent::StepInterrupted {
+            position,
+            step,
+            effect,
+            ..
+        } => {
+            let next = match effect {
+                Effect::Read => "it only reads, so it runs again",
+                Effect::Idempotent => "doing it twice is as good as once, so it runs again",
+                Effect::Keyed => "it is sent again with the same key, so the target does it once",
+                Effect::Checked => "its check is asked whether it happened",
+                Effect::Once => "it is not repeated; a person has to say what happened",
+            };
+            let text = Text::new().plain("⚠️ ").code(name(*position, step));
+            Message::new(text.plain(format!(
+                " interrupted: midwatch stopped while it ran, outcome unknown; {next}"
+            )))
+        }
+        RunEvent::Settled { by, verdict } => {
+            let words = match verdict {
+                Verdict::Happened => " says that it happened; the run goes on with the next step",
+                Verdict::DidNot => " says that it did not happen",
+                Verdict::Again => " lets it run again",
+            };
+            Message::new(Text::new().plain("✍️ ").person(by).plain(words))
+        }
+        RunEvent::Finished { .. } => return None,
+    };
+    Some(message)
+}
+
+fn sign(result: &StepResult) -> &'static str {
+    match result {
+        StepResult::Succeeded { .. } => "✓ ",
+        StepResult::Failed { .. } => "✗ ",
+        StepResult::Unknown { .. } => "⚠️ ",
+        StepResult::Stopped => "🛑 ",
+    }
+}
+
+fn step_words(run: &Run, position: usize, attempt: u32, result: &StepResult) -> String {
+    let attempts = run
+        .plan
+        .as_ref()
+        .and_then(|plan| plan.steps.get(position))
+        .map_or(1, |step| step.attempts);
+    let again = if attempt < attempts && run.outcome().is_none() {
+        format!("; attempt {} of {attempts} follows", attempt + 1)
+    } else {
+        String::new()
+    };
+    match result {
+        StepResult::Succeeded { note } if note.is_empty() => "done".to_owned(),
+        StepResult::Succeeded { note } => format!("done: {note}"),
+        StepResult::Failed { why } => format!("failed: {why}{again}"),
+        StepResult::Unknown { why } => format!("outcome unknown: {why}{again}"),
+        StepResult::Stopped => {
+            "was stopped midway; what it had done until then is not undone".to_owned()
+        }
+    }
+}
+
+/// The thread's last line: the outcome, what to do next, and the ledger's signed checkpoint as a witness.
+pub fn last_line(run: &Run, now: Timestamp, checkpoint: Option<&str>) -> Message {
+    let mut message = Message::new(headline(run, now));
+    let mut next = Text::new();
+    if let Some(plan) = &run.plan {
+        let environment = run
+            .invocation
+            .environment
+            .as_ref()
+            .map(|name| format!(" {name}"))
+            .unwrap_or_default();
+        if let (Some(check), true) = (&plan.check, run.steps_done() > 0) {
+            next = next
+                .plain("check it: ")
+                .code(format!("/ops {check}{environment}"));
+        }
+        let ended_badly = matches!(run.outcome(), Some(Outcome::Failed | Outcome::Cancelled));
+        if let (Some(undo), true) = (&plan.undo, ended_badly && run.steps_done() > 0) {
+            let between = if next.0.is_empty() { "" } else { "   " };
+            next = next.plain(format!("{between}undo: {undo}"));
+        }
+    }
+    if !next.0.is_empty() {
+        message = message.text(next);
+    }
+    if run.outcome() == Some(Outcome::NeedsAttention) {
+        message = message.buttons(buttons(run));
+    }
+    match checkpoint {
+        Some(note) => message.with(Block::Output(note.trim_end().to_owned())),
+        None => message,
+    }
+}

@@ -1,0 +1,310 @@
+//! Holds what is known against what must be true. Every complaint names the command and what is wrong with it.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use midwatch::domain::RunId;
+
+use super::people::Said;
+use super::record::{Life, Marks, Record, Thread};
+use super::yard::{KINDS, Kind, Step};
+
+/// Everything that is known.
+pub(super) struct Evidence<'a> {
+    pub(super) said: &'a Said,
+    pub(super) record: &'a Record,
+    pub(super) marks: &'a Marks,
+    pub(super) threads: &'a HashMap<String, Thread>,
+    pub(super) doubled: &'a [String],
+}
+
+impl Evidence<'_> {
+    /// What is not as it must be; empty when all is well.
+    pub(super) fn complaints(&self) -> Vec<String> {
+        let mut complaints = Vec::new();
+        complaints.extend(
+            self.record
+                .unreadable
+                .iter()
+                .map(|what| format!("ledger: {what}")),
+        );
+        complaints.extend(
+            self.record
+                .orphans
+                .iter()
+                .map(|what| format!("ledger: {what}")),
+        );
+        complaints.extend(
+            self.marks
+                .unreadable
+                .iter()
+                .map(|what| format!("a mark that nobody made: {what}")),
+        );
+        complaints.extend(
+            self.doubled
+                .iter()
+                .map(|what| format!("posted twice: {what}")),
+        );
+        self.inbounds(&mut complaints);
+        self.unannounced(&mut complaints);
+        for (id, life) in &self.record.runs {
+            match KINDS.iter().find(|kind| kind.name == life.command) {
+                None => complaints.push(format!("{}: nobody types `{}`", life.tag, life.command)),
+                Some(kind) => self.run(*id, life, kind, &mut complaints),
+            }
+        }
+        complaints
+    }
+
+    /// Acknowledged: received once and concluded once, with a run. Not acknowledged: at most that.
+    fn inbounds(&self, complaints: &mut Vec<String>) {
+        for sent in &self.said.sent {
+            let received = self.record.received.get(&sent.key).copied().unwrap_or(0);
+            let concluded = self
+                .record
+                .concluded
+                .get(&sent.key)
+                .map_or(&[][..], Vec::as_slice);
+            let runs = self
+                .record
+                .runs
+                .values()
+                .filter(|life| life.key == sent.key)
+                .count();
+            let fits = if sent.acknowledged {
+                received == 1
+            } else {
+                received <= 1
+            };
+            let concluded_well = concluded.len() == received as usize
+                && runs == concluded.len()
+                && concluded
+                    .iter()
+                    .all(|how| how.starts_with("decided with a run"));
+            if !fits || !concluded_well {
+                let acknowledged = if sent.acknowledged {
+                    "acknowledged"
+                } else {
+                    "not acknowledged"
+                };
+                complaints.push(format!(
+                    "{} `{}` was {acknowledged}, received {received} times, has {runs} runs, and was concluded: {concluded:?}",
+                    sent.tag, sent.kind.name
+                ));
+            }
+        }
+        for key in &self.said.pressed {
+            let received = self.record.received.get(key).copied().unwrap_or(0);
+            let concluded = self.record.concluded.get(key).map_or(0, Vec::len);
+            if (received, concluded) != (1, 1) {
+                complaints.push(format!(
+                    "the press {key} was acknowledged, received {received} times and concluded {concluded} times"
+                ));
+            }
+        }
+    }
+
+    /// Runs and threads of commands that nobody typed, marks of runs that are not recorded.
+    fn unannounced(&self, complaints: &mut Vec<String>) {
+        let keys: HashSet<&str> = self
+            .said
+            .sent
+            .iter()
+            .map(|sent| sent.key.as_str())
+            .collect();
+        let unknown = self
+            .record
+            .runs
+            .values()
+            .filter(|life| !keys.contains(life.key.as_str()));
+        complaints.extend(unknown.map(|life| format!("run {}: nobody typed it", life.reference)));
+        let tags: HashSet<&str> = self
+            .record
+            .runs
+            .values()
+            .map(|life| life.tag.as_str())
+            .collect();
+        let foreign = self
+            .threads
+            .keys()
+            .filter(|tag| !tags.contains(tag.as_str()));
+        complaints.extend(foreign.map(|tag| format!("a thread of no run: {tag}")));
+        let runs: HashSet<String> = self.record.runs.keys().map(ToString::to_string).collect();
+        let stray = self
+            .marks
+            .by_step
+            .keys()
+            .filter(|(run, _)| !runs.contains(run));
+        complaints.extend(
+            stray.map(|(run, step)| {
+                format!("a mark without a ledger entry: run {run}, step {step}")
+            }),
+        );
+    }
+
+    fn run(&self, id: RunId, life: &Life, kind: &Kind, complaints: &mut Vec<String>) {
+        let mut complain =
+            |what: String| complaints.push(format!("{} `{}`: {what}", life.tag, kind.name));
+        let outcomes = life.outcomes();
+        let [outcome] = outcomes[..] else {
+            return complain(format!("it should have ended once, and ended {outcomes:?}"));
+        };
+        if !kind.outcomes.contains(&outcome) {
+            complain(format!("it ended {outcome}, which should not be possible"));
+        }
+        let mut unknown = false;
+        for step in kind.steps {
+            let found = self.step(id, life, step, outcome);
+            unknown |= found.unknown;
+            found.complaints.into_iter().for_each(&mut complain);
+        }
+        if unknown != (outcome == "needs_attention") {
+            complain(format!(
+                "a `once` step's outcome is unknown: {unknown}; the run ended {outcome}"
+            ));
+        }
+        match self.threads.get(&life.tag) {
+            None => complain("nothing was posted".to_owned()),
+            Some(thread) => told(life, thread, outcome).into_iter().for_each(complain),
+        }
+    }
+
+    fn step(&self, id: RunId, life: &Life, step: &Step, outcome: &str) -> Found {
+        let mut complaints = Vec::new();
+        let place = (id.to_string(), step.name.to_owned());
+        let marks = self
+            .marks
+            .by_step
+            .get(&place)
+            .map_or(&[][..], Vec::as_slice);
+        let denials = self.marks.denials.get(&place).copied().unwrap_or(0);
+        let attempts = life.attempts(step.name);
+        let (name, effect) = (step.name, step.effect);
+        if marks.len() > attempts.started {
+            complaints.push(format!(
+                "{name}: {} marks, {} starts in the ledger",
+                marks.len(),
+                attempts.started
+            ));
+        }
+        if attempts.started > attempts.ended + attempts.interrupted {
+            complaints.push(format!(
+                "{name}: started {} times, and the ledger knows the end of fewer",
+                attempts.started
+            ));
+        }
+        if effect == "once" && (marks.len() > 1 || attempts.started > 1) {
+            complaints.push(format!(
+                "{name} ({effect}): {} marks, {} starts",
+                marks.len(),
+                attempts.started
+            ));
+        }
+        if effect == "checked" && marks.len() > 1 + denials {
+            complaints.push(format!(
+                "{name} ({effect}): {} marks, and its check denied {denials} times",
+                marks.len()
+            ));
+        }
+        if marks.iter().any(|key| *key != marks[0]) {
+            complaints.push(format!(
+                "{name}: not every attempt was given the same key: {marks:?}"
+            ));
+        }
+        if outcome == "succeeded" && marks.is_empty() {
+            complaints.push(format!("{name}: the run succeeded, and there is no mark"));
+        }
+        Found {
+            unknown: effect == "once" && attempts.started > attempts.ended,
+            complaints,
+        }
+    }
+
+    /// How many runs ended how.
+    pub(super) fn outcomes(&self) -> BTreeMap<&'static str, usize> {
+        let mut outcomes = BTreeMap::new();
+        for life in self.record.runs.values() {
+            *outcomes
+                .entry(life.outcomes().last().copied().unwrap_or("none"))
+                .or_default() += 1;
+        }
+        outcomes
+    }
+
+    /// How many steps of this effect were interrupted.
+    pub(super) fn interrupted(&self, effect: &str) -> usize {
+        let of = |life: &Life| {
+            let kind = KINDS.iter().find(|kind| kind.name == life.command);
+            let steps = kind
+                .map_or(&[][..], |kind| kind.steps)
+                .iter()
+                .filter(|step| step.effect == effect);
+            steps
+                .map(|step| life.attempts(step.name).interrupted)
+                .sum::<usize>()
+        };
+        self.record.runs.values().map(of).sum()
+    }
+}
+
+/// What was found about one step.
+struct Found {
+    /// It may have happened or not, and may not be repeated.
+    unknown: bool,
+    complaints: Vec<String>,
+}
+
+/// Holds a run's thread against its life.
+fn told(life: &Life, thread: &Thread, outcome: &str) -> Vec<String> {
+    let mut complaints = Vec::new();
+    let headline = match outcome {
+        "succeeded" => "succeeded in",
+        "failed" => "failed at",
+        "cancelled" => "was cancelled",
+        "expired" => "expired:",
+        _ => "needs attention: outcome unknown",
+    };
+    let reference = format!("· ref {}", life.reference);
+    let ends = |text: &&String| {
+        text.lines()
+            .next()
+            .is_some_and(|line| line.ends_with(&reference) && line.contains(headline))
+    };
+    match &thread.roots[..] {
+        [root] if ends(&root) => {}
+        [root] => complaints.push(format!(
+            "it ended {outcome}, and the root message says: {root}"
+        )),
+        roots => complaints.push(format!("{} root messages", roots.len())),
+    }
+    // Last lines alone carry a checkpoint.
+    let last: Vec<usize> = (0..thread.lines.len())
+        .filter(|n| thread.lines[*n].contains("\u{2014} midwatch/"))
+        .collect();
+    match last[..] {
+        [at] if at + 1 == thread.lines.len() && ends(&&thread.lines[at]) => {}
+        [at] => complaints.push(format!(
+            "line {} of {} is the last one: {}",
+            at + 1,
+            thread.lines.len(),
+            thread.lines[at]
+        )),
+        _ => complaints.push(format!("{} last lines", last.len())),
+    }
+    if thread.lines.len() != life.lines_owed() {
+        complaints.push(format!(
+            "{} lines in the thread, {} are owed: {:#?}",
+            thread.lines.len(),
+            life.lines_owed(),
+            thread.lines
+        ));
+    }
+    if outcome == "needs_attention"
+        && !thread
+            .lines
+            .iter()
+            .any(|line| line.contains("interrupted") && line.contains("outcome unknown"))
+    {
+        complaints.push("no line of the thread says that the outcome is unknown".to_owned());
+    }
+    complaints
+}
