@@ -20,6 +20,7 @@ use midwatch::engine::actions::{HttpClient, Surroundings};
 use midwatch::engine::secrets::LocalSecrets;
 use midwatch::store::{Receipt, Store, StoreSettings, WorkerId};
 use tokio::runtime::Runtime;
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -60,7 +61,7 @@ fn one_by_one(runtime: &Runtime, bot: &Bot, log: &File) {
             let before = *bot.store.changes().borrow();
             let spent = time(|| {
                 for _ in 0..ONE_BY_ONE {
-                    runtime.block_on(bot.does());
+                    runtime.block_on(bot.does(1));
                 }
             });
             commits += *bot.store.changes().borrow() - before;
@@ -92,9 +93,7 @@ fn all_at_once(runtime: &Runtime, bot: &Bot, log: &File) {
         },
         || {
             let before = *bot.store.changes().borrow();
-            let spent = time(|| {
-                runtime.block_on(join_all((0..AT_ONCE).map(|_| bot.does())));
-            });
+            let spent = time(|| runtime.block_on(bot.does(AT_ONCE)));
             commits += *bot.store.changes().borrow() - before;
             commands += AT_ONCE;
             speeds.push(per_second(AT_ONCE, spent));
@@ -192,37 +191,45 @@ impl Bot {
         }
     }
 
-    /// A command from its receipt to its end.
-    async fn does(&self) {
-        let inbound = self.inbound();
-        let run = RunId::of_inbound(&inbound.key);
-        let receipt = self.store.receive(inbound).await.unwrap();
-        assert_eq!(receipt, Receipt::New);
+    /// Commands, all received at the same time, until the last one has ended.
+    async fn does(&self, count: usize) {
+        let inbounds: Vec<Inbound> = (0..count).map(|_| self.inbound()).collect();
+        let runs: Vec<RunId> = inbounds
+            .iter()
+            .map(|it| RunId::of_inbound(&it.key))
+            .collect();
+        let receiving = inbounds.into_iter().map(|it| self.store.receive(it));
+        for receipt in join_all(receiving).await {
+            assert_eq!(receipt.unwrap(), Receipt::New);
+        }
         let mut changes = self.store.changes();
-        let finished = async {
-            loop {
-                changes.mark_unchanged();
-                let outcome = self
-                    .store
-                    .run(run)
-                    .await
-                    .unwrap()
-                    .and_then(|it| it.outcome());
-                if let Some(outcome) = outcome {
-                    return outcome;
-                }
-                changes.changed().await.unwrap();
+        // One looks for all, one after the other: looking must not cost more than doing.
+        for run in runs {
+            let outcome = tokio::time::timeout(PATIENCE, self.outcome(run, &mut changes))
+                .await
+                .expect("the run ended in time");
+            assert_eq!(outcome, Outcome::Succeeded);
+        }
+    }
+
+    async fn outcome(&self, run: RunId, changes: &mut watch::Receiver<u64>) -> Outcome {
+        loop {
+            changes.mark_unchanged();
+            let found = self.store.run(run).await.unwrap();
+            if let Some(outcome) = found.and_then(|run| run.outcome()) {
+                return outcome;
             }
-        };
-        let outcome = tokio::time::timeout(PATIENCE, finished)
-            .await
-            .expect("the run ended in time");
-        assert_eq!(outcome, Outcome::Succeeded);
+            changes.changed().await.unwrap();
+        }
     }
 
     fn inbound(&self) -> Inbound {
         let now = self.clock.now();
-        let id = format!("{:x}", rand::random::<u128>());
+        let id = format!(
+            "{}.738474920.{:x}",
+            now.as_millisecond(),
+            rand::random::<u64>()
+        );
         Inbound {
             key: InboundKey::new(&["slack", "T0BENCH", "command", &id]),
             source: Source::Chat,
