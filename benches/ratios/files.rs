@@ -61,9 +61,9 @@ impl Home {
     /// The catalog of the files, which have no mistake.
     pub(crate) fn catalog(&self) -> Catalog {
         let loaded = catalog::load(&self.folders(), &std::collections::BTreeMap::new());
-        for diagnostic in loaded.diagnostics.iter().filter(|it| it.is_error()) {
-            panic!("a generated file is wrong: {}", diagnostic.render(false));
-        }
+        let mistakes = loaded.diagnostics.iter().filter(|it| it.is_error());
+        let mistakes: Vec<String> = mistakes.map(|it| it.render(false)).collect();
+        assert!(mistakes.is_empty(), "{}", mistakes.join("\n"));
         loaded.catalog
     }
 

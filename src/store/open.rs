@@ -18,6 +18,9 @@ use crate::domain::NoteSigner;
 
 /// Earlier ones can corrupt a database in WAL mode (<https://www.sqlite.org/releaselog/3_51_3.html>).
 const OLDEST_SQLITE: [u32; 3] = [3, 51, 3];
+/// How often the folder's lock is looked at, and the pause between: half a second together.
+const LOCK_LOOKS: u32 = 25;
+const LOCK_PAUSE: Duration = Duration::from_millis(20);
 /// Reads that go on at once.
 const READERS: u32 = 4;
 /// Pages in the write-ahead log before a commit copies them into the database: 16 MiB. A page that changed often in
@@ -49,7 +52,7 @@ impl Store {
                 std::fs::create_dir_all(folder).map_err(|error| file_fault(folder, &error))?;
             }
         }
-        let lock = take_lock(&settings.data)?;
+        let lock = take_lock(&settings.data).await?;
         let mut db = options.connect().await?;
         check_version(&mut db).await?;
         sqlx::migrate!("src/store/migrations").run(&mut db).await?;
@@ -98,10 +101,11 @@ impl Store {
 
     /// Flushes and closes. Later calls answer `Unavailable`.
     pub async fn close(&self) {
+        // Readers first: while one is open, the writer can't bring everything into the database's file.
+        self.inner.readers.close().await;
         if let Some(writer) = &self.inner.writer {
             writer.close().await;
         }
-        self.inner.readers.close().await;
         let lock = &self.inner.lock;
         drop(lock.lock().unwrap_or_else(PoisonError::into_inner).take());
     }
@@ -185,7 +189,7 @@ fn readers(options: SqliteConnectOptions) -> SqlitePool {
         .connect_lazy_with(options.read_only(true).create_if_missing(false))
 }
 
-fn take_lock(data: &Path) -> Result<File, StoreError> {
+async fn take_lock(data: &Path) -> Result<File, StoreError> {
     let path = data.join("lock");
     let file = OpenOptions::new()
         .create(true)
@@ -193,10 +197,18 @@ fn take_lock(data: &Path) -> Result<File, StoreError> {
         .write(true)
         .open(&path)
         .map_err(|error| file_fault(&path, &error))?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(StoreError::InUse(path)),
-        Err(TryLockError::Error(error)) => Err(file_fault(&path, &error)),
+    let mut looks = 0;
+    loop {
+        match file.try_lock() {
+            Ok(()) => return Ok(file),
+            // A process that was just killed, or one of its children on the way to its own program, lets go in a moment.
+            Err(TryLockError::WouldBlock) if looks < LOCK_LOOKS => {
+                looks += 1;
+                tokio::time::sleep(LOCK_PAUSE).await;
+            }
+            Err(TryLockError::WouldBlock) => return Err(StoreError::InUse(path)),
+            Err(TryLockError::Error(error)) => return Err(file_fault(&path, &error)),
+        }
     }
 }
 

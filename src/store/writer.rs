@@ -223,8 +223,11 @@ async fn write_groups(
             seal_newest(group, &settings.seal).await;
         }
     }
-    if let Some(group) = open {
-        // Waited for, so that the files are at rest when `close` returns. All that matters is committed.
+    if let Some(mut group) = open {
+        // So that the database's file is whole and at rest when `close` returns. All that matters is committed.
+        execute(&mut group.db, "pragma wal_checkpoint(truncate)")
+            .await
+            .ok();
         group.db.close().await.ok();
     }
 }
