@@ -202,6 +202,9 @@ async fn write_groups(
     let mut open = Some(group);
     let mut waiting = Waiting::default();
     while waiting.take_from(&mut intentions).await {
+        if waiting.is_empty() {
+            continue; // Told to close, and nothing more to commit.
+        }
         let result = match open.take() {
             Some(group) => Ok(group),
             None => open_group(&settings).await,
@@ -267,6 +270,10 @@ impl Waiting {
             }
         }
         true
+    }
+
+    fn is_empty(&self) -> bool {
+        self.receives.is_empty() && self.others.is_empty()
     }
 
     /// Answers everybody, also those that have gone away: what was committed stays.

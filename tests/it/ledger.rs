@@ -326,6 +326,8 @@ async fn a_database_that_was_set_back_is_found_by_the_sealed_head() {
     world.begin(2, None).await.unwrap();
     finish(&world).await;
     world.store.close().await;
+    let wal = world.data("midwatch.db-wal");
+    assert!(!wal.exists(), "closing leaves the database's file whole");
     std::fs::write(world.data("midwatch.db"), old).unwrap();
     std::fs::remove_file(world.data("midwatch.db-wal")).ok();
     std::fs::remove_file(world.data("midwatch.db-shm")).ok();
