@@ -161,6 +161,11 @@ pub enum StepResult {
         /// One line for the thread: what failed and what was seen.
         why: String,
     },
+    /// The target understood and says no: asked again, it would say the same. Never tried again.
+    Rejected {
+        /// One line for the thread.
+        why: String,
+    },
     /// It may or may not have happened: the connection broke after the request was sent, or the time limit ended it.
     Unknown {
         /// One line for the thread.
@@ -366,6 +371,10 @@ fn next_step(run: &Run, now: Timestamp) -> Due {
                 result: StepResult::Stopped,
                 ..
             } => Due::Finish(Outcome::Cancelled),
+            StepState::Ended {
+                result: StepResult::Rejected { .. },
+                ..
+            } => Due::Finish(Outcome::Failed),
             StepState::Ended {
                 result: StepResult::Unknown { .. },
                 ..

@@ -43,6 +43,7 @@ fn results() -> impl Strategy<Value = StepResult> {
     prop_oneof![
         4 => Just(StepResult::Succeeded { note: why() }),
         2 => Just(StepResult::Failed { why: why() }),
+        1 => Just(StepResult::Rejected { why: why() }),
         2 => Just(StepResult::Unknown { why: why() }),
         1 => Just(StepResult::Stopped),
     ]

@@ -273,6 +273,7 @@ fn count(step: &PlannedStep, result: &StepResult, elapsed_ms: u64) {
     let word = match result {
         StepResult::Succeeded { .. } => "succeeded",
         StepResult::Failed { .. } => "failed",
+        StepResult::Rejected { .. } => "rejected",
         StepResult::Unknown { .. } => "unknown",
         StepResult::Stopped => "stopped",
     };

@@ -344,7 +344,7 @@ fn every_command_of_the_sample_does_what_it_says() {
         // The database is there already.
         (
             "run-migration staging 42",
-            "; attempt 3 of 3 follows",
+            "failed: status 409 Conflict",
             "❌ run-migration staging failed at step 1 of 2 (`migrate`)",
         ),
     ];

@@ -371,7 +371,7 @@ pub fn line(run: &Run, event: &RunEvent, output: &str) -> Option<Message> {
 fn sign(result: &StepResult) -> &'static str {
     match result {
         StepResult::Succeeded { .. } => "✓ ",
-        StepResult::Failed { .. } => "✗ ",
+        StepResult::Failed { .. } | StepResult::Rejected { .. } => "✗ ",
         StepResult::Unknown { .. } => "⚠️ ",
         StepResult::Stopped => "🛑 ",
     }
@@ -392,6 +392,7 @@ fn step_words(run: &Run, position: usize, attempt: u32, result: &StepResult) -> 
         StepResult::Succeeded { note } if note.is_empty() => "done".to_owned(),
         StepResult::Succeeded { note } => format!("done: {note}"),
         StepResult::Failed { why } => format!("failed: {why}{again}"),
+        StepResult::Rejected { why } => format!("failed: {why}"),
         StepResult::Unknown { why } => format!("outcome unknown: {why}{again}"),
         StepResult::Stopped => {
             "was stopped midway; what it had done until then is not undone".to_owned()

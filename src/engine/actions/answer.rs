@@ -89,10 +89,19 @@ impl Answer {
         if let Some(text) = self.textual_body(output).filter(|_| !shown) {
             output.say(&text);
         }
+        let why = unmet.join("; ");
+        if self.is_a_definite_no() {
+            return StepResult::Rejected { why }.into();
+        }
         Ended {
             says_no: true,
-            ..Ended::failed(unmet.join("; "))
+            ..Ended::failed(why)
         }
+    }
+
+    /// A client's error (RFC 9110 §15.5), but for those that ask for another try.
+    fn is_a_definite_no(&self) -> bool {
+        self.status.is_client_error() && !matches!(self.status.as_u16(), 408 | 425 | 429)
     }
 
     /// What is expected and not so, each with what was seen.

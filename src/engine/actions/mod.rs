@@ -84,6 +84,7 @@ pub async fn verify(
     let ended = attempt(step, action, surroundings, output, cancel).await;
     match ended.result {
         StepResult::Succeeded { .. } => Verified::Happened,
+        StepResult::Rejected { why } => Verified::DidNot(why),
         StepResult::Failed { why } if ended.says_no => Verified::DidNot(why),
         StepResult::Failed { why } | StepResult::Unknown { why } => Verified::Unknown(why),
         StepResult::Stopped => Verified::Unknown("cancelled".to_owned()),
@@ -168,6 +169,7 @@ fn presentable(result: StepResult, redactor: &Redactor) -> StepResult {
     match result {
         StepResult::Succeeded { note } => StepResult::Succeeded { note: line(note) },
         StepResult::Failed { why } => StepResult::Failed { why: line(why) },
+        StepResult::Rejected { why } => StepResult::Rejected { why: line(why) },
         StepResult::Unknown { why } => StepResult::Unknown { why: line(why) },
         StepResult::Stopped => StepResult::Stopped,
     }

@@ -237,6 +237,26 @@ async fn a_json_body_keeps_its_types_and_secrets_stay_unseen() {
 }
 
 #[tokio::test]
+async fn a_definite_no_is_told_apart_from_an_answer_that_may_change() {
+    for (status, definite) in [
+        ("404 Not Found", true),
+        ("409 Conflict", true),
+        ("429 Too Many Requests", false),
+        ("503 Service Unavailable", false),
+    ] {
+        let server =
+            Server::answering(&format!("HTTP/1.1 {status}\r\ncontent-length: 0\r\n\r\n")).await;
+        let (result, _) = ask(&server, exchange("POST", &server.url("/"))).await;
+        let rejected = matches!(&result, StepResult::Rejected { why } if why.contains(status));
+        assert_eq!(rejected, definite, "{status}: {result:?}");
+        assert!(
+            rejected || matches!(result, StepResult::Failed { .. }),
+            "{status}: {result:?}"
+        );
+    }
+}
+
+#[tokio::test]
 async fn a_redirect_is_not_followed_unless_said() {
     let to = "HTTP/1.1 302 Found\r\nlocation: /next\r\ncontent-length: 0\r\n\r\n";
     let server = Server::answering(to).await;
