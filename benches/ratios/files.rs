@@ -61,8 +61,9 @@ impl Home {
     /// The catalog of the files, which have no mistake.
     pub(crate) fn catalog(&self) -> Catalog {
         let loaded = catalog::load(&self.folders(), &std::collections::BTreeMap::new());
-        for diagnostic in loaded.diagnostics.iter().filter(|it| it.is_error()) {
-            panic!("a generated file is wrong: {}", diagnostic.render(false));
+        let mistake = loaded.diagnostics.iter().find(|it| it.is_error());
+        if let Some(mistake) = mistake {
+            panic!("a generated file is wrong: {}", mistake.render(false));
         }
         loaded.catalog
     }
