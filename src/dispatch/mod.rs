@@ -99,7 +99,8 @@ impl Dispatch {
             code, "every try to conclude met a conflict"
         );
         let now = self.clock.now();
-        let conclusion = refused(&inbound, &Identity::Stranger, &Refusal::Fault { code });
+        let actor = self.catalog.load().people.identify(&inbound.speaker);
+        let conclusion = refused(&inbound, &actor.identity, &Refusal::Fault { code });
         match self.store.conclude(conclusion, now).await {
             // It was concluded by somebody else after all.
             Err(StoreError::Conflict(_)) => Ok(()),
