@@ -138,6 +138,8 @@ struct Seat {
     channel: String,
     project: Arc<Project>,
     first: String,
+    /// Somebody else to play.
+    other: Option<PersonId>,
 }
 
 /// The channel, by its own name, of the project with the most rules: it has the most to show and to ask.
@@ -168,7 +170,14 @@ impl Seat {
             person: person.clone(),
             channel,
             project: Arc::clone(project),
-            first: example.map_or_else(|| "help".to_owned(), |example| example.says.clone()),
+            first: example.map_or_else(|| "list".to_owned(), |example| example.says.clone()),
+            other: catalog
+                .people
+                .persons
+                .keys()
+                .rev()
+                .find(|it| *it != person)
+                .cloned(),
         })
     }
 
@@ -179,8 +188,12 @@ impl Seat {
                 self.person, self.project.name
             ),
             format!(
-                "type first: /ops {}   then: /ops help, /ops list; /as kim plays another person",
-                self.first
+                "type first: /ops {}   then: /ops help, /ops list{}",
+                self.first,
+                self.other
+                    .as_ref()
+                    .map(|other| format!("; /as {other} plays another person"))
+                    .unwrap_or_default()
             ),
             format!(
                 "stop with Ctrl-D or /quit; what happened is kept in {}",
