@@ -20,11 +20,6 @@ use crate::domain::NoteSigner;
 const OLDEST_SQLITE: [u32; 3] = [3, 51, 3];
 /// Reads that go on at once.
 const READERS: u32 = 4;
-/// Pages in the write-ahead log before a commit copies them into the database: 16 MiB. A page that changed often in
-/// between is copied once.
-const CHECKPOINT_PAGES: &str = "4000";
-/// The writer's cache. SQLite reads a negative number as KiB.
-const WRITER_CACHE: &str = "-8000";
 
 pub(super) struct Inner {
     readers: SqlitePool,
@@ -57,7 +52,7 @@ impl Store {
         clear_away(&mut db).await?;
         sqlx::Connection::close(db).await?;
         let writer_settings = WriterSettings {
-            options: options.clone().pragma("cache_size", WRITER_CACHE),
+            options: options.clone(),
             signer: signer.clone(),
             seal: settings.data.join(SEAL_FILE),
         };
@@ -170,7 +165,6 @@ fn options(settings: &StoreSettings) -> Result<SqliteConnectOptions, StoreError>
         .journal_mode(SqliteJournalMode::Wal)
         .synchronous(SqliteSynchronous::Full)
         .foreign_keys(true)
-        .pragma("wal_autocheckpoint", CHECKPOINT_PAGES)
         .busy_timeout(Duration::from_secs(5))
         .disable_statement_logging();
     Ok(match most_pages {
