@@ -23,11 +23,6 @@ const LOCK_LOOKS: u32 = 25;
 const LOCK_PAUSE: Duration = Duration::from_millis(20);
 /// Reads that go on at once.
 const READERS: u32 = 4;
-/// Pages in the write-ahead log before a commit copies them into the database: 16 MiB. A page that changed often in
-/// between is copied once.
-const CHECKPOINT_PAGES: &str = "4000";
-/// The writer's cache. SQLite reads a negative number as KiB.
-const WRITER_CACHE: &str = "-8000";
 
 pub(super) struct Inner {
     readers: SqlitePool,
@@ -60,7 +55,7 @@ impl Store {
         clear_away(&mut db).await?;
         sqlx::Connection::close(db).await?;
         let writer_settings = WriterSettings {
-            options: options.clone().pragma("cache_size", WRITER_CACHE),
+            options: options.clone(),
             signer: signer.clone(),
             seal: settings.data.join(SEAL_FILE),
         };
@@ -174,7 +169,6 @@ fn options(settings: &StoreSettings) -> Result<SqliteConnectOptions, StoreError>
         .journal_mode(SqliteJournalMode::Wal)
         .synchronous(SqliteSynchronous::Full)
         .foreign_keys(true)
-        .pragma("wal_autocheckpoint", CHECKPOINT_PAGES)
         .busy_timeout(Duration::from_secs(5))
         .disable_statement_logging();
     Ok(match most_pages {
