@@ -144,19 +144,17 @@ async fn serve(
 
 /// The same requests' bytes for both; signed before anything is measured.
 fn requests(clock: &Clock) -> Vec<Vec<Vec<u8>>> {
+    let now = clock.now();
+    let one = |caller: usize, n: usize| request(now, n * CALLERS + caller);
     (0..CALLERS)
-        .map(|_| {
-            (0..REQUESTS_EACH)
-                .map(|n| request(clock.now(), n))
-                .collect()
-        })
+        .map(|caller| (0..REQUESTS_EACH).map(|n| one(caller, n)).collect())
         .collect()
 }
 
 fn request(now: Timestamp, number: usize) -> Vec<u8> {
-    // As Slack makes them: a number that grows with time, the workspace's, and hexadecimal digits.
+    // As Slack makes them: a number that grows in the order of sending, the workspace's, and hexadecimal digits.
     let (ms, random) = (now.as_millisecond(), rand::random::<u64>());
-    let trigger = format!("{ms}{number:04}.738474920.{random:016x}");
+    let trigger = format!("{ms}{number:07}.738474920.{random:016x}");
     let channel = channel(0);
     let fields = BTreeMap::from([
         ("token", "gIkuvaNzQIHg97ATvDxqgjtO"),

@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{ConnectOptions, Connection, SqliteConnection};
+use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 
@@ -116,12 +117,15 @@ pub(super) struct WriterSettings {
 }
 
 impl Writer {
-    /// Starts the writer's task on an open connection.
+    /// Starts the writer on an open connection, on a thread of its own: among the runtime's tasks it would wait its turn
+    /// behind every request that is being read, three times a commit.
     pub(super) fn start(settings: WriterSettings, group: Group) -> Self {
         let (queue, intentions) = mpsc::channel(QUEUE);
         let (committed, changes) = watch::channel(0);
         let mut task = JoinSet::new();
-        task.spawn(write_groups(settings, group, intentions, committed));
+        let runtime = Handle::current();
+        let writing = write_groups(settings, group, intentions, committed);
+        task.spawn_blocking(move || runtime.block_on(writing));
         Self {
             queue,
             task: Mutex::new(task),
@@ -249,14 +253,6 @@ impl Waiting {
         let mut taken = Vec::with_capacity(GROUP);
         if self.closing || intentions.recv_many(&mut taken, GROUP).await == 0 {
             return false;
-        }
-        // Callers who were answered a moment ago come again: one turn for them makes groups twice as large.
-        tokio::task::yield_now().await;
-        while taken.len() < GROUP {
-            let Ok(more) = intentions.try_recv() else {
-                break;
-            };
-            taken.push(more);
         }
         for intention in taken {
             match intention {
