@@ -252,29 +252,3 @@ fn collect_texts<'a>(json: &'a JsonTemplate<Rendered>, texts: &mut Vec<&'a Rende
         }
     }
 }
-
-/// What a `verify` action says about a step.
-pub enum Answer {
-    /// It happened.
-    Happened,
-    /// It did not.
-    DidNot,
-    /// It can't tell; one line says why.
-    Unknown(String),
-}
-
-/// stub
-#[expect(
-    clippy::unimplemented,
-    clippy::unused_async,
-    unused_variables,
-    reason = "the contract; replaced by the first implementation"
-)]
-pub async fn ask(
-    step: &PlannedStep,
-    verify: &Action<Rendered>,
-    surroundings: &Surroundings,
-    cancel: &CancellationToken,
-) -> Answer {
-    unimplemented!()
-}
