@@ -19,7 +19,7 @@ use tokio::time::Instant;
 use self::judge::Evidence;
 use self::people::{People, Said};
 use self::record::{Marks, Record, threads};
-use super::Round;
+use super::{Found, Round};
 use crate::bot::{Bot, Home};
 use crate::fakes::slack::{BOT_TOKEN, FakeSlack, SIGNING_SECRET};
 
@@ -39,9 +39,9 @@ const SETTLE_MORE: Duration = Duration::from_secs(2);
 const LONGEST_STEP: Duration = Duration::from_secs(2);
 
 /// The proof.
-pub(crate) fn prove(round: Round) -> String {
+pub(crate) fn prove(round: Round) -> Found {
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
-    runtime.block_on(kill_and_look(round))
+    Found::Held(runtime.block_on(kill_and_look(round)))
 }
 
 async fn kill_and_look(round: Round) -> String {

@@ -12,11 +12,11 @@ use rand::seq::IndexedRandom;
 use rand::{Rng, SeedableRng};
 
 use self::forger::{Export, FORGERIES, Loot};
-use super::Round;
+use super::{Found, Round};
 use crate::bot::Home;
 
 /// The proof: each round takes the next forgery, with choices of its own.
-pub(crate) fn prove(round: Round) -> String {
+pub(crate) fn prove(round: Round) -> Found {
     let mut random = StdRng::seed_from_u64(round.seed);
     let (ours, theirs) = (Ledger::new(), Ledger::new());
     let python = python_works();
@@ -61,7 +61,7 @@ pub(crate) fn prove(round: Round) -> String {
     }
     let rewound = rewind(&ours, &genuine, python);
     let lied = false_witnesses(&ours, &theirs, &genuine, python, &mut random);
-    format!(
+    Found::Held(format!(
         "{found} forgeries of {} kinds, {rewound} rewound ledgers and {lied} false witnesses found, untouched ones accepted; {} entries, {} witnesses from the thread; second verifier: {}",
         FORGERIES.len(),
         genuine.entries.len(),
@@ -71,7 +71,7 @@ pub(crate) fn prove(round: Round) -> String {
         } else {
             "PASSED OVER, there is no python3"
         }
-    )
+    ))
 }
 
 /// The whole tail removed, and an older checkpoint, truly ours, put as the last line: sound in itself. The thread knows.
