@@ -300,6 +300,7 @@ impl Walk<'_> {
             plan: None,
             steps: Vec::new(),
             cancelled_by: None,
+            doubted_at: None,
             created_at: self.now,
             started_at: None,
             finished_at: None,

@@ -97,6 +97,7 @@ impl JoinedRow {
                 ),
                 None => None,
             },
+            doubted_at: None,
             created_at: read_time(self.created_at)?,
             started_at: time(self.started_at)?,
             finished_at: time(self.finished_at)?,

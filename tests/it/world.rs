@@ -233,6 +233,7 @@ pub(crate) fn queued_run(key: &InboundKey, effect: Effect) -> Run {
         }),
         steps: vec![StepState::Pending; 2],
         cancelled_by: None,
+        doubted_at: None,
         created_at: at(0),
         started_at: None,
         finished_at: None,
