@@ -2,6 +2,7 @@
 
 mod checkpoint;
 mod db;
+mod duties;
 mod export;
 mod fault;
 mod inbox;
@@ -15,6 +16,8 @@ mod runs;
 mod set_back;
 pub mod verify;
 mod writer;
+
+pub use duties::Duty;
 
 use std::path::PathBuf;
 use std::sync::Arc;
