@@ -28,6 +28,7 @@ mod ledger;
 mod outbox;
 mod reload_story;
 mod sample_shop;
+mod replicas_story;
 mod slack_adapter;
 mod slack_story;
 mod store;
