@@ -1,6 +1,7 @@
 //! Keeps the facts and hands out work. The only module with SQL; one method is one intention is one transaction.
 
 mod checkpoint;
+mod copy;
 mod db;
 mod duties;
 mod export;
@@ -17,6 +18,7 @@ mod set_back;
 pub mod verify;
 mod writer;
 
+pub use copy::copy;
 pub use duties::Duty;
 
 use std::path::PathBuf;

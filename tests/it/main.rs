@@ -20,6 +20,7 @@ mod cli_story;
 mod cluster;
 mod config;
 mod console;
+mod copy_story;
 mod dockerfile;
 #[allow(dead_code, reason = "each story uses its part of the fakes")]
 mod fakes;
