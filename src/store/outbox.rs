@@ -30,13 +30,15 @@ pub(super) async fn owe(
     for posting in postings {
         let last = matches!(posting.kind, PostingKind::Line { last: true, .. });
         // A deferred root stays deferred: the platform asked us to wait, whatever the state is now.
+        // The root of a run that may have begun before may stand there already.
         // The number goes with the clock, so that it does not come again after a restore to an older state.
-        sql("insert into outbox (kind, platform, channel, place, run, body, final, state, not_before, id)
+        sql("insert into outbox (kind, platform, channel, place, run, body, final, state, not_before, in_doubt, id)
              values ($1, $2, $3, $4, $5, $6,
                      case when $1 = 'root'
                           then coalesce((select case when phase = 'finished' then 1 else 0 end from runs where id = $5), 0)
                           else $7 end,
                      'waiting', $8,
+                     coalesce((select 1 from runs where id = $5 and doubted_at is not null and $1 = 'root'), 0),
                      (select case when last >= $8 * 4096 then last + 1 else $8 * 4096 end
                       from (select coalesce(max(id), 0) as last from outbox) newest))
              on conflict (run, place) where kind = 'root' do update
