@@ -35,12 +35,15 @@ pub struct StoreSettings {
     pub data: PathBuf,
 }
 
-/// Why the store did not do what it was asked. Nothing was changed then.
+/// Why the store did not do what it was asked. Nothing was changed then, but for [`StoreError::NoAnswer`].
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum StoreError {
     /// The database can't be reached or answered with an error of its own.
     #[error("the database is unavailable: {0}")]
     Unavailable(String),
+    /// The database gave no answer: it may have taken the change, or may take it yet.
+    #[error("the database does not answer; whether it took the change is not known")]
+    NoAnswer,
     /// Another process has the folder.
     #[error(
         "{} is locked: another midwatch runs on this folder; stop it, or set MIDWATCH_DATA to another folder",

@@ -22,7 +22,18 @@ mod bot;
     reason = "shared with the stories, which use the rest"
 )]
 mod fakes;
+#[path = "../it/cluster.rs"]
+#[allow(
+    dead_code,
+    unreachable_pub,
+    reason = "shared with the stories, which use the rest"
+)]
+mod cluster;
+mod dbdown;
 mod kill9;
+mod lab;
+mod partition;
+mod proxy;
 mod tamper;
 
 use std::process::ExitCode;
@@ -55,6 +66,8 @@ struct Proof {
 }
 
 const PROOFS: &[Proof] = &[
+    proof("partition", "troubles", 6, partition::prove),
+    proof("dbdown", "outages", 3, dbdown::prove),
     proof("kill9", "kills", 5, kill9::prove),
     proof("tamper", "mutants", 64, tamper::prove),
 ];

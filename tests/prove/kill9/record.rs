@@ -121,6 +121,9 @@ impl Record {
             },
             Fact::Service { now, .. } => self.starts += u32::from(now == "started"),
             Fact::CatalogLoaded { .. } | Fact::CatalogKept { .. } => {}
+            Fact::SetBack { why } => self
+                .unreadable
+                .push(format!("a kill took back what was committed: {why}")),
         }
     }
 
