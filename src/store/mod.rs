@@ -24,7 +24,7 @@ pub use duties::Duty;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use crate::domain::{Fact, InboundKey, Posting, ProjectName, Run, RunEvent, RunId};
+use crate::domain::{Fact, InboundKey, Posting, PostingKind, ProjectName, Run, RunEvent, RunId};
 
 /// Where the facts are kept.
 #[derive(Debug, Clone)]
@@ -181,7 +181,7 @@ pub struct RunFilter {
     pub limit: u32,
 }
 
-/// Identifies a posting; also sent to platforms, so that a post can be recognised after a lost answer.
+/// Identifies a posting.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct PostingId(pub i64);
 
@@ -206,6 +206,20 @@ pub struct DuePosting {
     pub in_doubt: bool,
     /// Failed deliveries so far.
     pub attempts: u32,
+}
+
+/// What a message carries, where the platform allows it, to be recognised by after a lost answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mark(pub String);
+
+impl DuePosting {
+    /// Of a root the run's id, which is the same even after the database was set back; of others their own.
+    pub fn mark(&self) -> Mark {
+        Mark(match (&self.posting.kind, self.posting.run) {
+            (PostingKind::Root, Some(run)) => run.to_string(),
+            _ => self.id.0.to_string(),
+        })
+    }
 }
 
 /// Keeps the facts and hands out work. Cheap to clone.

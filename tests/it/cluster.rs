@@ -32,7 +32,7 @@ pub fn shared() -> Option<&'static Cluster> {
 
 /// Whether the programs are installed.
 pub fn is_installed() -> bool {
-    let found = programs().is_some();
+    let found = find("initdb").is_some() && find("postgres").is_some();
     let must = std::env::var_os("CI").is_some_and(|ci| ci == "true");
     assert!(found || !must, "under CI=true PostgreSQL must be installed");
     found
@@ -242,7 +242,7 @@ fn is_root() -> bool {
 
 /// One of PostgreSQL's programs; it refuses to be run by root.
 pub fn as_nobody(program: &str) -> Command {
-    let path = programs().expect("PostgreSQL is installed").join(program);
+    let path = find(program).unwrap_or_else(|| panic!("`{program}` of PostgreSQL is installed"));
     if !is_root() {
         return Command::new(path);
     }
@@ -255,8 +255,8 @@ pub fn as_nobody(program: &str) -> Command {
     command
 }
 
-/// The folder of PostgreSQL's programs; Debian keeps the server's where PATH does not lead.
-fn programs() -> Option<PathBuf> {
+/// Where one of PostgreSQL's programs is; Debian keeps most of them where PATH does not lead.
+fn find(program: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let mut folders: Vec<PathBuf> = std::env::split_paths(&path).collect();
     let debian = Path::new("/usr/lib/postgresql").read_dir();
@@ -267,9 +267,6 @@ fn programs() -> Option<PathBuf> {
             .flatten()
             .map(|it| it.path().join("bin")),
     );
-    folders.into_iter().find(|folder| {
-        ["postgres", "initdb"]
-            .iter()
-            .all(|it| folder.join(it).is_file())
-    })
+    let mut files = folders.into_iter().map(|folder| folder.join(program));
+    files.find(|file| file.is_file())
 }

@@ -68,13 +68,13 @@ async fn part(round: Round, cluster: Cluster) -> String {
     let url = cluster.database().await;
     let target = local(cluster.port());
     let wires = [Proxy::to(target).await, Proxy::to(target).await];
-    let mut labs = [0, 1].map(|n| Lab::new(&slack, &lab::through(&url, wires[n].address), 24));
-    let first = labs[0].home.serve().await;
-    labs[1].shares_with(&labs[0]);
-    let second = labs[1].home.serve().await;
+    let [one, mut two] = [0, 1].map(|n| Lab::new(&slack, &lab::through(&url, wires[n].address), 24));
+    let first = one.home.serve().await;
+    two.shares_with(&one);
+    let second = two.home.serve().await;
     let mut pair = Pair {
         slack,
-        labs,
+        labs: [one, two],
         bots: [Some(first), Some(second)],
         wires,
         cluster,
