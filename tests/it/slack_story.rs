@@ -504,7 +504,8 @@ async fn a_command_that_arrives_late_is_asked_for_again_by_a_button() {
             payload,
         })
         .await;
-    let held = story.whisper(ANA, "was held: it reached us").await;
+    let held = story.root("was held: it reached us").await;
+    assert!(render(&held).contains("<@U0ANA>"), "Ana is asked");
     assert!(!story.home.path("touched").exists(), "nothing has run");
     story.slack.click(ANA, &held, "Run it now").await;
     story.root("touch succeeded").await;
