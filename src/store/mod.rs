@@ -1,6 +1,7 @@
 //! Keeps the facts and hands out work. The only module with SQL; one method is one intention is one transaction.
 
 mod checkpoint;
+mod cursors;
 mod db;
 mod export;
 mod fault;
@@ -20,6 +21,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::domain::{Fact, InboundKey, Posting, ProjectName, Run, RunEvent, RunId};
+
+pub use self::cursors::{Behind, RunThread, Space};
 
 /// Where the facts are kept.
 #[derive(Debug, Clone)]
