@@ -17,10 +17,12 @@ use tracing::{info, warn};
 use super::{DeliveryError, Pace, Transport};
 use crate::clock::Clock;
 use crate::domain::{Button, Message, Posting, PostingKind};
-use crate::store::{DuePosting, MessageRef, PostingId, Store, StoreError};
+use crate::store::{DuePosting, Duty, MessageRef, PostingId, Store, StoreError, WorkerId};
 
 /// How many deliveries are under way at the same time.
 const AT_ONCE: usize = 8;
+/// How long the duty to deliver lasts without a renewal.
+const DUTY: Duration = Duration::from_secs(5);
 /// How long to wait for a hint that something is due, before looking anyway.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// The longest wait between two tries of the same posting.
@@ -34,13 +36,26 @@ pub struct Outbox {
     transport: Arc<dyn Transport>,
     clock: Clock,
     pace: Pacer,
+    worker: WorkerId,
+    held: Option<Held>,
+}
+
+/// The duty to deliver, by a clock that nobody sets.
+#[derive(Clone)]
+struct Held {
+    duty: Duty,
+    renew_at: tokio::time::Instant,
+    ends_at: tokio::time::Instant,
 }
 
 impl Outbox {
     /// An outbox for one transport.
     pub fn new(store: Store, transport: Arc<dyn Transport>, clock: Clock) -> Self {
         let pace = Pacer::new(transport.pace());
+        let worker = store.worker();
         Self {
+            worker,
+            held: None,
             store,
             transport,
             clock,
@@ -56,7 +71,12 @@ impl Outbox {
         let mut deadline: Option<tokio::time::Instant> = None;
         loop {
             changes.mark_unchanged();
-            let wait = match self.begin_due(&mut under_way, &mut busy).await {
+            let begun = match self.on_duty().await {
+                Ok(Some(duty)) => self.begin_due(&duty, &mut under_way, &mut busy).await,
+                Ok(None) => Ok(LOOK_EVERY),
+                Err(fault) => Err(fault),
+            };
+            let wait = match begun {
                 Ok(wait) => wait,
                 Err(fault) => {
                     warn!("postings wait: {fault}");
@@ -65,9 +85,10 @@ impl Outbox {
             };
             if cancel.is_cancelled() {
                 let deadline = *deadline.get_or_insert(tokio::time::Instant::now() + drain);
-                let idle = under_way.is_empty() && self.nothing_waits().await;
+                let elsewhere = self.held.is_none();
+                let idle = under_way.is_empty() && (elsewhere || self.nothing_waits().await);
                 if idle || tokio::time::Instant::now() >= deadline {
-                    return;
+                    return self.hand_back().await;
                 }
             }
             tokio::select! {
@@ -76,6 +97,43 @@ impl Outbox {
                 Some(done) = under_way.join_next(), if !under_way.is_empty() => Self::note(done, &mut busy),
                 () = tokio::time::sleep(wait) => {}
             }
+        }
+    }
+
+    /// The duty to deliver, taken or renewed; `None` while another replica has it.
+    async fn on_duty(&mut self) -> Result<Option<Held>, StoreError> {
+        let began = tokio::time::Instant::now();
+        if let Some(held) = &self.held
+            && (held.duty.lasts() || began < held.renew_at)
+        {
+            return Ok(Some(held.clone()));
+        }
+        let (platform, now) = (self.transport.platform(), self.clock.now());
+        let taken = self
+            .store
+            .take_duty(platform, &self.worker, now, DUTY)
+            .await;
+        self.held = match taken {
+            Ok(duty) => duty.map(|duty| Held {
+                renew_at: began + DUTY / 3,
+                ends_at: began + DUTY,
+                duty,
+            }),
+            // It stays ours until it ends.
+            Err(fault) if self.held.as_ref().is_none_or(|held| began >= held.ends_at) => {
+                self.held = None;
+                return Err(fault);
+            }
+            Err(_) => self.held.take(),
+        };
+        Ok(self.held.clone())
+    }
+
+    async fn hand_back(self) {
+        if let Some(held) = self.held
+            && let Err(fault) = self.store.release_duty(held.duty).await
+        {
+            info!("the duty to deliver ends by itself: {fault}");
         }
     }
 
@@ -109,10 +167,15 @@ impl Outbox {
     /// Begins every delivery that the pace allows, and answers how long to wait for the next.
     async fn begin_due(
         &mut self,
+        held: &Held,
         under_way: &mut JoinSet<(DuePosting, Result<(), StoreError>)>,
         busy: &mut HashSet<PostingId>,
     ) -> Result<Duration, StoreError> {
-        let mut wait = LOOK_EVERY;
+        let mut wait = if held.duty.lasts() {
+            LOOK_EVERY
+        } else {
+            LOOK_EVERY.min(DUTY / 3)
+        };
         let due = self
             .store
             .due_postings(self.transport.platform(), self.clock.now(), 64)
@@ -130,6 +193,7 @@ impl Outbox {
                 Ok(()) => {
                     busy.insert(due.id);
                     let delivery = Delivery {
+                        held: held.clone(),
                         store: self.store.clone(),
                         transport: Arc::clone(&self.transport),
                         clock: self.clock.clone(),
@@ -246,6 +310,7 @@ struct Sent {
 
 /// One delivery, from beginning to recorded end.
 struct Delivery {
+    held: Held,
     store: Store,
     transport: Arc<dyn Transport>,
     clock: Clock,
@@ -254,7 +319,14 @@ struct Delivery {
 
 impl Delivery {
     async fn deliver(&self, due: &DuePosting) -> Result<(), StoreError> {
-        self.store.begin_posting(due.id, self.clock.now()).await?;
+        let duty = &self.held.duty;
+        self.store.begin_posting(duty, due.id).await?;
+        if !duty.lasts() && tokio::time::Instant::now() >= self.held.ends_at {
+            // We were stopped meanwhile: somebody else delivers it.
+            return Err(StoreError::Conflict(
+                "the duty to deliver has ended".to_owned(),
+            ));
+        }
         let result = self.send(due).await;
         let now = self.clock.now();
         let after = |wait: Duration| {
@@ -267,7 +339,7 @@ impl Delivery {
             Ok(Sent { message, version }) => {
                 count(due, "delivered");
                 self.store
-                    .posting_delivered(due.id, version, message, now)
+                    .posting_delivered(duty, due.id, version, message)
                     .await
             }
             Err(DeliveryError::Limited(wait)) => {
@@ -278,25 +350,31 @@ impl Delivery {
                     .expect("no code panics while it holds this")
                     .insert(block_key(due), until);
                 self.store
-                    .defer_posting(due.id, after(wait), false, "the platform asks us to wait")
+                    .defer_posting(
+                        duty,
+                        due.id,
+                        after(wait),
+                        false,
+                        "the platform asks us to wait",
+                    )
                     .await
             }
             Err(DeliveryError::InDoubt(why)) => {
                 count(due, "in_doubt");
                 self.store
-                    .defer_posting(due.id, after(wait_for(due)), true, &why)
+                    .defer_posting(duty, due.id, after(wait_for(due)), true, &why)
                     .await
             }
             Err(DeliveryError::Failed(why)) => {
                 count(due, "deferred");
                 self.store
-                    .defer_posting(due.id, after(wait_for(due)), false, &why)
+                    .defer_posting(duty, due.id, after(wait_for(due)), false, &why)
                     .await
             }
             Err(DeliveryError::Refused(why)) => {
                 warn!("posting {:?} is given up: {why}", due.id);
                 count(due, "dropped");
-                self.store.drop_posting(due.id, &why, now).await
+                self.store.drop_posting(duty, due.id, &why).await
             }
         }
     }

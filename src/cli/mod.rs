@@ -8,6 +8,7 @@ mod may;
 mod run;
 mod serve;
 mod stages;
+mod store;
 mod tryout;
 mod why;
 
@@ -95,6 +96,11 @@ enum Command {
         #[command(subcommand)]
         command: ledger::LedgerCommand,
     },
+    /// Move the facts to another database
+    Store {
+        #[command(subcommand)]
+        command: store::StoreCommand,
+    },
     /// Show what is configured, what is reachable, what is missing and how to get it
     Doctor {
         /// Only ask the running server whether it is ready
@@ -181,6 +187,7 @@ async fn run_command(command: Command) -> anyhow::Result<Exit> {
         Command::Why { run } => why::run(&settings, &run).await,
         Command::Run { command } => run::run(settings, environment, &command).await,
         Command::Ledger { command } => ledger::run(&settings, command).await,
+        Command::Store { command } => store::run(&settings, command).await,
         Command::Doctor { ready } => doctor::run(&settings, ready).await,
     }
 }

@@ -306,6 +306,9 @@ impl Walk<'_> {
 
     async fn new_run(&self, invocation: Invocation, rule: RuleRef) -> Result<Run, StoreError> {
         let id = RunId::of_inbound(&self.inbound.key);
+        // Typed before the database was set back, and unknown to it: it may have run already.
+        let set_back_at = self.dispatch.store.set_back_at().await?;
+        let in_doubt = set_back_at.is_some_and(|at| self.inbound.sent_at <= at);
         Ok(Run {
             id,
             reference: self.dispatch.store.free_reference(id).await?,
@@ -317,7 +320,7 @@ impl Walk<'_> {
             plan: None,
             steps: Vec::new(),
             cancelled_by: None,
-            doubted_at: None,
+            doubted_at: in_doubt.then_some(self.now),
             created_at: self.now,
             started_at: None,
             finished_at: None,

@@ -20,8 +20,8 @@ use crate::store::{Lease, Store, StoreError, Tell, WorkerId};
 
 use actions::Surroundings;
 
-/// How long a lease lasts without a heartbeat.
-pub const LEASE: Duration = Duration::from_secs(15);
+/// How long a lease lasts without a heartbeat; a third of it lies between two. So soon is a dead worker's work taken over.
+pub const LEASE: Duration = Duration::from_secs(6);
 /// How long to wait for a hint that a run is due, before looking anyway.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 /// How long a result is kept in memory while the store can't take it.
@@ -145,10 +145,13 @@ impl Engine {
         }
         if let Due::Finish(outcome) = next(&after, now) {
             let elapsed_ms = elapsed_ms(run.created_at, now);
-            told.push(Told::of(RunEvent::Finished {
+            let finished = RunEvent::Finished {
                 outcome,
                 elapsed_ms,
-            }));
+            };
+            after = apply(&after, &finished, now)
+                .map_err(|unfit| StoreError::Conflict(unfit.to_string()))?;
+            told.push(Told::of(finished));
             info!(
                 outcome = outcome.as_str(),
                 elapsed_ms, "run {} ends", run.reference
@@ -158,6 +161,7 @@ impl Engine {
         }
         let told = Arc::new(told);
         let deadline = tokio::time::Instant::now() + RECORD_WITHIN;
+        let mut tried = false;
         loop {
             let events = told.iter().map(|told| told.event.clone()).collect();
             match self
@@ -174,7 +178,15 @@ impl Engine {
                         "what happened to run {} can't be recorded yet: {fault}",
                         run.reference
                     );
+                    tried = true;
                     tokio::time::sleep(Duration::from_millis(500)).await;
+                }
+                // A database that gave no answer may have taken it all the same: then it is as we wanted it.
+                Err(StoreError::Conflict(what)) if tried => {
+                    return match self.store.run(run.id).await? {
+                        Some(found) if found == after => Ok(found),
+                        _ => Err(StoreError::Conflict(what)),
+                    };
                 }
                 other => return other,
             }

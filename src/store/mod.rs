@@ -1,8 +1,10 @@
 //! Keeps the facts and hands out work. The only module with SQL; one method is one intention is one transaction.
 
 mod checkpoint;
+mod copy;
 mod cursors;
 mod db;
+mod duties;
 mod export;
 mod fault;
 mod inbox;
@@ -16,6 +18,9 @@ mod runs;
 mod set_back;
 pub mod verify;
 mod writer;
+
+pub use copy::copy;
+pub use duties::Duty;
 
 use std::path::PathBuf;
 use std::sync::Arc;

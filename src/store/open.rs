@@ -68,7 +68,7 @@ pub(super) enum Target {
 }
 
 impl Target {
-    fn of(settings: &StoreSettings) -> Result<Self, StoreError> {
+    pub(super) fn of(settings: &StoreSettings) -> Result<Self, StoreError> {
         let url = settings.url.as_str();
         if url.starts_with("postgres:") || url.starts_with("postgresql:") {
             // The library's message could repeat the address, and with it the password.
@@ -325,7 +325,7 @@ fn home(data: &Path) -> Result<String, StoreError> {
     }
 }
 
-async fn take_lock(data: &Path) -> Result<File, StoreError> {
+pub(super) async fn take_lock(data: &Path) -> Result<File, StoreError> {
     let path = data.join("lock");
     let file = OpenOptions::new()
         .create(true)
@@ -350,7 +350,7 @@ async fn take_lock(data: &Path) -> Result<File, StoreError> {
 
 /// Brings the tables up to date. A newer neighbour may have added to them: tables are expanded a release before
 /// anything is taken away, so two neighbouring versions work side by side.
-async fn migrate(db: &mut Db) -> Result<(), StoreError> {
+pub(super) async fn migrate(db: &mut Db) -> Result<(), StoreError> {
     let migrations = Migrator {
         ignore_missing: true,
         ..Migrator::DEFAULT

@@ -4,9 +4,10 @@ use jiff::Timestamp;
 use sqlx::FromRow;
 
 use super::db::sql;
+use super::duties::check_duty;
 use super::fault::{read_json, write_json};
 use super::writer::Group;
-use super::{DuePosting, MessageRef, PostingId, Store, StoreError};
+use super::{DuePosting, Duty, MessageRef, PostingId, Store, StoreError};
 use crate::domain::{Platform, Posting, PostingKind};
 
 fn kind(posting: &Posting) -> &'static str {
@@ -29,13 +30,15 @@ pub(super) async fn owe(
     for posting in postings {
         let last = matches!(posting.kind, PostingKind::Line { last: true, .. });
         // A deferred root stays deferred: the platform asked us to wait, whatever the state is now.
+        // The root of a run that may have begun before may stand there already.
         // The number goes with the clock, so that it does not come again after a restore to an older state.
-        sql("insert into outbox (kind, platform, channel, place, run, body, final, state, not_before, id)
+        sql("insert into outbox (kind, platform, channel, place, run, body, final, state, not_before, in_doubt, id)
              values ($1, $2, $3, $4, $5, $6,
                      case when $1 = 'root'
                           then coalesce((select case when phase = 'finished' then 1 else 0 end from runs where id = $5), 0)
                           else $7 end,
                      'waiting', $8,
+                     coalesce((select 1 from runs where id = $5 and doubted_at is not null and $1 = 'root'), 0),
                      (select case when last >= $8 * 4096 then last + 1 else $8 * 4096 end
                       from (select coalesce(max(id), 0) as last from outbox) newest))
              on conflict (run, place) where kind = 'root' do update
@@ -165,11 +168,14 @@ impl Store {
         rows.into_iter().map(DueRow::posting).collect()
     }
 
-    /// Remembers that a delivery begins, so that a crash leaves it `in_doubt`.
-    pub async fn begin_posting(&self, id: PostingId, _now: Timestamp) -> Result<(), StoreError> {
+    /// Remembers that a delivery begins, so that a crash leaves it `in_doubt`. This and what follows: `Conflict` when
+    /// the duty is lost.
+    pub async fn begin_posting(&self, duty: &Duty, id: PostingId) -> Result<(), StoreError> {
+        let duty = duty.clone();
         self.writer()?
             .write(move |group| {
                 Box::pin(async move {
+                    check_duty(group, &duty).await?;
                     let done = sql(
                         "update outbox set state = 'sending' where id = $1 and state = 'waiting'",
                     )
@@ -185,28 +191,36 @@ impl Store {
     /// Remembers a delivery. A root that has a newer state by now stays due.
     pub async fn posting_delivered(
         &self,
+        duty: &Duty,
         id: PostingId,
         version: i64,
         message: Option<MessageRef>,
-        _now: Timestamp,
     ) -> Result<(), StoreError> {
+        let duty = duty.clone();
         self.writer()?
-            .write(move |group| Box::pin(delivered(group, id, version, message)))
+            .write(move |group| {
+                Box::pin(async move {
+                    check_duty(group, &duty).await?;
+                    delivered(group, id, version, message).await
+                })
+            })
             .await
     }
 
     /// Tries again later. `in_doubt`: whether it may have arrived; a doubt stays until the delivery is recorded.
     pub async fn defer_posting(
         &self,
+        duty: &Duty,
         id: PostingId,
         until: Timestamp,
         in_doubt: bool,
         why: &str,
     ) -> Result<(), StoreError> {
-        let why = why.to_owned();
+        let (duty, why) = (duty.clone(), why.to_owned());
         self.writer()?
             .write(move |group| {
                 Box::pin(async move {
+                    check_duty(group, &duty).await?;
                     let done = sql(
                         "update outbox set state = 'waiting', not_before = $2, attempts = attempts + 1, why = $4,
                                            in_doubt = case when $3 = 1 then 1 else in_doubt end
@@ -227,14 +241,15 @@ impl Store {
     /// Gives up: the platform refuses it for good. The thread goes on without it.
     pub async fn drop_posting(
         &self,
+        duty: &Duty,
         id: PostingId,
         why: &str,
-        _now: Timestamp,
     ) -> Result<(), StoreError> {
-        let why = why.to_owned();
+        let (duty, why) = (duty.clone(), why.to_owned());
         self.writer()?
             .write(move |group| {
                 Box::pin(async move {
+                    check_duty(group, &duty).await?;
                     let done = sql(
                         "update outbox set state = 'dropped', why = $2 where id = $1 and state in ('waiting', 'sending')",
                     )

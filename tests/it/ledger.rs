@@ -325,6 +325,7 @@ async fn a_database_that_was_set_back_is_found_by_the_sealed_head() {
     let world = world.reopen().await.unwrap();
     world.begin(2, None).await.unwrap();
     finish(&world).await;
+    let posted = world.store.checkpoint(at(0)).await.unwrap();
     world.store.close().await;
     let wal = world.data("midwatch.db-wal");
     assert!(!wal.exists(), "closing leaves the database's file whole");
@@ -332,8 +333,24 @@ async fn a_database_that_was_set_back_is_found_by_the_sealed_head() {
     std::fs::remove_file(world.data("midwatch.db-wal")).ok();
     std::fs::remove_file(world.data("midwatch.db-shm")).ok();
     let world = world.reopen().await.unwrap();
-    let report = world.store.verify(&[]).await.unwrap();
-    assert!(report.to_string().contains("the sealed head"), "{report}");
+    let set_back_at = world.store.set_back_at().await.unwrap();
+    assert!(set_back_at.is_some());
+    let mut export = Vec::new();
+    world.store.export(&mut export).await.unwrap();
+    let export = String::from_utf8(export).unwrap();
+    assert!(export.contains(r#""kind":"set_back""#), "{export}");
+    let report = world.store.verify(&[posted]).await.unwrap();
+    assert!(
+        !report.is_sound(),
+        "a thread knows what is missing: {report}"
+    );
+    assert!(world.store.verify(&[]).await.unwrap().is_sound());
+    let world = world.reopen().await.unwrap();
+    assert_eq!(
+        world.store.set_back_at().await.unwrap(),
+        set_back_at,
+        "told once"
+    );
 }
 
 #[tokio::test]

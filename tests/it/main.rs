@@ -24,6 +24,7 @@ mod cli_story;
 mod cluster;
 mod config;
 mod console;
+mod copy_story;
 mod cursors;
 mod dockerfile;
 #[allow(dead_code, reason = "each story uses its part of the fakes")]
@@ -33,6 +34,7 @@ mod ledger;
 mod outbox;
 mod reload_story;
 mod sample_shop;
+mod replicas_story;
 mod slack_adapter;
 mod slack_story;
 mod store;

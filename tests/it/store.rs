@@ -130,13 +130,13 @@ async fn what_was_said_is_forgotten_when_it_is_concluded() {
     let mut db = world.tamper().await;
     assert_eq!(tables_that_know(&mut db, "secret-7").await, ["inbound"]);
     assert_eq!(
-        tables_that_know(&mut db, "U7").await,
+        tables_that_know(&mut db, "\"U7\"").await,
         ["commitments", "inbound"]
     );
     let done = world.store.conclude(conclusion(7, Change::Nothing), at(1));
     done.await.unwrap();
     assert!(tables_that_know(&mut db, "secret-7").await.is_empty());
-    assert_eq!(tables_that_know(&mut db, "U7").await, ["commitments"]);
+    assert_eq!(tables_that_know(&mut db, "\"U7\"").await, ["commitments"]);
 }
 
 on_both_engines! {
@@ -597,12 +597,11 @@ async fn a_root_is_coalesced_and_stays_at_its_message(world: World) {
     world.owe(vec![root(run, "half done")]).await;
     let due = world.due().await;
     assert_eq!(due[0].delivered.as_ref().unwrap().0, "m1");
-    world.store.begin_posting(due[0].id, at(0)).await.unwrap();
+    world.store.begin_posting(&world.duty().await, due[0].id).await.unwrap();
     world.owe(vec![root(run, "done")]).await;
     assert!(world.due().await.is_empty(), "one delivery at a time");
-    let old = world
-        .store
-        .posting_delivered(due[0].id, due[0].version, None, at(0));
+    let duty = world.duty().await;
+    let old = world.store.posting_delivered(&duty, due[0].id, due[0].version, None);
     old.await.unwrap();
     assert_eq!(
         world.due_words().await,
@@ -630,9 +629,8 @@ async fn lines_wait_for_the_root_and_then_come_one_by_one(world: World) {
     world.deliver("root", Some("m1")).await;
     let due = world.due().await;
     assert_eq!(due[0].thread.as_ref().unwrap().0, "m1");
-    let deferred = world
-        .store
-        .defer_posting(due[0].id, at(50), false, "too fast");
+    let duty = world.duty().await;
+    let deferred = world.store.defer_posting(&duty, due[0].id, at(50), false, "too fast");
     deferred.await.unwrap();
     assert!(
         world.due().await.is_empty(),
@@ -644,7 +642,7 @@ async fn lines_wait_for_the_root_and_then_come_one_by_one(world: World) {
     assert_eq!(later.await.unwrap()[0].attempts, 1);
     world
         .store
-        .drop_posting(due[0].id, "refused", at(50))
+        .drop_posting(&world.duty().await, due[0].id, "refused")
         .await
         .unwrap();
     assert_eq!(world.due_words().await, ["two"]);
@@ -687,7 +685,7 @@ async fn lines_of_a_root_that_was_refused_go_on_without_it(world: World) {
     let due = world.due().await;
     world
         .store
-        .drop_posting(due[0].id, "no such channel", at(0))
+        .drop_posting(&world.duty().await, due[0].id, "no such channel")
         .await
         .unwrap();
     let due = world.due().await;
@@ -719,11 +717,11 @@ async fn answers_keep_their_order_and_forms_do_not_wait(world: World) {
     world.owe(all).await;
     assert_eq!(world.due_words().await, ["form", "one", "elsewhere"]);
     let first = world.due().await[1].id;
-    world.store.begin_posting(first, at(0)).await.unwrap();
+    world.store.begin_posting(&world.duty().await, first).await.unwrap();
     assert_eq!(world.due_words().await, ["form", "elsewhere"]);
     world
         .store
-        .defer_posting(first, at(9), true, "no answer")
+        .defer_posting(&world.duty().await, first, at(9), true, "no answer")
         .await
         .unwrap();
     assert_eq!(world.due_words().await, ["form", "two", "elsewhere"]);
@@ -754,10 +752,11 @@ async fn a_delivery_that_a_crash_cut_short_is_in_doubt(world: World) {
         .await;
     let due = world.due().await;
     assert!(!due[0].in_doubt);
-    world.store.begin_posting(due[0].id, at(0)).await.unwrap();
+    world.store.begin_posting(&world.duty().await, due[0].id).await.unwrap();
     assert!(world.due().await.is_empty());
-    conflict(world.store.begin_posting(due[0].id, at(0)).await);
+    conflict(world.store.begin_posting(&world.duty().await, due[0].id).await);
     let world = world.crash().await;
+    world.duty().await;
     assert!(world.due().await[0].in_doubt);
 }
 }

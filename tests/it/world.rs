@@ -12,7 +12,7 @@ use midwatch::domain::{
     StepState,
 };
 use midwatch::store::{
-    Change, Conclusion, DuePosting, Lease, Receipt, Store, StoreError, StoreSettings, Tell,
+    Change, Conclusion, DuePosting, Duty, Lease, Receipt, Store, StoreError, StoreSettings, Tell,
     WorkerId,
 };
 
@@ -149,6 +149,15 @@ impl World {
         self.store.claim_run(&worker, at(0), MINUTE).await.unwrap()
     }
 
+    /// The duty to deliver to Slack.
+    pub(crate) async fn duty(&self) -> Duty {
+        let worker = WorkerId(format!("{}/worker", self.store.home()));
+        let duty = self
+            .store
+            .take_duty(Platform::Slack, &worker, at(0), MINUTE);
+        duty.await.unwrap().expect("nobody else has it")
+    }
+
     /// Owes postings that belong to no inbound.
     pub(crate) async fn owe(&self, postings: Vec<Posting>) {
         self.store
@@ -175,11 +184,12 @@ impl World {
         let due = self.due().await;
         let due = due.iter().find(|due| words(&due.posting) == says);
         let due = due.unwrap_or_else(|| panic!("`{says}` is due"));
-        self.store.begin_posting(due.id, at(0)).await.unwrap();
+        let duty = self.duty().await;
+        self.store.begin_posting(&duty, due.id).await.unwrap();
         let message = message.map(|m| midwatch::store::MessageRef(m.to_owned()));
         let done = self
             .store
-            .posting_delivered(due.id, due.version, message, at(0));
+            .posting_delivered(&duty, due.id, due.version, message);
         done.await.unwrap();
     }
 }

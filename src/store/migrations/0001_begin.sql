@@ -134,7 +134,7 @@ create table probe (
 -- What one worker does for all: the delivery to a platform.
 create table duties (
     name   text   not null primary key,
-    holder text,
+    holder text   not null,
     until  bigint not null,
     fence  bigint not null
 );
