@@ -20,14 +20,13 @@ pub mod verify;
 mod writer;
 
 pub use copy::copy;
+pub use cursors::{Behind, RunThread, Space};
 pub use duties::Duty;
 
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::domain::{Fact, InboundKey, Posting, ProjectName, Run, RunEvent, RunId};
-
-pub use self::cursors::{Behind, RunThread, Space};
 
 /// Where the facts are kept.
 #[derive(Debug, Clone)]
