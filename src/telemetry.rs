@@ -202,6 +202,11 @@ pub const METRICS: &[Metric] = &[
         "Deliveries that could not be made durable; label platform",
     ),
     metric(
+        "midwatch_history_inbounds_total",
+        Counter,
+        "Inbounds that were heard only by reading a channel's history; label platform",
+    ),
+    metric(
         "midwatch_refusals_total",
         Counter,
         "Inbounds refused before a rule was asked; label refusal",

@@ -1,14 +1,30 @@
 //! Words that change an existing run: cancel, approve, reject, settle. The runbook says who may.
 
 use crate::domain::{
-    Decision, Facts, Hold, Identity, PersonId, Phase, PlanFor, Posting, PostingKind, Reference,
-    Refusal, Run, RunEvent, Verdict, decide, may_consent, plan, render,
+    Button, Decision, Facts, Hold, Identity, PersonId, Phase, PlanFor, Posting, PostingKind,
+    Reference, Refusal, Run, RunEvent, Verdict, decide, may_consent, plan, render, show_elapsed,
 };
 use crate::store::{Change, Conclusion, StoreError, Tell};
 
 use super::Walk;
 
 impl Walk<'_> {
+    /// Its sender may have changed their mind, and the run its state: it is asked for again.
+    pub(super) fn hold_late_change(&self) -> Conclusion {
+        let says = self.inbound.text.as_str();
+        let age = show_elapsed(self.age());
+        let refusal = not_now(
+            "late",
+            format!("`{says}` reached us {age} after it was sent"),
+            "still wanted? press the button, or type it again".to_owned(),
+        );
+        let message = refusal.message();
+        let message = message.buttons(vec![Button::primary("Do it now", says)]);
+        let mut conclusion = self.refuse(&refusal);
+        conclusion.postings = vec![self.tell_late(message)];
+        conclusion
+    }
+
     pub(super) async fn cancel(&self, reference: &Reference) -> Result<Conclusion, StoreError> {
         let (run, person) = match self.run_and_person(reference).await? {
             Ok(both) => both,

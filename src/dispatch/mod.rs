@@ -17,8 +17,8 @@ use crate::clock::Clock;
 use crate::domain::{
     Actor, Catalog, Decided, Decision, Fact, Facts, Form, FormField, Hold, Identity, Inbound,
     Invocation, Manner, Message, OtherRun, ParameterKind, Permit, Phase, PlanFor, Posting,
-    PostingKind, Refusal, RuleRef, Run, RunId, SpeakerKind, StepState, Typed, decide, parse, plan,
-    render,
+    PostingKind, Refusal, RuleRef, Run, RunId, SpeakerKind, StepState, Text, Typed, decide, parse,
+    plan, render,
 };
 use crate::store::{Change, Conclusion, Store, StoreError};
 
@@ -259,10 +259,27 @@ impl Walk<'_> {
             .store
             .facts_for(lock, invocation.same_target(), fresh_since)
             .await?;
-        let age = self.now.duration_since(self.inbound.sent_at);
-        facts.age = Duration::try_from(age).unwrap_or_default();
+        facts.age = self.age();
         facts.approvers = approvers;
         Ok(facts)
+    }
+
+    /// How long ago it was sent.
+    fn age(&self) -> Duration {
+        let age = self.now.duration_since(self.inbound.sent_at);
+        Duration::try_from(age).unwrap_or_default()
+    }
+
+    /// What we say to somebody whose words came late. In the channel where they typed it: they may be gone by now, and a
+    /// whisper reaches only those who look. What was typed where nobody else saw it is answered where nobody else sees.
+    fn tell_late(&self, message: Message) -> Posting {
+        let mut posting = whisper(self.inbound, message);
+        if let (None, Some(person)) = (&self.inbound.form_handle, self.actor.person()) {
+            let asked = Text::new().plain("asked for by ").ping(person);
+            posting.kind = PostingKind::Answer;
+            posting.message = posting.message.text(asked);
+        }
+        posting
     }
 
     async fn begin(
@@ -358,11 +375,18 @@ impl Walk<'_> {
             }
         };
         let message = render::not_run(invocation, decision, self.now);
+        let posting = match decision {
+            Decision::Hold {
+                hold: Hold::Late { .. },
+                ..
+            } => self.tell_late(message),
+            _ => whisper(self.inbound, message),
+        };
         Conclusion {
             inbound: self.inbound.key.clone(),
             fact: self.decided(invocation, decided, rule, None),
             change: Change::Nothing,
-            postings: vec![whisper(self.inbound, message)],
+            postings: vec![posting],
         }
     }
 

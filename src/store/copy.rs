@@ -42,7 +42,7 @@ macro_rules! table {
 }
 
 /// What is copied; a table stands behind those that it refers to.
-const TABLES: [Table; 9] = [
+const TABLES: [Table; 10] = [
     table!("inbound"),
     table!("commitments"),
     table!("ledger"),
@@ -52,6 +52,7 @@ const TABLES: [Table; 9] = [
     table!("steps"),
     table!("output"),
     table!("outbox"),
+    table!("cursors"),
 ];
 /// What is said of the new database anew, and not copied.
 #[cfg(test)]

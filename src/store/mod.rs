@@ -2,6 +2,7 @@
 
 mod checkpoint;
 mod copy;
+mod cursors;
 mod db;
 mod duties;
 mod export;
@@ -19,6 +20,7 @@ pub mod verify;
 mod writer;
 
 pub use copy::copy;
+pub use cursors::{Behind, RunThread, Space};
 pub use duties::Duty;
 
 use std::path::PathBuf;

@@ -146,6 +146,24 @@ impl Home {
         bot
     }
 
+    /// Makes it look as if midwatch had been away for so much longer: all that it heard, it heard earlier. Its database is
+    /// a SQLite file.
+    pub async fn away_for(&self, longer: Duration) {
+        let options = sqlx::sqlite::SqliteConnectOptions::new()
+            .filename(self.path("data/midwatch.db"))
+            .busy_timeout(Duration::from_secs(5));
+        let mut db = sqlx::ConnectOptions::connect(&options)
+            .await
+            .expect("the database opens");
+        let longer = i64::try_from(longer.as_millis()).expect("a gap fits");
+        sqlx::query("update cursors set heard = heard - $1")
+            .bind(longer)
+            .execute(&mut db)
+            .await
+            .expect("the cursors are set back");
+        sqlx::Connection::close(db).await.expect("it closes");
+    }
+
     /// Everything that midwatch logged.
     pub fn log(&self) -> String {
         std::fs::read_to_string(self.path("log")).unwrap_or_default()

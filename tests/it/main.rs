@@ -16,11 +16,16 @@ mod bad_day;
 mod bot;
 mod catalog;
 mod cli_story;
-#[allow(dead_code, unreachable_pub, reason = "shared with the proofs, which use the rest")]
+#[allow(
+    dead_code,
+    unreachable_pub,
+    reason = "shared with the proofs, which use the rest"
+)]
 mod cluster;
 mod config;
 mod console;
 mod copy_story;
+mod cursors;
 mod dockerfile;
 #[allow(dead_code, reason = "each story uses its part of the fakes")]
 mod fakes;

@@ -44,6 +44,9 @@ pub(super) enum CallError {
     /// Nothing happened; trying again may help.
     #[error("{0}")]
     NotDone(String),
+    /// Nothing happened, until an operator mends tokens or scopes.
+    #[error("slack answered `{0}`: check the tokens and the app's scopes")]
+    NotAllowed(String),
     /// Nothing is known.
     #[error("{0}")]
     NoAnswer(String),
@@ -66,6 +69,7 @@ impl CallError {
         match self {
             Self::Limited(wait) => DeliveryError::Limited(wait),
             Self::NotDone(why) | Self::NoAnswer(why) => DeliveryError::Failed(why),
+            why @ Self::NotAllowed(_) => DeliveryError::Failed(why.to_string()),
             Self::Refused(word) => DeliveryError::Refused(word),
         }
     }
@@ -240,9 +244,7 @@ fn said(word: &str, wait: Option<Duration>) -> CallError {
         | "org_login_required"
         | "token_expired"
         | "token_revoked"
-        | "team_access_not_granted" => CallError::NotDone(format!(
-            "slack answered `{word}`: check the tokens and the app's scopes"
-        )),
+        | "team_access_not_granted" => CallError::NotAllowed(word.to_owned()),
         _ => CallError::Refused(word.to_owned()),
     }
 }

@@ -1,10 +1,11 @@
 //! Slack: its payloads become inbounds, our messages become its blocks. Nothing Slack-like leaves this module.
 //!
 //! Two doors let payloads in: signed HTTP ([`routes`]) and Socket Mode ([`run_sockets`]). Both commit before they
-//! acknowledge. [`Slack`] is the sending side.
+//! acknowledge. [`History`] reads what was said while neither was open. [`Slack`] is the sending side.
 
 mod api;
 mod encode;
+mod history;
 mod http;
 mod inbound;
 mod socket;
@@ -23,6 +24,7 @@ use super::{CurrentCatalog, DeliveryError, Intake};
 use crate::clock::Clock;
 use crate::store::StoreError;
 
+pub use self::history::History;
 pub use self::http::routes;
 pub use self::socket::{SocketStatus, SocketsStopped, Timing, run_sockets};
 

@@ -239,7 +239,8 @@ fn reference(channel: &str, ts: &str) -> Result<MessageRef, DeliveryError> {
     Ok(MessageRef(format!("{channel}:{ts}")))
 }
 
-fn located(at: &MessageRef) -> Result<(&str, &str), DeliveryError> {
+/// Channel and timestamp of a message.
+pub(super) fn located(at: &MessageRef) -> Result<(&str, &str), DeliveryError> {
     let wrong = || DeliveryError::Refused(format!("`{}` is no message of slack's", at.0));
     at.0.split_once(':').ok_or_else(wrong)
 }

@@ -3,6 +3,7 @@
 //! Tests play the people (`slash`, `mention`, `click` …) and read what they would read (`thread`, `messages`).
 
 mod api;
+mod history;
 mod people;
 mod rules;
 mod sockets;
@@ -47,7 +48,7 @@ struct Inner {
 }
 
 /// A message as the workspace keeps it.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Posted {
     pub(crate) channel: String,
     pub(crate) ts: String,
@@ -58,6 +59,8 @@ pub(crate) struct Posted {
     pub(crate) metadata: Value,
     pub(crate) files: Vec<(String, String)>,
     pub(crate) edits: usize,
+    /// When its writer changed it last.
+    pub(crate) edited: Option<String>,
     /// Only this person sees it.
     pub(crate) only_for: Option<String>,
 }
@@ -93,6 +96,7 @@ struct State {
     pace: HashMap<String, (f64, Instant)>,
     quiet_until: HashMap<String, Instant>,
     sockets: sockets::Sockets,
+    reading: history::Reading,
 }
 
 /// What goes wrong, on request.

@@ -120,6 +120,9 @@ impl Record {
                     .push(format!("run {reference} has events and no decision")),
             },
             Fact::Service { now, .. } => self.starts += u32::from(now == "started"),
+            Fact::SetBack { why } => self
+                .orphans
+                .push(format!("nobody set the database back: {why}")),
             Fact::CatalogLoaded { .. } | Fact::CatalogKept { .. } => {}
             Fact::SetBack { why } => self
                 .unreadable

@@ -15,7 +15,8 @@ use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use super::{
-    APP_TOKEN, BOT, BOT_TOKEN, BOT_USER, FakeSlack, Inner, OpenedForm, Posted, State, TEAM, rules,
+    APP_TOKEN, BOT, BOT_TOKEN, BOT_USER, FakeSlack, Inner, OpenedForm, Posted, State, TEAM,
+    history, rules,
 };
 
 const WRITING: [&str; 5] = [
@@ -79,8 +80,10 @@ fn answered(
         state.trouble.fail_next -= 1;
         return (StatusCode::SERVICE_UNAVAILABLE.into_response(), None);
     }
-    if writing && limited(&mut state, method, body) {
-        let seconds = RETRY_AFTER.as_secs().to_string();
+    let wait = history::too_fast(&mut state, method)
+        .or_else(|| (writing && limited(&mut state, method, body)).then_some(RETRY_AFTER));
+    if let Some(wait) = wait {
+        let seconds = wait.as_secs().to_string();
         let error = json!({ "ok": false, "error": "ratelimited" }).to_string();
         let headers = [
             ("retry-after", seconds.as_str()),
@@ -197,8 +200,6 @@ fn dispatch(inner: &Arc<Inner>, state: &mut State, method: &str, body: &Value) -
             post_message(state, body, Some(&user))
         }
         "chat.update" => update(state, body),
-        "conversations.replies" => replies(state, body),
-        "conversations.history" => history(state, body),
         "views.open" => open_view(state, body),
         "files.getUploadURLExternal" => {
             let length = body["length"]
@@ -213,7 +214,7 @@ fn dispatch(inner: &Arc<Inner>, state: &mut State, method: &str, body: &Value) -
             Ok(json!({ "upload_url": format!("http://{}/upload/{id}", inner.api), "file_id": id }))
         }
         "files.completeUploadExternal" => complete_upload(state, body),
-        _ => Err("unknown_method"),
+        _ => history::read(state, method, body).unwrap_or(Err("unknown_method")),
     }
 }
 
@@ -250,9 +251,8 @@ fn post_message(state: &mut State, body: &Value, only_for: Option<&str>) -> Answ
         text: text(body, "text").unwrap_or_default(),
         blocks: body["blocks"].as_array().cloned().unwrap_or_default(),
         metadata: body["metadata"].clone(),
-        files: Vec::new(),
-        edits: 0,
         only_for: only_for.map(str::to_owned),
+        ..Posted::default()
     };
     state.messages.push(message.clone());
     if only_for.is_some() {
@@ -302,50 +302,6 @@ fn reachable(state: &State, channel: &str) -> Result<(), &'static str> {
     }
 }
 
-fn replies(state: &State, body: &Value) -> Answer {
-    let channel = text(body, "channel").ok_or("channel_not_found")?;
-    reachable(state, &channel)?;
-    let ts = text(body, "ts").ok_or("thread_not_found")?;
-    let thread = |message: &&Posted| {
-        message.channel == channel && (message.ts == ts || message.thread.as_ref() == Some(&ts))
-    };
-    let messages: Vec<&Posted> = state.messages.iter().filter(thread).collect();
-    Ok(page(&messages, body))
-}
-
-fn history(state: &State, body: &Value) -> Answer {
-    let channel = text(body, "channel").ok_or("channel_not_found")?;
-    reachable(state, &channel)?;
-    let roots = |message: &&Posted| message.channel == channel && message.thread.is_none();
-    let messages: Vec<&Posted> = state.messages.iter().rev().filter(roots).collect();
-    Ok(page(&messages, body))
-}
-
-fn page(messages: &[&Posted], body: &Value) -> Value {
-    let number = |name: &str| {
-        body[name]
-            .as_str()
-            .and_then(|value| value.parse::<usize>().ok())
-    };
-    let (from, limit) = (
-        number("cursor").unwrap_or(0),
-        number("limit").unwrap_or(100),
-    );
-    let with_metadata = body["include_all_metadata"] == "true";
-    let seen = messages.iter().filter(|message| message.only_for.is_none());
-    let shown: Vec<Value> = seen
-        .skip(from)
-        .take(limit)
-        .map(|message| message.json(with_metadata))
-        .collect();
-    let next = if from + limit < messages.len() {
-        (from + limit).to_string()
-    } else {
-        String::new()
-    };
-    json!({ "messages": shown, "response_metadata": { "next_cursor": next } })
-}
-
 fn open_view(state: &mut State, body: &Value) -> Answer {
     let trigger = text(body, "trigger_id").ok_or("invalid_trigger_id")?;
     let (user, opened_at, spent) = state
@@ -392,12 +348,8 @@ fn complete_upload(state: &mut State, body: &Value) -> Answer {
         ts,
         thread: text(body, "thread_ts"),
         user: BOT_USER.to_owned(),
-        text: String::new(),
-        blocks: Vec::new(),
-        metadata: Value::Null,
         files,
-        edits: 0,
-        only_for: None,
+        ..Posted::default()
     });
     Ok(json!({ "files": body["files"] }))
 }

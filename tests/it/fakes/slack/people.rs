@@ -153,6 +153,7 @@ impl FakeSlack {
                 .iter_mut()
                 .find(|m| m.channel == channel && m.ts == ts)
                 .unwrap();
+            message.edited = Some(edited.clone());
             let before = message.json(false);
             let mentions = message.text.starts_with("<@");
             message.text = escaped(text);
@@ -358,11 +359,7 @@ impl FakeSlack {
             thread: thread.map(str::to_owned),
             user: user.to_owned(),
             text: text.to_owned(),
-            blocks: Vec::new(),
-            metadata: Value::Null,
-            files: Vec::new(),
-            edits: 0,
-            only_for: None,
+            ..Posted::default()
         };
         state.messages.push(message.clone());
         message

@@ -149,6 +149,9 @@ impl FakeSlack {
     pub(super) async fn envelope(&self, kind: &str, payload: &Value) -> Option<Value> {
         let id = {
             let mut state = self.state();
+            if kind != "events_api" && state.sockets.is_deaf() {
+                return None; // Slack tells the person at once, and keeps nothing.
+            }
             let id = state.next_id("envelope-");
             let frame = json!({ "envelope_id": id, "type": kind, "payload": payload,
                                 "accepts_response_payload": kind != "events_api" });
