@@ -121,10 +121,6 @@ impl Record {
             },
             Fact::Service { now, .. } => self.starts += u32::from(now == "started"),
             Fact::SetBack { why } => self
-                .orphans
-                .push(format!("nobody set the database back: {why}")),
-            Fact::CatalogLoaded { .. } | Fact::CatalogKept { .. } => {}
-            Fact::SetBack { why } => self
                 .unreadable
                 .push(format!("a kill took back what was committed: {why}")),
         }
