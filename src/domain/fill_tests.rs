@@ -149,6 +149,14 @@ fn a_value_does_not_become_an_option() {
     assert_eq!(argv_of(&dash, vec![program(), alone()]), Err("bad_value"));
     let ended = vec![program(), Template(vec![literal("--")]), alone()];
     assert_eq!(argv_of(&dash, ended).unwrap(), ["ls", "--", "-la"]);
+    let behind_nothing = Template(vec![
+        Segment::Attribute("none".to_owned()),
+        argument("value"),
+    ]);
+    assert_eq!(
+        argv_of(&dash, vec![program(), behind_nothing]),
+        Err("bad_value")
+    );
     let list = Value::List(vec![
         Value::Text("a".to_owned()),
         Value::Text("-b".to_owned()),
