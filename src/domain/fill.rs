@@ -61,6 +61,7 @@ pub fn plan(permit: Permit, catalog: &Catalog, of: PlanFor<'_>) -> Result<Plan, 
             hosts: hosts
                 .into_iter()
                 .chain(declared_hosts(&step.action))
+                .chain(step.verify.iter().flat_map(declared_hosts))
                 .collect(),
         })
     });
