@@ -24,6 +24,7 @@ mod bot;
 )]
 mod fakes;
 mod kill9;
+mod ssrf;
 mod tamper;
 
 use std::ffi::OsString;
@@ -59,11 +60,12 @@ struct Proof {
 const PROOFS: &[Proof] = &[
     proof("argv", "values", 200, argv::prove),
     proof("kill9", "kills", 5, kill9::prove),
+    proof("ssrf", "addresses", 300, ssrf::prove),
     proof("tamper", "mutants", 64, tamper::prove),
 ];
 
 /// What this program is when a proof starts it as something else: `prove --as PART ARGUMENT…`.
-const PARTS: &[(&str, fn(&[OsString]))] = &[("record", argv::record)];
+const PARTS: &[(&str, fn(&[OsString]))] = &[("record", argv::record), ("ssrf", ssrf::inside)];
 
 const fn proof(
     name: &'static str,
@@ -80,6 +82,7 @@ const fn proof(
 }
 
 fn main() -> ExitCode {
+    let _ = rustls::crypto::ring::default_provider().install_default(); // The first in this process.
     let given: Vec<OsString> = std::env::args_os().skip(1).collect();
     if let [first, part, arguments @ ..] = given.as_slice()
         && first == "--as"
@@ -88,7 +91,6 @@ fn main() -> ExitCode {
         part.expect("a part of this program").1(arguments);
         return ExitCode::SUCCESS;
     }
-    let _ = rustls::crypto::ring::default_provider().install_default(); // The first in this process.
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let option = |name: &str| {
         let position = arguments.iter().position(|argument| argument == name)?;
