@@ -90,7 +90,8 @@ fn embedded_v4(v6: Ipv6Addr) -> Option<Ipv4Addr> {
     }
 }
 
-/// Looks names up with the system and drops addresses that no name may lead to. The connection goes to what was checked.
+/// Looks names up with the system, and refuses a name of which one address is forbidden. The connection goes to what was
+/// checked.
 pub(super) struct SafeResolver;
 
 impl Resolve for SafeResolver {
