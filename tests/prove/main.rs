@@ -22,6 +22,7 @@ mod bot;
     reason = "shared with the stories, which use the rest"
 )]
 mod fakes;
+mod forge;
 mod kill9;
 mod tamper;
 
@@ -57,6 +58,7 @@ struct Proof {
 const PROOFS: &[Proof] = &[
     proof("kill9", "kills", 5, kill9::prove),
     proof("tamper", "mutants", 64, tamper::prove),
+    proof("forge", "forged requests", 1_000, forge::prove),
 ];
 
 const fn proof(
