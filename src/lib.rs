@@ -21,6 +21,8 @@
 //! | [`cli`] | subcommands, wiring, startup, shutdown, exit codes | everything |
 //! | [`config`], [`telemetry`], [`clock`] | settings; logs and metrics; the one place that asks the time | nothing of ours |
 //!
+//! Beside them, `planted` holds the switch for known bugs that the proofs must find; every module may ask it.
+//!
 //! `tests/it/architecture.rs` holds this table. Edges never import each other.
 //!
 //! # Words
@@ -43,5 +45,6 @@ pub mod dispatch;
 pub mod domain;
 pub mod engine;
 pub mod http;
+mod planted;
 pub mod store;
 pub mod telemetry;

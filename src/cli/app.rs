@@ -24,7 +24,7 @@ use crate::domain::{Catalog, Fact, Platform, Redactor};
 use crate::engine::Engine;
 use crate::engine::actions::{HttpClient, Secrets, Surroundings};
 use crate::engine::secrets::LocalSecrets;
-use crate::store::{Receipt, Store, StoreError, StoreSettings, WorkerId};
+use crate::store::{Receipt, Store, StoreError, StoreSettings};
 use crate::telemetry::{self, Metrics};
 
 /// How long running steps may go on after the end was asked for.
@@ -198,7 +198,7 @@ impl App {
                 environment: Arc::clone(&self.environment),
                 http: self.http.clone(),
             },
-            worker: WorkerId(uuid::Uuid::new_v4().to_string()),
+            worker: self.store.worker(),
             at_once: RUNS_AT_ONCE,
             drain: DRAIN,
         };

@@ -69,7 +69,7 @@ impl Dispatch {
     /// # Errors
     /// The first fault; inbounds that met one stay waiting.
     pub async fn dispatch_waiting(&self) -> Result<usize, StoreError> {
-        let waiting = self.store.waiting_inbounds(256).await?;
+        let waiting = self.store.waiting_inbounds(self.clock.now(), 256).await?;
         let count = waiting.len();
         let results = futures_util::stream::iter(waiting)
             .map(|inbound| self.dispatch(inbound))
@@ -300,6 +300,7 @@ impl Walk<'_> {
             plan: None,
             steps: Vec::new(),
             cancelled_by: None,
+            doubted_at: None,
             created_at: self.now,
             started_at: None,
             finished_at: None,

@@ -1,8 +1,12 @@
 //! Turns the database's errors into ours, so that callers can tell a full disk from a broken file.
 
+use sqlx::postgres::PgDatabaseError;
+
 use super::StoreError;
 
-// https://www.sqlite.org/rescode.html
+// Of PostgreSQL: disk full, out of memory, read-only; data and index corrupted.
+// https://www.postgresql.org/docs/current/errcodes-appendix.html
+// Of SQLite: https://www.sqlite.org/rescode.html
 const READONLY: i32 = 8;
 const CORRUPT: i32 = 11;
 const FULL: i32 = 13;
@@ -21,6 +25,13 @@ impl From<sqlx::Error> for StoreError {
         };
         if fault.is_unique_violation() {
             return Self::Conflict(why);
+        }
+        if fault.try_downcast_ref::<PgDatabaseError>().is_some() {
+            return match fault.code().as_deref() {
+                Some("53100" | "53200" | "25006") => Self::NotWritable(why),
+                Some("XX001" | "XX002") => Self::Corrupt(why),
+                _ => Self::Unavailable(why),
+            };
         }
         let code: i32 = fault.code().and_then(|c| c.parse().ok()).unwrap_or(0);
         match code & 0xff {

@@ -2,13 +2,12 @@
 
 use std::time::Duration;
 
-use jiff::Timestamp;
-use sqlx::Row;
-
+use super::db::sql;
 use super::runs::{happen, plan_next_look};
 use super::writer::Group;
 use super::{Lease, Store, StoreError, Tell, WorkerId, run_rows};
 use crate::domain::{Run, RunEvent, RunId};
+use jiff::Timestamp;
 
 async fn claim(
     group: &mut Group,
@@ -16,7 +15,7 @@ async fn claim(
     now: Timestamp,
     until: i64,
 ) -> Result<Option<(Lease, Run)>, StoreError> {
-    let claimed = sqlx::query(
+    let claimed: Option<(String, i64)> = sql(
         "update runs set fence = fence + 1, leased_by = $1, leased_until = $2
          where id = (select id from runs
                      where due_at <= $3 and (leased_until is null or leased_until <= $3)
@@ -26,27 +25,30 @@ async fn claim(
     .bind(&worker.0)
     .bind(until)
     .bind(now.as_millisecond())
-    .fetch_optional(&mut group.db)
+    .optional(&mut group.db)
     .await?;
-    let Some(row) = claimed else {
+    let Some((id, fence)) = claimed else {
         return Ok(None);
     };
-    let id: String = row.try_get("id")?;
     let id = RunId::parse(&id).ok_or_else(|| StoreError::Corrupt(format!("run id `{id}`")))?;
-    let fence = row.try_get("fence")?;
     let (run, _) = run_rows::load_for_change(&mut group.db, id).await?;
-    Ok(Some((Lease { run: id, fence }, run)))
+    let lease = Lease {
+        run: id,
+        fence,
+        worker: worker.clone(),
+    };
+    Ok(Some((lease, run)))
 }
 
 /// Fails when the lease was handed back, or another took the run.
 pub(super) async fn check_lease(group: &mut Group, lease: &Lease) -> Result<(), StoreError> {
-    let held: i64 = sqlx::query_scalar(
-        "select count(*) from runs where id = $1 and fence = $2 and leased_by is not null",
-    )
-    .bind(lease.run.to_string())
-    .bind(lease.fence)
-    .fetch_one(&mut group.db)
-    .await?;
+    let (held,): (i64,) =
+        sql("select count(*) from runs where id = $1 and fence = $2 and leased_by = $3")
+            .bind(lease.run.to_string())
+            .bind(lease.fence)
+            .bind(&lease.worker.0)
+            .one(&mut group.db)
+            .await?;
     if held == 1 { Ok(()) } else { Err(lost(lease)) }
 }
 
@@ -57,7 +59,7 @@ fn lost(lease: &Lease) -> StoreError {
     ))
 }
 
-fn end_of(now: Timestamp, lease: Duration) -> i64 {
+pub(super) fn end_of(now: Timestamp, lease: Duration) -> i64 {
     let span = i64::try_from(lease.as_millis()).unwrap_or(i64::MAX);
     now.as_millisecond().saturating_add(span)
 }
@@ -71,11 +73,11 @@ impl Store {
         lease: Duration,
     ) -> Result<Option<(Lease, Run)>, StoreError> {
         // Most looks find nothing: those don't bother the writer.
-        let due: Option<i64> = sqlx::query_scalar(
-            "select 1 from runs where due_at <= $1 and (leased_until is null or leased_until <= $1) limit 1",
+        let due: Option<(String,)> = sql(
+            "select id from runs where due_at <= $1 and (leased_until is null or leased_until <= $1) limit 1",
         )
         .bind(now.as_millisecond())
-        .fetch_optional(self.readers())
+        .optional(&mut self.reader().await?)
         .await?;
         if due.is_none() {
             return Ok(None);
@@ -98,7 +100,7 @@ impl Store {
             .write(move |group| {
                 Box::pin(async move {
                     check_lease(group, &lease).await?;
-                    sqlx::query("update runs set leased_until = $2 where id = $1")
+                    sql("update runs set leased_until = $2 where id = $1")
                         .bind(lease.run.to_string())
                         .bind(until)
                         .execute(&mut group.db)
@@ -116,12 +118,10 @@ impl Store {
             .write(move |group| {
                 Box::pin(async move {
                     check_lease(group, &lease).await?;
-                    sqlx::query(
-                        "update runs set leased_by = null, leased_until = null where id = $1",
-                    )
-                    .bind(lease.run.to_string())
-                    .execute(&mut group.db)
-                    .await?;
+                    sql("update runs set leased_by = null, leased_until = null where id = $1")
+                        .bind(lease.run.to_string())
+                        .execute(&mut group.db)
+                        .await?;
                     plan_next_look(group, lease.run, now).await
                 })
             })

@@ -1,6 +1,7 @@
 //! Keeps the facts and hands out work. The only module with SQL; one method is one intention is one transaction.
 
 mod checkpoint;
+mod db;
 mod export;
 mod fault;
 mod inbox;
@@ -11,6 +12,7 @@ mod outbox;
 mod output;
 mod run_rows;
 mod runs;
+mod set_back;
 pub mod verify;
 mod writer;
 
@@ -22,7 +24,7 @@ use crate::domain::{Fact, InboundKey, Posting, ProjectName, Run, RunEvent, RunId
 /// Where the facts are kept.
 #[derive(Debug, Clone)]
 pub struct StoreSettings {
-    /// `sqlite:PATH`; PostgreSQL comes with its own issue. `?max_pages=N` bounds the file to N pages of 4 KiB.
+    /// `sqlite:PATH` or `postgres://…`. For SQLite `?max_pages=N` bounds the file to N pages of 4 KiB.
     pub url: String,
     /// Folder of the ledger's key and of the sealed head.
     pub data: PathBuf,
@@ -149,6 +151,8 @@ pub struct WorkerId(pub String);
 pub struct Lease {
     run: RunId,
     fence: i64,
+    /// A database that was set back can give the same fence twice.
+    worker: WorkerId,
 }
 
 impl Lease {

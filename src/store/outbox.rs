@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 use sqlx::FromRow;
 
+use super::db::sql;
 use super::fault::{read_json, write_json};
 use super::writer::Group;
 use super::{DuePosting, MessageRef, PostingId, Store, StoreError};
@@ -28,17 +29,18 @@ pub(super) async fn owe(
     for posting in postings {
         let last = matches!(posting.kind, PostingKind::Line { last: true, .. });
         // A deferred root stays deferred: the platform asked us to wait, whatever the state is now.
-        sqlx::query(
-            "insert into outbox (kind, platform, channel, place, run, body, final, state, not_before)
+        // The number goes with the clock, so that it does not come again after a restore to an older state.
+        sql("insert into outbox (kind, platform, channel, place, run, body, final, state, not_before, id)
              values ($1, $2, $3, $4, $5, $6,
                      case when $1 = 'root'
                           then coalesce((select case when phase = 'finished' then 1 else 0 end from runs where id = $5), 0)
                           else $7 end,
-                     'waiting', $8)
+                     'waiting', $8,
+                     (select case when last >= $8 * 4096 then last + 1 else $8 * 4096 end
+                      from (select coalesce(max(id), 0) as last from outbox) newest))
              on conflict (run, place) where kind = 'root' do update
              set body = excluded.body, final = excluded.final, version = outbox.version + 1,
-                 state = case when outbox.state = 'sending' then 'sending' else 'waiting' end",
-        )
+                 state = case when outbox.state = 'sending' then 'sending' else 'waiting' end")
         .bind(kind(&posting))
         .bind(posting.to.platform.as_str())
         .bind(write_json(&(&posting.to.space, &posting.to.channel)))
@@ -85,27 +87,25 @@ async fn delivered(
     version: i64,
     message: Option<MessageRef>,
 ) -> Result<(), StoreError> {
-    let root = sqlx::query(
-        "update outbox
+    let root = sql("update outbox
          set delivered_version = $2, message = coalesce($3, message), in_doubt = 0, attempts = 0, why = null,
              state = case when version > $2 then 'waiting' else 'delivered' end
-         where id = $1 and kind = 'root' and state in ('waiting', 'sending')",
-    )
+         where id = $1 and kind = 'root' and state in ('waiting', 'sending')")
     .bind(id.0)
     .bind(version)
     .bind(message.map(|message| message.0))
     .execute(&mut group.db)
     .await?;
-    if root.rows_affected() == 1 {
+    if root == 1 {
         return Ok(());
     }
-    let line = sqlx::query(
+    let line = sql(
         "delete from outbox where id = $1 and kind <> 'root' and state in ('waiting', 'sending')",
     )
     .bind(id.0)
     .execute(&mut group.db)
     .await?;
-    one_row(line.rows_affected(), id)
+    one_row(line, id)
 }
 
 fn one_row(changed: u64, id: PostingId) -> Result<(), StoreError> {
@@ -132,8 +132,7 @@ impl Store {
         now: Timestamp,
         limit: u32,
     ) -> Result<Vec<DuePosting>, StoreError> {
-        let rows: Vec<DueRow> = sqlx::query_as(
-            "select id, version, body, message, thread, in_doubt, attempts from (
+        let rows: Vec<DueRow> = sql("select id, version, body, message, thread, in_doubt, attempts from (
              select o.id, o.version, o.body, o.message, root.message as thread, o.in_doubt, o.attempts, o.rank,
                     row_number() over (partition by o.channel, o.message is null order by o.rank, o.id) as nth
              from (select *, case when kind = 'form' then 0
@@ -157,12 +156,11 @@ impl Store {
                           and earlier.kind in ('answer', 'whisper')
                           and (earlier.state = 'sending'
                             or (earlier.state = 'waiting' and earlier.not_before <= $2)))))
-             ) due where nth <= 4 order by rank, id limit $3",
-        )
+             ) due where nth <= 4 order by rank, id limit $3")
         .bind(platform.as_str())
         .bind(now.as_millisecond())
         .bind(i64::from(limit))
-        .fetch_all(self.readers())
+        .all(&mut self.reader().await?)
         .await?;
         rows.into_iter().map(DueRow::posting).collect()
     }
@@ -172,13 +170,13 @@ impl Store {
         self.writer()?
             .write(move |group| {
                 Box::pin(async move {
-                    let done = sqlx::query(
+                    let done = sql(
                         "update outbox set state = 'sending' where id = $1 and state = 'waiting'",
                     )
                     .bind(id.0)
                     .execute(&mut group.db)
                     .await?;
-                    one_row(done.rows_affected(), id)
+                    one_row(done, id)
                 })
             })
             .await
@@ -209,7 +207,7 @@ impl Store {
         self.writer()?
             .write(move |group| {
                 Box::pin(async move {
-                    let done = sqlx::query(
+                    let done = sql(
                         "update outbox set state = 'waiting', not_before = $2, attempts = attempts + 1, why = $4,
                                            in_doubt = case when $3 = 1 then 1 else in_doubt end
                          where id = $1 and state in ('waiting', 'sending')",
@@ -220,7 +218,7 @@ impl Store {
                     .bind(why)
                     .execute(&mut group.db)
                     .await?;
-                    one_row(done.rows_affected(), id)
+                    one_row(done, id)
                 })
             })
             .await
@@ -237,14 +235,14 @@ impl Store {
         self.writer()?
             .write(move |group| {
                 Box::pin(async move {
-                    let done = sqlx::query(
+                    let done = sql(
                         "update outbox set state = 'dropped', why = $2 where id = $1 and state in ('waiting', 'sending')",
                     )
                     .bind(id.0)
                     .bind(why)
                     .execute(&mut group.db)
                     .await?;
-                    one_row(done.rows_affected(), id)
+                    one_row(done, id)
                 })
             })
             .await
@@ -252,11 +250,11 @@ impl Store {
 
     /// How many postings wait, on one platform.
     pub async fn postings_waiting(&self, platform: Platform) -> Result<u64, StoreError> {
-        let waiting: i64 = sqlx::query_scalar(
+        let (waiting,): (i64,) = sql(
             "select count(*) from outbox where platform = $1 and state in ('waiting', 'sending')",
         )
         .bind(platform.as_str())
-        .fetch_one(self.readers())
+        .one(&mut self.reader().await?)
         .await?;
         Ok(waiting.unsigned_abs())
     }

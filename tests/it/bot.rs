@@ -76,7 +76,7 @@ impl Home {
             .env_clear()
             .current_dir(self.folder.path())
             .envs(&self.settings);
-        for name in ["PATH", "HOME"] {
+        for name in ["PATH", "HOME", "MIDWATCH_PLANTED"] {
             command.envs(std::env::var_os(name).map(|value| (name, value)));
         }
         command

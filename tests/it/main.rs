@@ -16,6 +16,8 @@ mod bad_day;
 mod bot;
 mod catalog;
 mod cli_story;
+#[allow(dead_code, unreachable_pub, reason = "shared with the proofs, which use the rest")]
+mod cluster;
 mod config;
 mod console;
 mod dockerfile;

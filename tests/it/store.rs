@@ -10,8 +10,8 @@ use sqlx::Row;
 use tokio::task::JoinSet;
 
 use crate::world::{
-    MINUTE, World, at, conclusion, ended, finished, inbound, line, place, posting, queued_run,
-    reference, root, silent, started,
+    MINUTE, World, at, conclusion, ended, finished, inbound, line, on_both_engines, place, posting,
+    queued_run, reference, root, silent, started,
 };
 
 fn conflict<T: std::fmt::Debug>(result: Result<T, StoreError>) -> String {
@@ -21,9 +21,8 @@ fn conflict<T: std::fmt::Debug>(result: Result<T, StoreError>) -> String {
     }
 }
 
-#[tokio::test]
-async fn a_delivery_is_new_once_and_a_duplicate_for_ever() {
-    let world = World::new().await;
+on_both_engines! {
+async fn a_delivery_is_new_once_and_a_duplicate_for_ever(world: World) {
     assert_eq!(world.store.receive(inbound(1)).await.unwrap(), Receipt::New);
     assert_eq!(
         world.store.receive(inbound(1)).await.unwrap(),
@@ -36,12 +35,12 @@ async fn a_delivery_is_new_once_and_a_duplicate_for_ever() {
         world.store.receive(inbound(1)).await.unwrap(),
         Receipt::Duplicate
     );
-    assert!(world.store.waiting_inbounds(10).await.unwrap().is_empty());
+    assert!(world.store.waiting_inbounds(at(0), 10).await.unwrap().is_empty());
+}
 }
 
-#[tokio::test]
-async fn a_key_with_a_nul_is_still_received() {
-    let world = World::new().await;
+on_both_engines! {
+async fn a_key_with_a_nul_is_still_received(world: World) {
     let mut odd = inbound(1);
     odd.key = midwatch::domain::InboundKey::new(&["a\0b"]);
     assert_eq!(
@@ -49,15 +48,15 @@ async fn a_key_with_a_nul_is_still_received() {
         Receipt::New
     );
     assert_eq!(
-        world.store.waiting_inbounds(1).await.unwrap(),
+        world.store.waiting_inbounds(at(0), 1).await.unwrap(),
         [odd.clone()]
     );
     assert_eq!(world.store.receive(odd).await.unwrap(), Receipt::Duplicate);
 }
+}
 
-#[tokio::test]
-async fn two_hundred_concurrent_deliveries_are_durable_and_the_ledger_has_no_gap() {
-    let world = World::new().await;
+on_both_engines! {
+async fn two_hundred_concurrent_deliveries_are_durable_and_the_ledger_has_no_gap(world: World) {
     let mut tasks = JoinSet::new();
     for n in 0..200 {
         let store = world.store.clone();
@@ -69,25 +68,25 @@ async fn two_hundred_concurrent_deliveries_are_durable_and_the_ledger_has_no_gap
     let new = receipts.iter().filter(|r| **r == Receipt::New).count();
     assert_eq!(new, 181);
     let world = world.crash().await;
-    assert_eq!(world.store.waiting_inbounds(500).await.unwrap().len(), 181);
+    assert_eq!(world.store.waiting_inbounds(at(0), 500).await.unwrap().len(), 181);
     let report = world.store.verify(&[]).await.unwrap();
     assert!(report.is_sound(), "{report}");
     assert_eq!(report.entries, 181);
 }
+}
 
-#[tokio::test]
-async fn waiting_inbounds_come_back_as_they_came_in_and_oldest_first() {
-    let world = World::new().await;
+on_both_engines! {
+async fn waiting_inbounds_come_back_as_they_came_in_and_oldest_first(world: World) {
     for n in [3, 1, 2] {
         world.store.receive(inbound(n)).await.unwrap();
     }
-    let waiting = world.store.waiting_inbounds(2).await.unwrap();
+    let waiting = world.store.waiting_inbounds(at(0), 2).await.unwrap();
     assert_eq!(waiting, [inbound(3), inbound(1)]);
 }
+}
 
-#[tokio::test]
-async fn an_inbound_is_concluded_once() {
-    let world = World::new().await;
+on_both_engines! {
+async fn an_inbound_is_concluded_once(world: World) {
     world.store.receive(inbound(1)).await.unwrap();
     let conclude = || world.store.conclude(conclusion(1, Change::Nothing), at(1));
     conclude().await.unwrap();
@@ -97,6 +96,7 @@ async fn an_inbound_is_concluded_once() {
         report.entries, 2,
         "received and answered, and nothing of the second"
     );
+}
 }
 
 /// Tables with a text that contains the needle.
@@ -139,13 +139,12 @@ async fn what_was_said_is_forgotten_when_it_is_concluded() {
     assert_eq!(tables_that_know(&mut db, "U7").await, ["commitments"]);
 }
 
-#[tokio::test]
-async fn two_runs_that_race_for_a_lock_have_one_winner_and_the_loser_learns_who() {
-    let world = World::new().await;
+on_both_engines! {
+async fn two_runs_that_race_for_a_lock_have_one_winner_and_the_loser_learns_who(world: World) {
     let first = world.begin(1, Some("flush-cache/shop/prod")).await.unwrap();
     let why = conflict(world.begin(2, Some("flush-cache/shop/prod")).await);
     assert!(why.contains(first.reference.as_str()), "{why}");
-    assert_eq!(world.store.waiting_inbounds(9).await.unwrap(), [inbound(2)]);
+    assert_eq!(world.store.waiting_inbounds(at(0), 9).await.unwrap(), [inbound(2)]);
     world
         .begin(3, Some("flush-cache/shop/staging"))
         .await
@@ -168,10 +167,10 @@ async fn two_runs_that_race_for_a_lock_have_one_winner_and_the_loser_learns_who(
         .await
         .unwrap();
 }
+}
 
-#[tokio::test]
-async fn a_run_that_waits_for_consent_takes_its_lock_only_when_it_is_allowed() {
-    let world = World::new().await;
+on_both_engines! {
+async fn a_run_that_waits_for_consent_takes_its_lock_only_when_it_is_allowed(world: World) {
     world.store.receive(inbound(1)).await.unwrap();
     let queued = queued_run(&inbound(1).key, Effect::Once);
     let mut waiting = queued.clone();
@@ -236,10 +235,10 @@ async fn a_run_that_waits_for_consent_takes_its_lock_only_when_it_is_allowed() {
         (Phase::Queued { since: at(1) }, queued.steps)
     );
 }
+}
 
-#[tokio::test]
-async fn the_same_run_or_reference_can_begin_only_once() {
-    let world = World::new().await;
+on_both_engines! {
+async fn the_same_run_or_reference_can_begin_only_once(world: World) {
     let run = world.begin(1, None).await.unwrap();
     world.store.receive(inbound(2)).await.unwrap();
     let mut twin = queued_run(&inbound(2).key, Effect::Once);
@@ -258,10 +257,10 @@ async fn the_same_run_or_reference_can_begin_only_once() {
         run.reference
     );
 }
+}
 
-#[tokio::test]
-async fn a_run_is_read_back_as_it_was_recorded_at_every_step() {
-    let world = World::new().await;
+on_both_engines! {
+async fn a_run_is_read_back_as_it_was_recorded_at_every_step(world: World) {
     let run = world.begin(1, Some("l")).await.unwrap();
     let (lease, claimed) = world.claim().await.unwrap();
     assert_eq!(claimed, run);
@@ -295,10 +294,10 @@ async fn a_run_is_read_back_as_it_was_recorded_at_every_step() {
     assert_eq!(history.len(), 7);
     assert!(history.is_sorted_by_key(|entry| entry.sequence));
 }
+}
 
-#[tokio::test]
-async fn an_event_that_does_not_fit_changes_nothing_at_all() {
-    let world = World::new().await;
+on_both_engines! {
+async fn an_event_that_does_not_fit_changes_nothing_at_all(world: World) {
     let run = world.begin(1, None).await.unwrap();
     let (lease, _) = world.claim().await.unwrap();
     let entries = world.store.verify(&[]).await.unwrap().entries;
@@ -314,10 +313,10 @@ async fn an_event_that_does_not_fit_changes_nothing_at_all() {
     assert!(report.is_sound(), "{report}");
     assert_eq!(report.entries, entries);
 }
+}
 
-#[tokio::test]
-async fn a_failed_intention_undoes_itself_alone_in_its_group() {
-    let world = World::new().await;
+on_both_engines! {
+async fn a_failed_intention_undoes_itself_alone_in_its_group(world: World) {
     world.begin(1, Some("l")).await.unwrap();
     let world = Arc::new(world);
     let mut tasks = JoinSet::new();
@@ -333,10 +332,10 @@ async fn a_failed_intention_undoes_itself_alone_in_its_group() {
     assert!(report.is_sound(), "{report}");
     assert_eq!(report.entries, 2 + 50 + 25);
 }
+}
 
-#[tokio::test]
-async fn a_run_that_cannot_be_told_of_is_not_changed_and_stops_nobody_else() {
-    let world = World::new().await;
+on_both_engines! {
+async fn a_run_that_cannot_be_told_of_is_not_changed_and_stops_nobody_else(world: World) {
     let run = world.begin(1, None).await.unwrap();
     let (lease, _) = world.claim().await.unwrap();
     let broken = Box::new(|_: &_, _: Option<&str>| panic!("a test's renderer breaks"));
@@ -347,6 +346,7 @@ async fn a_run_that_cannot_be_told_of_is_not_changed_and_stops_nobody_else() {
     assert_eq!(world.store.run(run.id).await.unwrap(), Some(run));
     world.begin(2, None).await.unwrap();
     assert!(world.store.verify(&[]).await.unwrap().is_sound());
+}
 }
 
 #[tokio::test]
@@ -382,9 +382,8 @@ async fn a_full_queue_says_at_once_that_it_is_busy() {
     assert_eq!(report.entries, taken as u64 + 3);
 }
 
-#[tokio::test]
-async fn an_old_lease_can_change_nothing() {
-    let world = World::new().await;
+on_both_engines! {
+async fn an_old_lease_can_change_nothing(world: World) {
     let run = world.begin(1, None).await.unwrap();
     let worker = WorkerId("slow".to_owned());
     let (old, _) = world.claim().await.unwrap();
@@ -430,10 +429,10 @@ async fn an_old_lease_can_change_nothing() {
             .await,
     );
 }
+}
 
-#[tokio::test]
-async fn the_leases_of_a_dead_process_are_void_when_the_folder_is_opened_again() {
-    let world = World::new().await;
+on_both_engines! {
+async fn the_leases_of_a_dead_process_are_void_when_the_folder_is_opened_again(world: World) {
     world.begin(1, None).await.unwrap();
     let (dead, _) = world.claim().await.unwrap();
     let events = vec![started(0)];
@@ -459,10 +458,10 @@ async fn the_leases_of_a_dead_process_are_void_when_the_folder_is_opened_again()
         }
     );
 }
+}
 
-#[tokio::test]
-async fn runs_are_claimed_in_the_order_in_which_they_fell_due() {
-    let world = World::new().await;
+on_both_engines! {
+async fn runs_are_claimed_in_the_order_in_which_they_fell_due(world: World) {
     for (n, ms) in [(1, 300), (2, 100), (3, 200)] {
         world.store.receive(inbound(n)).await.unwrap();
         let change = Change::NewRun {
@@ -502,10 +501,10 @@ async fn runs_are_claimed_in_the_order_in_which_they_fell_due() {
             .is_none()
     );
 }
+}
 
-#[tokio::test]
-async fn a_finished_run_is_never_due_again() {
-    let world = World::new().await;
+on_both_engines! {
+async fn a_finished_run_is_never_due_again(world: World) {
     let run = world.begin(1, None).await.unwrap();
     let (lease, _) = world.claim().await.unwrap();
     let events = vec![finished(Outcome::Failed)];
@@ -546,10 +545,10 @@ async fn a_finished_run_is_never_due_again() {
         None
     );
 }
+}
 
-#[tokio::test]
-async fn facts_name_who_holds_the_lock_and_who_just_did_the_very_same() {
-    let world = World::new().await;
+on_both_engines! {
+async fn facts_name_who_holds_the_lock_and_who_just_did_the_very_same(world: World) {
     let run = world.begin(1, Some("l")).await.unwrap();
     let same = run.invocation.same_target();
     let facts = || {
@@ -583,10 +582,10 @@ async fn facts_name_who_holds_the_lock_and_who_just_did_the_very_same() {
         .unwrap();
     assert_eq!(stale.just_done, None);
 }
+}
 
-#[tokio::test]
-async fn a_root_is_coalesced_and_stays_at_its_message() {
-    let world = World::new().await;
+on_both_engines! {
+async fn a_root_is_coalesced_and_stays_at_its_message(world: World) {
     let run = world.begin(1, None).await.unwrap().id;
     world
         .owe(vec![root(run, "queued"), root(run, "running")])
@@ -619,10 +618,10 @@ async fn a_root_is_coalesced_and_stays_at_its_message() {
         1
     );
 }
+}
 
-#[tokio::test]
-async fn lines_wait_for_the_root_and_then_come_one_by_one() {
-    let world = World::new().await;
+on_both_engines! {
+async fn lines_wait_for_the_root_and_then_come_one_by_one(world: World) {
     let run = world.begin(1, None).await.unwrap().id;
     world
         .owe(vec![line(run, "one"), root(run, "root"), line(run, "two")])
@@ -659,10 +658,10 @@ async fn lines_wait_for_the_root_and_then_come_one_by_one() {
         0
     );
 }
+}
 
-#[tokio::test]
-async fn the_root_may_be_edited_while_lines_are_due_and_last_lines_come_first() {
-    let world = World::new().await;
+on_both_engines! {
+async fn the_root_may_be_edited_while_lines_are_due_and_last_lines_come_first(world: World) {
     let first = world.begin(1, None).await.unwrap().id;
     let second = world.begin(2, None).await.unwrap().id;
     world
@@ -679,10 +678,10 @@ async fn the_root_may_be_edited_while_lines_are_due_and_last_lines_come_first() 
         .await;
     assert_eq!(world.due_words().await, ["last", "edit", "one"]);
 }
+}
 
-#[tokio::test]
-async fn lines_of_a_root_that_was_refused_go_on_without_it() {
-    let world = World::new().await;
+on_both_engines! {
+async fn lines_of_a_root_that_was_refused_go_on_without_it(world: World) {
     let run = world.begin(1, None).await.unwrap().id;
     world.owe(vec![root(run, "root"), line(run, "one")]).await;
     let due = world.due().await;
@@ -694,10 +693,10 @@ async fn lines_of_a_root_that_was_refused_go_on_without_it() {
     let due = world.due().await;
     assert_eq!((due.len(), due[0].thread.clone()), (1, None));
 }
+}
 
-#[tokio::test]
-async fn answers_keep_their_order_and_forms_do_not_wait() {
-    let world = World::new().await;
+on_both_engines! {
+async fn answers_keep_their_order_and_forms_do_not_wait(world: World) {
     let form = PostingKind::Form {
         speaker: "U1".to_owned(),
         handle: "h".to_owned(),
@@ -729,10 +728,10 @@ async fn answers_keep_their_order_and_forms_do_not_wait() {
         .unwrap();
     assert_eq!(world.due_words().await, ["form", "two", "elsewhere"]);
 }
+}
 
-#[tokio::test]
-async fn a_busy_channel_does_not_hide_another_from_delivery() {
-    let world = World::new().await;
+on_both_engines! {
+async fn a_busy_channel_does_not_hide_another_from_delivery(world: World) {
     let mut busy = Vec::new();
     for number in 1..=100 {
         let run = world.begin(number, None).await.unwrap();
@@ -746,10 +745,10 @@ async fn a_busy_channel_does_not_hide_another_from_delivery() {
     assert!(due.contains(&"elsewhere".to_owned()), "{due:?}");
     assert!(due.len() < 10, "{due:?}");
 }
+}
 
-#[tokio::test]
-async fn a_delivery_that_a_crash_cut_short_is_in_doubt() {
-    let world = World::new().await;
+on_both_engines! {
+async fn a_delivery_that_a_crash_cut_short_is_in_doubt(world: World) {
     world
         .owe(vec![posting(PostingKind::Answer, None, "one")])
         .await;
@@ -761,10 +760,10 @@ async fn a_delivery_that_a_crash_cut_short_is_in_doubt() {
     let world = world.crash().await;
     assert!(world.due().await[0].in_doubt);
 }
+}
 
-#[tokio::test]
-async fn a_folder_has_one_process() {
-    let world = World::new().await;
+on_both_engines! {
+async fn a_folder_has_one_process(world: World) {
     let second = Store::open(&world.settings(), at(0)).await;
     let Err(StoreError::InUse(lock)) = second else {
         panic!("the folder is locked");
@@ -773,22 +772,23 @@ async fn a_folder_has_one_process() {
     world.store.close().await;
     Store::open(&world.settings(), at(0)).await.unwrap();
 }
+}
 
-#[tokio::test]
-async fn a_closed_store_answers_unavailable() {
-    let world = World::new().await;
+on_both_engines! {
+async fn a_closed_store_answers_unavailable(world: World) {
     world.store.probe(at(0)).await.unwrap();
     world.store.close().await;
     for result in [
         world.store.receive(inbound(1)).await.map(|_| ()),
         world.store.probe(at(0)).await,
-        world.store.waiting_inbounds(1).await.map(|_| ()),
+        world.store.waiting_inbounds(at(0), 1).await.map(|_| ()),
     ] {
         assert!(
             matches!(result, Err(StoreError::Unavailable(_))),
             "{result:?}"
         );
     }
+}
 }
 
 #[tokio::test]
@@ -807,7 +807,7 @@ async fn a_full_database_takes_nothing_and_goes_on_when_there_is_room_again() {
         assert!(kept < 5_000, "the database never becomes full");
     };
     assert!(matches!(error, StoreError::NotWritable(_)), "{error:?}");
-    let waiting = world.store.waiting_inbounds(9_999).await.unwrap();
+    let waiting = world.store.waiting_inbounds(at(0), 9_999).await.unwrap();
     assert_eq!(waiting.len(), kept as usize, "nothing half-done");
     let report = world.store.verify(&[]).await.unwrap();
     assert!(report.is_sound(), "{report}");

@@ -30,9 +30,62 @@ pub(crate) struct World {
     url: String,
 }
 
+/// What the facts are kept in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Engine {
+    Sqlite,
+    Postgres,
+}
+
+/// A test of the store, on each engine: `name::sqlite` and `name::postgres`. Where PostgreSQL is not installed the second
+/// says so and passes.
+macro_rules! on_both_engines {
+    ($(async fn $name:ident($world:ident: World) $body:block)*) => {$(
+        mod $name {
+            #[allow(unused_imports, reason = "not each test needs everything of the file")]
+            use super::*;
+
+            async fn story($world: $crate::world::World) $body
+
+            #[tokio::test]
+            async fn sqlite() {
+                story($crate::world::World::new().await).await;
+            }
+
+            #[tokio::test]
+            async fn postgres() {
+                if let Some(world) = $crate::world::World::on($crate::world::Engine::Postgres).await {
+                    story(world).await;
+                }
+            }
+        }
+    )*};
+}
+pub(crate) use on_both_engines;
+
 impl World {
     pub(crate) async fn new() -> Self {
         Self::with("").await
+    }
+
+    /// `None` where the engine is not installed.
+    pub(crate) async fn on(engine: Engine) -> Option<Self> {
+        if engine == Engine::Sqlite {
+            return Some(Self::new().await);
+        }
+        let url = crate::cluster::shared()?.database().await;
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(&settings(&folder, &url), at(0)).await.unwrap();
+        Some(Self { folder, store, url })
+    }
+
+    /// Another replica on the same database, with the same key and a folder of its own.
+    pub(crate) async fn replica(&self) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::copy(self.data("ledger.key"), folder.path().join("ledger.key")).unwrap();
+        let url = self.url.clone();
+        let store = Store::open(&settings(&folder, &url), at(0)).await.unwrap();
+        Self { folder, store, url }
     }
 
     /// `options` follow the path in the database's URL.
@@ -92,7 +145,7 @@ impl World {
     }
 
     pub(crate) async fn claim(&self) -> Option<(Lease, Run)> {
-        let worker = WorkerId("worker".to_owned());
+        let worker = WorkerId(format!("{}/worker", self.store.home()));
         self.store.claim_run(&worker, at(0), MINUTE).await.unwrap()
     }
 
@@ -233,6 +286,7 @@ pub(crate) fn queued_run(key: &InboundKey, effect: Effect) -> Run {
         }),
         steps: vec![StepState::Pending; 2],
         cancelled_by: None,
+        doubted_at: None,
         created_at: at(0),
         started_at: None,
         finished_at: None,
