@@ -31,6 +31,7 @@ mod fakes;
 )]
 mod cluster;
 mod dbdown;
+mod forge;
 mod kill9;
 mod lab;
 mod partition;
@@ -75,6 +76,7 @@ const PROOFS: &[Proof] = &[
     proof("kill9", "kills", 5, kill9::prove),
     proof("ssrf", "addresses", 300, ssrf::prove),
     proof("tamper", "mutants", 64, tamper::prove),
+    proof("forge", "forged requests", 1_000, forge::prove),
 ];
 
 /// What this program is when a proof starts it as something else: `prove --as PART ARGUMENT…`.
