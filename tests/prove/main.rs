@@ -23,6 +23,7 @@ mod bot;
 )]
 mod fakes;
 mod kill9;
+mod sim;
 mod tamper;
 
 use std::process::ExitCode;
@@ -56,6 +57,7 @@ struct Proof {
 
 const PROOFS: &[Proof] = &[
     proof("kill9", "kills", 5, kill9::prove),
+    proof("sim", "seeds", 50, sim::prove),
     proof("tamper", "mutants", 64, tamper::prove),
 ];
 
