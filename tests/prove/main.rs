@@ -57,7 +57,7 @@ struct Proof {
 
 const PROOFS: &[Proof] = &[
     proof("kill9", "kills", 5, kill9::prove),
-    proof("sim", "seeds", 50, sim::prove),
+    proof("sim", "seeds", 1_000, sim::prove),
     proof("tamper", "mutants", 64, tamper::prove),
 ];
 

@@ -142,9 +142,9 @@ impl Book {
         Receipt::New
     }
 
-    pub(super) fn waiting(&self) -> Vec<Inbound> {
+    pub(super) fn waiting(&self) -> impl Iterator<Item = &Inbound> {
         let waiting = self.inbounds.iter();
-        waiting.filter_map(|(_, inbound)| inbound.clone()).collect()
+        waiting.filter_map(|(_, inbound)| inbound.as_ref())
     }
 
     /// Whether it was; a conflict changes nothing.
@@ -460,20 +460,23 @@ impl Book {
         version: i64,
         message: Option<MessageRef>,
     ) -> bool {
-        let owed = self.open(id);
-        let found = owed.is_some();
-        if let Some(owed) = owed {
-            owed.delivered_version = version;
-            owed.message = message.or(owed.message.take());
-            owed.in_doubt = false;
-            owed.attempts = 0;
-            owed.state = if owed.is_root() && owed.version > version {
-                State::Waiting
-            } else {
-                State::Done
-            };
+        let Some(owed) = self.open(id) else {
+            return false;
+        };
+        if !owed.is_root() {
+            self.outbox.retain(|owed| owed.id != id.0);
+            return true;
         }
-        found
+        owed.delivered_version = version;
+        owed.message = message.or(owed.message.take());
+        owed.in_doubt = false;
+        owed.attempts = 0;
+        owed.state = if owed.version > version {
+            State::Waiting
+        } else {
+            State::Done
+        };
+        true
     }
 
     pub(super) fn defer(&mut self, id: PostingId, until: Timestamp, in_doubt: bool) -> bool {

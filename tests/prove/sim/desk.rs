@@ -7,15 +7,19 @@ use midwatch::domain::{
     Actor, Catalog, Decided, Decision, Fact, Facts, Hearing, Hold, Identity, Inbound, Invocation,
     LATE_AFTER, Manner, Message, Outcome, PersonId, Phase, PlanFor, Posting, PostingKind, Question,
     Reference, Refusal, RuleRef, Run, RunEvent, RunId, SpeakerKind, StepState, Typed, Verdict,
-    decide, may_consent, parse, plan, render,
-    show_elapsed,
+    decide, may_consent, parse, plan, render, show_elapsed,
 };
 use midwatch::store::{Change, Conclusion, Tell};
 
 use super::book::Book;
 
 /// Walks an inbound. Changes nothing.
-pub(super) fn walk(book: &Book, catalog: &Catalog, inbound: &Inbound, now: Timestamp) -> Conclusion {
+pub(super) fn walk(
+    book: &Book,
+    catalog: &Catalog,
+    inbound: &Inbound,
+    now: Timestamp,
+) -> Conclusion {
     let actor = catalog.people.identify(&inbound.speaker);
     let desk = Desk {
         book,
@@ -194,15 +198,27 @@ impl Desk<'_> {
         let wanted = render::terms_in_words(terms);
         if self.now >= *until || run.cancelled_by.is_some() {
             let what = format!("run {reference} is not waiting any more");
-            return Err(not_now("expired", what, "type the command again".to_owned()));
+            return Err(not_now(
+                "expired",
+                what,
+                "type the command again".to_owned(),
+            ));
         }
         if run.requester == self.actor.identity {
             let what = "you asked for this yourself; consent has to come from somebody else";
-            return Err(not_now("own_run", what.to_owned(), format!("ask for {wanted}")));
+            return Err(not_now(
+                "own_run",
+                what.to_owned(),
+                format!("ask for {wanted}"),
+            ));
         }
         if !may_consent(terms, &run.requester, &person, self.catalog, self.now) {
             let what = format!("your consent doesn't count for run {reference}");
-            return Err(not_now("not_an_approver", what, format!("it needs {wanted}")));
+            return Err(not_now(
+                "not_an_approver",
+                what,
+                format!("it needs {wanted}"),
+            ));
         }
         if approvers.contains(&person) {
             let what = format!("you approved run {reference} already");
@@ -492,7 +508,11 @@ fn in_the_way(run: &Run, decision: &Decision) -> Refusal {
         return not_now("held", what, next);
     }
     let what = format!("the runbook doesn't allow run {reference} any more");
-    not_now("denied", what, format!("cancel it with /ops cancel {reference}"))
+    not_now(
+        "denied",
+        what,
+        format!("cancel it with /ops cancel {reference}"),
+    )
 }
 
 fn not_now(word: &'static str, what: String, next: String) -> Refusal {

@@ -112,10 +112,9 @@ impl Ground {
                 same("the new run", run, found)?;
                 same("its lock", lock, found_lock)?;
             }
-            (
-                Change::Happened { events, .. },
-                Change::Happened { events: found, .. },
-            ) => same("what happened", events, found)?,
+            (Change::Happened { events, .. }, Change::Happened { events: found, .. }) => {
+                same("what happened", events, found)?
+            }
             _ => return Err("dispatch changes something else than its description".to_owned()),
         }
         Ok(Walked {
@@ -144,9 +143,15 @@ impl Ground {
         let claimed = self.book.claim(now, LEASE);
         if let Some(real) = &mut self.real {
             let worker = WorkerId(worker.to_owned());
-            let found = real.ask(real.store().claim_run(&worker, now, LEASE))?.flatten();
+            let found = real
+                .ask(real.store().claim_run(&worker, now, LEASE))?
+                .flatten();
             let run = found.as_ref().map(|(_, run)| run);
-            same("the claimed run", &claimed.as_ref().map(|(_, run)| run), &run)?;
+            same(
+                "the claimed run",
+                &claimed.as_ref().map(|(_, run)| run),
+                &run,
+            )?;
             if let (Some((held, _)), Some((lease, _))) = (&claimed, found) {
                 real.leases.insert(held.clone(), lease);
             }
@@ -168,7 +173,11 @@ impl Ground {
         let released = self.book.release(held, now);
         if let Some(real) = &self.real {
             let found = real.ask(real.store().release_lease(&real.leases[held], now))?;
-            same("whether the lease was handed back", &released, &found.is_some())?;
+            same(
+                "whether the lease was handed back",
+                &released,
+                &found.is_some(),
+            )?;
         }
         Ok(released)
     }
@@ -203,9 +212,12 @@ impl Ground {
 
     pub(super) fn begin(&mut self, id: PostingId, now: Timestamp) -> Result<bool, Violation> {
         let begun = self.book.begin(id);
-        self.agree("a delivery begins", begun, |store, id| async move {
-            store.begin_posting(id, now).await
-        }, id)
+        self.agree(
+            "a delivery begins",
+            begun,
+            |store, id| async move { store.begin_posting(id, now).await },
+            id,
+        )
     }
 
     pub(super) fn delivered(
@@ -216,9 +228,12 @@ impl Ground {
         now: Timestamp,
     ) -> Result<bool, Violation> {
         let delivered = self.book.delivered(due.id, version, message.clone());
-        self.agree("a delivery", delivered, |store, id| async move {
-            store.posting_delivered(id, version, message, now).await
-        }, due.id)
+        self.agree(
+            "a delivery",
+            delivered,
+            |store, id| async move { store.posting_delivered(id, version, message, now).await },
+            due.id,
+        )
     }
 
     pub(super) fn defer(
@@ -228,9 +243,16 @@ impl Ground {
         in_doubt: bool,
     ) -> Result<bool, Violation> {
         let deferred = self.book.defer(id, until, in_doubt);
-        self.agree("a deferred delivery", deferred, |store, id| async move {
-            store.defer_posting(id, until, in_doubt, "so the simulation says").await
-        }, id)
+        self.agree(
+            "a deferred delivery",
+            deferred,
+            |store, id| async move {
+                store
+                    .defer_posting(id, until, in_doubt, "so the simulation says")
+                    .await
+            },
+            id,
+        )
     }
 
     fn agree<F: Future<Output = Result<(), StoreError>>>(
@@ -270,14 +292,21 @@ impl Ground {
         let report = real.ask(real.store().verify(&[]))?;
         let report = report.ok_or("the ledger could not be verified")?;
         if !report.findings.is_empty() {
-            return Err(format!("the store's ledger does not verify: {:?}", report.findings));
+            return Err(format!(
+                "the store's ledger does not verify: {:?}",
+                report.findings
+            ));
         }
         let mut export = Vec::new();
         real.ask(real.store().export(&mut export))?;
         let export = String::from_utf8(export).expect("the ledger is text");
         let lines: Vec<&str> = export.lines().collect();
         let (_, lines) = lines.split_last().ok_or("the export is empty")?;
-        same("the number of entries", &self.book.entries.len(), &lines.len())?;
+        same(
+            "the number of entries",
+            &self.book.entries.len(),
+            &lines.len(),
+        )?;
         for (entry, line) in self.book.entries.iter().zip(lines) {
             let mut found: Entry =
                 serde_json::from_str(line).map_err(|why| format!("entry `{line}`: {why}"))?;

@@ -32,7 +32,6 @@ pub(super) struct Judge {
     agains: HashMap<(RunId, usize), u32>,
     /// Whether our clock was off at any time: then who came first can't be told from what it showed.
     pub(super) clock_was_wrong: bool,
-    pub(super) interruptions: u32,
 }
 
 pub(super) fn check(holds: bool, violation: impl FnOnce() -> Violation) -> Result<(), Violation> {
@@ -94,9 +93,15 @@ impl Judge {
         let first = self.concluded.insert(inbound.key.clone());
         check(first, || format!("`{}` was concluded twice", inbound.text))?;
         let heard = inbound.speaker.kind == SpeakerKind::Person && inbound.manner == Manner::Said;
-        check(heard || matches!(conclusion.change, Change::Nothing), || {
-            format!("`{}` is by an app, or edited, and did something", inbound.text)
-        })?;
+        check(
+            heard || matches!(conclusion.change, Change::Nothing),
+            || {
+                format!(
+                    "`{}` is by an app, or edited, and did something",
+                    inbound.text
+                )
+            },
+        )?;
         let case = Case {
             who: &inbound.speaker.id.trim_start_matches("U0").to_lowercase(),
             sent_at: inbound.sent_at,
@@ -107,7 +112,9 @@ impl Judge {
             Change::Nothing => Ok(()),
             Change::NewRun { run, .. } => {
                 let twin = self.runs.insert(inbound.key.clone(), run.id);
-                check(twin.is_none(), || format!("`{}` has two runs", inbound.text))?;
+                check(twin.is_none(), || {
+                    format!("`{}` has two runs", inbound.text)
+                })?;
                 case.begins(run, book)
             }
             Change::Happened { run, events, .. } => {
@@ -140,7 +147,10 @@ impl Judge {
             run = apply(&run, event, now).map_err(|unfit| unfit.to_string())?;
         }
         check(run == *after, || {
-            format!("run {} became something else than its events say", run.reference)
+            format!(
+                "run {} became something else than its events say",
+                run.reference
+            )
         })
     }
 
@@ -176,11 +186,9 @@ impl Judge {
                     }
                     StepResult::Unknown { .. } | StepResult::Stopped => true,
                 };
-                check(truly, || format!("step {position}: the target knows better than {result:?}"))
-            }
-            RunEvent::StepInterrupted { .. } => {
-                self.interruptions += 1;
-                Ok(())
+                check(truly, || {
+                    format!("step {position}: the target knows better than {result:?}")
+                })
             }
             RunEvent::Settled { verdict, .. } => {
                 let position = run.unsettled_step().ok_or("no step is in doubt")?;
@@ -235,7 +243,9 @@ impl Judge {
         *starts += 1;
         let agains = self.agains.get(&(run.id, position)).copied().unwrap_or(0);
         check(step.effect != Effect::Once || *starts <= 1 + agains, || {
-            format!("a `once` step is started {starts} times, and a person said again {agains} times")
+            format!(
+                "a `once` step is started {starts} times, and a person said again {agains} times"
+            )
         })
     }
 
@@ -252,7 +262,9 @@ impl Judge {
             let times = target.times(run.id, position);
             check(times <= most, || {
                 let (reference, effect) = (&run.reference, step.effect.as_str());
-                format!("run {reference}: step {position} ({effect}) happened {times} times; {agains} times again")
+                format!(
+                    "run {reference}: step {position} ({effect}) happened {times} times; {agains} times again"
+                )
             })?;
         }
         Ok(())
@@ -315,7 +327,9 @@ fn ends_truly(
             matches!(state, StepState::Ended { result, .. } if !matches!(result, StepResult::Succeeded { .. }))
         }),
     };
-    check(truly, || format!("{outcome:?} is not true: {:?} {:?}", run.phase, run.steps))
+    check(truly, || {
+        format!("{outcome:?} is not true: {:?} {:?}", run.phase, run.steps)
+    })
 }
 
 /// One person's word, at one moment, under one revision of the runbook.
@@ -335,7 +349,12 @@ impl Case<'_> {
     fn rule(&self, run: &Run, person: &str) -> May {
         let environment = run.invocation.environment.as_ref();
         let environment = environment.map_or("", |it| it.as_str());
-        may(self.revision, run.invocation.command.as_str(), environment, person)
+        may(
+            self.revision,
+            run.invocation.command.as_str(),
+            environment,
+            person,
+        )
     }
 
     fn begins(&self, run: &Run, book: &Book) -> Result<(), Violation> {
@@ -390,16 +409,19 @@ impl Case<'_> {
                     && self.now < *until
             }
             RunEvent::Allowed { .. } => self.has_consent(run, requester),
-            RunEvent::Rejected { by: person, .. } => {
-                by(person) && lead && self.who != requester
-            }
+            RunEvent::Rejected { by: person, .. } => by(person) && lead && self.who != requester,
             RunEvent::CancelRequested { by: person } => {
                 by(person) && (self.who == requester || has_a_say)
             }
-            RunEvent::Settled { by: person, verdict } => {
+            RunEvent::Settled {
+                by: person,
+                verdict,
+            } => {
                 self.must_be_fresh()?;
                 let of_this_doubt = run.finished_at.is_some_and(|at| self.sent_at >= at);
-                check(of_this_doubt, || "it was said of an earlier doubt".to_owned())?;
+                check(of_this_doubt, || {
+                    "it was said of an earlier doubt".to_owned()
+                })?;
                 // To run it again takes the same consent as the first time.
                 let again = match self.rule(run, requester) {
                     May::Yes => true,
@@ -411,7 +433,12 @@ impl Case<'_> {
             _ => false,
         };
         check(fits, || {
-            format!("{} may not do this to run {}: {}", self.who, run.reference, event.word())
+            format!(
+                "{} may not do this to run {}: {}",
+                self.who,
+                run.reference,
+                event.word()
+            )
         })
     }
 

@@ -2,14 +2,14 @@
 
 use jiff::{SignedDuration, Timestamp};
 use midwatch::domain::{
-    Inbound, InboundKey, Manner, Place, Platform, Reference, Source, Speaker, SpeakerKind,
+    Button, Inbound, InboundKey, Manner, Place, Platform, Reference, Source, Speaker, SpeakerKind,
 };
 use midwatch::store::{Change, Receipt};
 use rand::Rng;
 use rand::seq::IndexedRandom;
 
 use super::ground::Violation;
-use super::yard::{CHANNELS, ENVIRONMENTS, KINDS, PEOPLE};
+use super::yard::{CHANNELS, ENVIRONMENTS, KINDS, PEOPLE, leads};
 use super::{After, World};
 
 /// Something that was said and that the platform still has to hand over.
@@ -23,7 +23,8 @@ impl World<'_> {
     /// Somebody types something, most often a command.
     pub(super) fn type_something(&mut self) {
         let random = &mut self.random;
-        let kind = KINDS.choose(random).expect("there are commands").name;
+        let kind = KINDS.choose_weighted(random, |kind| kind.weight);
+        let kind = kind.expect("there are commands").name;
         let environment = ENVIRONMENTS.choose(random).expect("there are some");
         let runs = self.ground.book.runs();
         let references: Vec<&Reference> = runs.map(|run| &run.reference).collect();
@@ -44,7 +45,11 @@ impl World<'_> {
         };
         let who = PEOPLE.choose(random).expect("there are people");
         let channel = CHANNELS.choose(random).expect("there are channels");
-        let manner = if random.random_bool(0.03) { Manner::Edited } else { Manner::Said };
+        let manner = if random.random_bool(0.03) {
+            Manner::Edited
+        } else {
+            Manner::Said
+        };
         let thread = random.random_bool(0.1).then(|| "t1".to_owned());
         self.say(who, channel, thread, text, manner);
     }
@@ -52,19 +57,43 @@ impl World<'_> {
     /// Somebody presses a button that stands somewhere. Who settles has looked at the target, and tells the truth.
     pub(super) fn press_something(&mut self) {
         let buttons = self.platform.buttons();
-        let buttons: Vec<_> = buttons.filter(|(_, it)| it.says != "list").collect();
-        // The newer ones more often.
-        let from = if self.random.random_bool(0.7) { buttons.len().saturating_sub(8) } else { 0 };
-        let Some((channel, button)) = buttons[from..].choose(&mut self.random) else {
+        let mut buttons: Vec<_> = buttons.filter(|(_, it)| it.says != "list").collect();
+        if self.random.random_bool(0.8) {
+            // Mostly what still counts: the open runs' own.
+            let open = |says: &str| {
+                let mut words = says.split(' ').skip(1).filter_map(Reference::parse);
+                let run = words.find_map(|it| self.ground.book.run_by_reference(&it));
+                run.is_some_and(|run| run.holds_lock() || run.outcome().is_none())
+            };
+            buttons.retain(|(_, button)| open(&button.says));
+        }
+        // What stops a run is pressed less often than what lets it go on.
+        let weight = |(_, button): &(&str, &Button)| match button.says.split(' ').next() {
+            Some("cancel" | "reject") => 1,
+            Some("approve") => 6,
+            _ => 4,
+        };
+        let Ok((channel, button)) = buttons.choose_weighted(&mut self.random, weight) else {
             return;
         };
         let (channel, mut says) = ((*channel).to_owned(), button.says.clone());
         if let Some(rest) = says.strip_prefix("settle ") {
             let (reference, verdict) = rest.split_once(' ').expect("the button says both");
-            let verdict = if verdict == "again" { verdict } else { self.truth(reference) };
+            let verdict = if verdict == "again" {
+                verdict
+            } else {
+                self.truth(reference)
+            };
             says = format!("settle {reference} {verdict}");
         }
-        let who = PEOPLE.choose(&mut self.random).expect("there are people");
+        let everybody: &[&str] = if self.random.random_bool(0.6) {
+            &leads(self.revision)
+        } else {
+            &PEOPLE
+        };
+        let who = everybody
+            .choose(&mut self.random)
+            .expect("there are people");
         self.say(who, &channel, None, says, Manner::Said);
     }
 
@@ -98,7 +127,11 @@ impl World<'_> {
                 platform: Platform::Slack,
                 space: "T1".to_owned(),
                 id: format!("U0{}", who.to_uppercase()),
-                kind: if robot { SpeakerKind::Bot } else { SpeakerKind::Person },
+                kind: if robot {
+                    SpeakerKind::Bot
+                } else {
+                    SpeakerKind::Person
+                },
             },
             place: Place {
                 platform: Platform::Slack,
@@ -121,10 +154,11 @@ impl World<'_> {
         while self.random.random_bool(0.2) && !self.calm {
             delays.push(self.random.random_range(0..400_000));
         }
-        self.deliveries.extend(delays.into_iter().map(|delay| Delivery {
-            inbound: inbound.clone(),
-            not_before: self.true_ms + delay,
-        }));
+        self.deliveries
+            .extend(delays.into_iter().map(|delay| Delivery {
+                inbound: inbound.clone(),
+                not_before: self.true_ms + delay,
+            }));
     }
 
     /// The platform hands something over. `None` when there is nothing, or not yet.
@@ -139,7 +173,8 @@ impl World<'_> {
         delivery.inbound.received_at = self.now();
         let receipt = self.ground.receive(&delivery.inbound)?;
         self.note(|| format!("`{}` arrives: {receipt:?}", delivery.inbound.text));
-        self.judge.received(&delivery.inbound, receipt == Receipt::New)?;
+        self.judge
+            .received(&delivery.inbound, receipt == Receipt::New)?;
         // The acknowledgement is lost: it comes again, as if nobody had taken it.
         if self.random.random_bool(0.05) && !self.calm {
             delivery.not_before = self.true_ms + self.random.random_range(0..300_000);
@@ -150,17 +185,18 @@ impl World<'_> {
 
     /// Somebody at the desk walks an inbound, or concludes one that was walked.
     pub(super) fn dispatch(&mut self) -> Result<Option<After>, Violation> {
-        let conclude = !self.walked.is_empty() && self.random.random_bool(0.6);
-        if !conclude {
-            let walking = |it: &Inbound| self.walked.iter().any(|(other, ..)| other.key == it.key);
-            let mut waiting = self.ground.book.waiting();
-            waiting.retain(|inbound| !walking(inbound));
+        let walking = |it: &Inbound| self.walked.iter().any(|(other, ..)| other.key == it.key);
+        let waiting = self.ground.book.waiting();
+        let waiting: Vec<_> = waiting.filter(|inbound| !walking(inbound)).collect();
+        let conclude = waiting.is_empty() || self.random.random_bool(0.6);
+        if self.walked.is_empty() || !conclude {
             let Some(inbound) = waiting.choose(&mut self.random) else {
                 return Ok(None);
             };
             let (now, catalog) = (self.now(), &self.catalogs[self.revision]);
-            let walked = self.ground.walk(inbound, catalog, now)?;
-            self.walked.push((inbound.clone(), walked, self.revision));
+            let inbound: Inbound = (*inbound).clone();
+            let walked = self.ground.walk(&inbound, catalog, now)?;
+            self.walked.push((inbound, walked, self.revision));
             return Ok(Some(After::Walked));
         }
         let position = self.random.random_range(0..self.walked.len());
@@ -169,7 +205,9 @@ impl World<'_> {
         let fact = || serde_json::to_string(&conclusion.fact).expect("a fact is JSON");
         let fact = self.trace.is_some().then(fact).unwrap_or_default();
         let book = &self.ground.book;
-        let right = self.judge.concludes(&inbound, conclusion, book, (now, revision));
+        let right = self
+            .judge
+            .concludes(&inbound, conclusion, book, (now, revision));
         let happened = match &conclusion.change {
             Change::Happened { run, events, .. } => {
                 let before = book.run(*run).cloned();
@@ -180,6 +218,7 @@ impl World<'_> {
         if !self.ground.conclude(walked)? {
             self.note(|| format!("`{}` met a conflict", inbound.text));
             self.judge.met_a_conflict(&inbound);
+            self.conflicts += 1;
             return Ok(Some(After::Walked));
         }
         self.note(|| format!("`{}`: {fact}", inbound.text));
@@ -187,7 +226,8 @@ impl World<'_> {
         right?;
         if let Some((before, events)) = happened {
             let after = self.ground.book.run(before.id).ok_or("the run is gone")?;
-            self.judge.happened(&before, &events, after, now, &self.target)?;
+            self.judge
+                .happened(&before, &events, after, now, &self.target)?;
         }
         Ok(Some(After::Concluded))
     }
@@ -196,6 +236,7 @@ impl World<'_> {
     pub(super) fn move_clocks(&mut self) {
         let random = &mut self.random;
         match random.random_range(0..10) {
+            _ if self.offset_ms != 0 && random.random_bool(0.5) => self.offset_ms = 0,
             0..4 => self.true_ms += random.random_range(500..20_000),
             4..6 => self.true_ms += random.random_range(20_000..150_000),
             6 => self.true_ms += random.random_range(150_000..7_200_000),

@@ -105,8 +105,12 @@ impl World<'_> {
         let now = self.now();
         let busy: Vec<PostingId> = self.under_way.iter().map(|it| it.due.id).collect();
         let due = self.ground.due(now)?;
-        let mut free: Vec<DuePosting> = due.into_iter().filter(|it| !busy.contains(&it.id)).collect();
-        if self.under_way.len() < 3 && !free.is_empty() && (busy.is_empty() || self.random.random()) {
+        let mut free: Vec<DuePosting> = due
+            .into_iter()
+            .filter(|it| !busy.contains(&it.id))
+            .collect();
+        if self.under_way.len() < 3 && !free.is_empty() && (busy.is_empty() || self.random.random())
+        {
             // They are begun in order; a pace can hold back any of them.
             let chosen = self.random.random_range(0..free.len().min(3));
             let due = free.swap_remove(chosen);
@@ -130,22 +134,33 @@ impl World<'_> {
         };
         let due = &delivery.due;
         let recorded = match end {
-            End::Delivered(message, version) => self.ground.delivered(due, version, message, now)?,
-            End::InDoubt => self.ground.defer(due.id, now + SignedDuration::from_secs(1), true)?,
+            End::Delivered(message, version) => {
+                self.ground.delivered(due, version, message, now)?
+            }
+            End::InDoubt => self
+                .ground
+                .defer(due.id, now + SignedDuration::from_secs(1), true)?,
             End::Failed(wait) => {
                 let wait = SignedDuration::try_from(wait).expect("a short span");
                 self.ground.defer(due.id, now + wait, false)?
             }
         };
         if !recorded {
-            return Err(format!("the end of delivering {:?} could not be recorded", due.id));
+            return Err(format!(
+                "the end of delivering {:?} could not be recorded",
+                due.id
+            ));
         }
         Ok(Some(After::Delivered))
     }
 
     /// One call to the platform, or two where it has to be asked first whether an earlier one arrived.
     fn send(&mut self, due: &DuePosting) -> End {
-        let luck = if self.calm { 0 } else { self.random.random_range(0..100) };
+        let luck = if self.calm {
+            0
+        } else {
+            self.random.random_range(0..100)
+        };
         if (80..90).contains(&luck) {
             let waits = [1, 5, 30, 60];
             let wait = waits.choose(&mut self.random).expect("it has items");
@@ -183,6 +198,10 @@ impl World<'_> {
             },
         };
         // It has arrived, and the answer is lost.
-        if (90..95).contains(&luck) { End::InDoubt } else { end }
+        if (90..95).contains(&luck) {
+            End::InDoubt
+        } else {
+            end
+        }
     }
 }

@@ -70,11 +70,11 @@ fn key(action: &Action<Rendered>) -> String {
 impl Fate {
     pub(super) fn draw(random: &mut StdRng) -> Self {
         match random.random_range(0..100) {
-            0..62 => Self::Happens,
-            62..70 => Self::AnswerLost,
-            70..78 => Self::RequestLost,
-            78..84 => Self::Late,
-            84..95 => Self::Fails,
+            0..58 => Self::Happens,
+            58..68 => Self::AnswerLost,
+            68..78 => Self::RequestLost,
+            78..85 => Self::Late,
+            85..95 => Self::Fails,
             _ => Self::SaysNo,
         }
     }

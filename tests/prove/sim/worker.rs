@@ -1,8 +1,6 @@
 //! Workers: each does what `next` says is due, one effect at a time, and can be stopped between any two.
 
-use midwatch::domain::{
-    Due, Effect, PlannedStep, Run, RunEvent, StepResult, apply, next,
-};
+use midwatch::domain::{Due, Effect, PlannedStep, Run, RunEvent, StepResult, apply, next};
 use rand::Rng;
 
 use super::book::Held;
@@ -153,7 +151,12 @@ impl World<'_> {
         } else {
             Fate::draw(&mut self.random)
         };
-        self.note(|| format!("{} step {position} attempt {attempt}: {fate:?}", run.reference));
+        self.note(|| {
+            format!(
+                "{} step {position} attempt {attempt}: {fate:?}",
+                run.reference
+            )
+        });
         self.target.take(request, fate);
         if self.random.random_bool(0.3) {
             let now = self.now();
@@ -164,12 +167,18 @@ impl World<'_> {
         }
         Ok(Some(match fate {
             Fate::Happens => succeeded(),
-            Fate::Fails => StepResult::Failed { why: "broken".to_owned() },
-            Fate::SaysNo => StepResult::Rejected { why: "never".to_owned() },
+            Fate::Fails => StepResult::Failed {
+                why: "broken".to_owned(),
+            },
+            Fate::SaysNo => StepResult::Rejected {
+                why: "never".to_owned(),
+            },
             Fate::AnswerLost | Fate::RequestLost | Fate::Late if step.effect == Effect::Checked => {
                 match self.ask_check(run, position) {
                     Some(true) => succeeded(),
-                    Some(false) => StepResult::Failed { why: "its check says no".to_owned() },
+                    Some(false) => StepResult::Failed {
+                        why: "its check says no".to_owned(),
+                    },
                     None => unknown(),
                 }
             }
@@ -195,31 +204,47 @@ impl World<'_> {
         let mut after = run.clone();
         for event in &events {
             after = apply(&after, event, now).map_err(|unfit| {
-                format!("{}: what `next` demands does not fit: {unfit}", run.reference)
+                format!(
+                    "{}: what `next` demands does not fit: {unfit}",
+                    run.reference
+                )
             })?;
         }
         if let Due::Finish(outcome) = next(&after, now) {
             let elapsed = now.duration_since(run.created_at).as_millis();
             let elapsed_ms = u64::try_from(elapsed).unwrap_or(0);
-            events.push(RunEvent::Finished { outcome, elapsed_ms });
+            events.push(RunEvent::Finished {
+                outcome,
+                elapsed_ms,
+            });
         }
         let before = self.ground.book.run(run.id).cloned();
         let Some(after) = self.ground.record(&held, &events, now)? else {
             self.note(|| format!("{} lost {}", WORKERS[number], run.reference));
             return Ok(());
         };
-        let words = || events.iter().map(RunEvent::word).collect::<Vec<_>>().join(", ");
+        let words = || {
+            events
+                .iter()
+                .map(RunEvent::word)
+                .collect::<Vec<_>>()
+                .join(", ")
+        };
         self.note(|| format!("{}: {}", run.reference, words()));
         self.judge.worked(&held)?;
         let before = before.ok_or("a run that is not there was changed")?;
-        self.judge.happened(&before, &events, &after, now, &self.target)?;
+        self.judge
+            .happened(&before, &events, &after, now, &self.target)?;
         self.workers[number].doing = Doing::Holds(held, Box::new(after));
         Ok(())
     }
 }
 
 fn step(run: &Run, position: usize) -> &PlannedStep {
-    let plan = run.plan.as_ref().expect("a step is due in a run with a plan");
+    let plan = run
+        .plan
+        .as_ref()
+        .expect("a step is due in a run with a plan");
     &plan.steps[position]
 }
 

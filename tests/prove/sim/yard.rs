@@ -15,6 +15,8 @@ pub(super) struct Kind {
     /// Two runs of it in one environment exclude each other.
     pub(super) exclusive: bool,
     fresh: bool,
+    /// How often it is typed, compared with the others.
+    pub(super) weight: u32,
 }
 
 const fn kind(
@@ -27,6 +29,7 @@ const fn kind(
         steps,
         exclusive,
         fresh: false,
+        weight: 2,
     }
 }
 
@@ -51,16 +54,22 @@ pub(super) const KINDS: &[Kind] = &[
         fresh: true,
         ..kind("flush", &[("flush", "idempotent", 1)], true)
     },
-    kind(
-        "fetch",
-        &[("open", "once", 1), ("fetch", "idempotent", 1)],
-        false,
-    ),
-    kind(
-        "launch",
-        &[("launch", "once", 1), ("send", "keyed", 2)],
-        true,
-    ),
+    Kind {
+        weight: 6,
+        ..kind(
+            "fetch",
+            &[("open", "once", 1), ("fetch", "idempotent", 1)],
+            false,
+        )
+    },
+    Kind {
+        weight: 4,
+        ..kind(
+            "launch",
+            &[("launch", "once", 1), ("send", "keyed", 2)],
+            true,
+        )
+    },
 ];
 
 pub(super) const ENVIRONMENTS: [&str; 2] = ["here", "prod"];
@@ -131,7 +140,11 @@ fn catalog(revision: usize) -> Catalog {
     write(&folders.runbooks, "people.yaml", people(revision));
     write(&folders.runbooks, "yard.yaml", runbook(revision));
     let loaded = load(&folders, &std::collections::BTreeMap::new());
-    let mistakes: Vec<_> = loaded.diagnostics.iter().filter(|it| it.is_error()).collect();
+    let mistakes: Vec<_> = loaded
+        .diagnostics
+        .iter()
+        .filter(|it| it.is_error())
+        .collect();
     assert!(mistakes.is_empty(), "{mistakes:?}");
     loaded.catalog
 }
@@ -166,7 +179,11 @@ fn people(revision: usize) -> String {
     let names = ["ana", "cy", "eve", "kim", "bo", "dee"];
     let mut text = "people:\n".to_owned();
     for name in names {
-        let _ = writeln!(text, "  {name}: {{ name: {name}, slack: U0{} }}", name.to_uppercase());
+        let _ = writeln!(
+            text,
+            "  {name}: {{ name: {name}, slack: U0{} }}",
+            name.to_uppercase()
+        );
     }
     let crew = if revision == 1 { "" } else { ", bo" };
     text + &format!(
