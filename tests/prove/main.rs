@@ -37,6 +37,7 @@ mod lab;
 mod partition;
 mod proxy;
 mod ssrf;
+mod sim;
 mod tamper;
 
 use std::ffi::OsString;
@@ -75,6 +76,7 @@ const PROOFS: &[Proof] = &[
     proof("argv", "values", 200, argv::prove),
     proof("kill9", "kills", 5, kill9::prove),
     proof("ssrf", "addresses", 300, ssrf::prove),
+    proof("sim", "seeds", 1_000, sim::prove),
     proof("tamper", "mutants", 64, tamper::prove),
     proof("forge", "forged requests", 1_000, forge::prove),
 ];
