@@ -23,6 +23,8 @@ use crate::store::{DuePosting, MessageRef, PostingId, Store, StoreError};
 const AT_ONCE: usize = 8;
 /// How long to wait for a hint that something is due, before looking anyway.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// How long to wait before what became of a delivery is recorded again.
+const RECORD_AGAIN: Duration = Duration::from_millis(500);
 /// The longest wait between two tries of the same posting.
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
 /// How often a file is tried before the line stands without it.
@@ -236,6 +238,26 @@ fn block_key(due: &DuePosting) -> String {
     )
 }
 
+/// Records what became of a delivery: that is known here alone, and kept until the store takes it.
+async fn recorded<F>(record: impl Fn() -> F) -> Result<(), StoreError>
+where
+    F: Future<Output = Result<(), StoreError>>,
+{
+    loop {
+        match record().await {
+            Err(
+                fault @ (StoreError::Unavailable(_)
+                | StoreError::NotWritable(_)
+                | StoreError::Busy(_)),
+            ) => {
+                warn!("what became of a posting can't be recorded yet: {fault}");
+                tokio::time::sleep(RECORD_AGAIN).await;
+            }
+            done => return done,
+        }
+    }
+}
+
 /// What stands on the platform now.
 struct Sent {
     /// Where; `None` where it can't be referred to, or that is known already.
@@ -266,9 +288,11 @@ impl Delivery {
         match result {
             Ok(Sent { message, version }) => {
                 count(due, "delivered");
-                self.store
-                    .posting_delivered(due.id, version, message, now)
-                    .await
+                recorded(|| {
+                    self.store
+                        .posting_delivered(due.id, version, message.clone(), now)
+                })
+                .await
             }
             Err(DeliveryError::Limited(wait)) => {
                 count(due, "deferred");
@@ -277,26 +301,36 @@ impl Delivery {
                     .lock()
                     .expect("no code panics while it holds this")
                     .insert(block_key(due), until);
-                self.store
-                    .defer_posting(due.id, after(wait), false, "the platform asks us to wait")
-                    .await
+                recorded(|| {
+                    self.store.defer_posting(
+                        due.id,
+                        after(wait),
+                        false,
+                        "the platform asks us to wait",
+                    )
+                })
+                .await
             }
             Err(DeliveryError::InDoubt(why)) => {
                 count(due, "in_doubt");
-                self.store
-                    .defer_posting(due.id, after(wait_for(due)), true, &why)
-                    .await
+                recorded(|| {
+                    self.store
+                        .defer_posting(due.id, after(wait_for(due)), true, &why)
+                })
+                .await
             }
             Err(DeliveryError::Failed(why)) => {
                 count(due, "deferred");
-                self.store
-                    .defer_posting(due.id, after(wait_for(due)), false, &why)
-                    .await
+                recorded(|| {
+                    self.store
+                        .defer_posting(due.id, after(wait_for(due)), false, &why)
+                })
+                .await
             }
             Err(DeliveryError::Refused(why)) => {
                 warn!("posting {:?} is given up: {why}", due.id);
                 count(due, "dropped");
-                self.store.drop_posting(due.id, &why, now).await
+                recorded(|| self.store.drop_posting(due.id, &why, now)).await
             }
         }
     }
