@@ -22,6 +22,7 @@ mod bot;
     reason = "shared with the stories, which use the rest"
 )]
 mod fakes;
+mod iofail;
 mod kill9;
 mod tamper;
 
@@ -55,6 +56,7 @@ struct Proof {
 }
 
 const PROOFS: &[Proof] = &[
+    proof("iofail", "calls that fail", 32, iofail::prove),
     proof("kill9", "kills", 5, kill9::prove),
     proof("tamper", "mutants", 64, tamper::prove),
 ];
