@@ -29,6 +29,7 @@ mod sample_shop;
 mod slack_adapter;
 mod slack_story;
 mod store;
+mod supervisor;
 mod try_story;
 mod varnish;
 mod varnish_story;
