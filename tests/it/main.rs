@@ -38,6 +38,7 @@ mod replicas_story;
 mod slack_adapter;
 mod slack_story;
 mod store;
+mod supervisor;
 mod try_story;
 mod varnish;
 mod varnish_story;
