@@ -32,6 +32,7 @@ mod fakes;
 mod http;
 mod ledger;
 mod outbox;
+mod postgres;
 mod reload_story;
 mod sample_shop;
 mod replicas_story;
