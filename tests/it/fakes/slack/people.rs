@@ -121,6 +121,15 @@ impl FakeSlack {
         message.ts
     }
 
+    /// Writes `@bot TEXT`, and answers what the app is to hear of it: as often as one likes.
+    pub(crate) fn mention_delivery(&self, user: &str, channel: &str, text: &str) -> Delivery {
+        let text = format!("<@{BOT_USER}> {}", escaped(text));
+        let mut event = self.written(user, channel, None, &text).json(false);
+        event["channel_type"] = "channel".into();
+        event["type"] = "app_mention".into();
+        self.event(&event)
+    }
+
     /// Writes to the bot alone. Answers channel and timestamp.
     pub(crate) async fn direct_message(&self, user: &str, text: &str) -> (String, String) {
         let channel = format!("D{user}");
