@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use anyhow::anyhow;
+use anyhow::{Context, anyhow};
 use arc_swap::ArcSwap;
 use secrecy::ExposeSecret;
 use tokio::sync::mpsc;
@@ -22,7 +22,7 @@ use crate::config::{LogFormat, Settings};
 use crate::dispatch::Dispatch;
 use crate::domain::{Catalog, Fact, Platform, Redactor};
 use crate::engine::Engine;
-use crate::engine::actions::{HttpClient, Secrets, Surroundings};
+use crate::engine::actions::{HttpClient, Secrets, Steps, Surroundings, own_program};
 use crate::engine::secrets::LocalSecrets;
 use crate::store::{Receipt, Store, StoreError, StoreSettings};
 use crate::telemetry::{self, Metrics};
@@ -43,9 +43,8 @@ pub(super) struct App {
     pub(super) catalog: CurrentCatalog,
     pub(super) clock: Clock,
     pub(super) metrics: Metrics,
-    secrets: Arc<dyn Secrets>,
-    http: HttpClient,
-    environment: Arc<BTreeMap<String, String>>,
+    surroundings: Surroundings,
+    steps: Steps,
 }
 
 /// Where commands and runbooks are.
@@ -143,16 +142,16 @@ impl App {
             return Ok(Err(Exit::Failed));
         }
         let catalog = Arc::new(ArcSwap::from_pointee(catalog));
-        let http = HttpClient::new().map_err(|why| anyhow!(why))?;
+        let surroundings = surroundings(&settings, environment, secrets)?;
+        let steps = Steps::of(&settings.data).context("the data folder has no path")?;
         Ok(Ok(Self {
             settings,
             store,
             catalog,
             clock,
             metrics,
-            secrets,
-            http,
-            environment: Arc::new(environment),
+            surroundings,
+            steps,
         }))
     }
 
@@ -200,22 +199,11 @@ impl App {
     /// The stage that does runs.
     pub(super) fn engine_stage(&self) -> Stage {
         let mut stage = Stage::new("engine", DRAIN + Duration::from_secs(5));
-        // Relative programs and folders in commands are meant from the folder that holds `commands/`.
-        let directory = self
-            .settings
-            .commands
-            .parent()
-            .filter(|it| !it.as_os_str().is_empty());
-        let directory = directory.map_or_else(|| PathBuf::from("."), PathBuf::from);
         let engine = Engine {
             store: self.store.clone(),
             clock: self.clock.clone(),
-            surroundings: Surroundings {
-                secrets: Arc::clone(&self.secrets),
-                directory,
-                environment: Arc::clone(&self.environment),
-                http: self.http.clone(),
-            },
+            surroundings: self.surroundings.clone(),
+            steps: self.steps.clone(),
             worker: self.store.worker(),
             at_once: RUNS_AT_ONCE,
             drain: DRAIN,
@@ -282,6 +270,24 @@ impl App {
         }
         self.store.close().await;
     }
+}
+
+/// What steps find around them.
+fn surroundings(
+    settings: &Settings,
+    environment: BTreeMap<String, String>,
+    secrets: Arc<dyn Secrets>,
+) -> anyhow::Result<Surroundings> {
+    // Relative programs and folders in commands are meant from the folder that holds `commands/`.
+    let parent = settings.commands.parent();
+    let directory = parent.filter(|it| !it.as_os_str().is_empty());
+    Ok(Surroundings {
+        secrets,
+        directory: directory.map_or_else(|| PathBuf::from("."), PathBuf::from),
+        environment: Arc::new(environment),
+        http: HttpClient::new().map_err(|why| anyhow!(why))?,
+        supervisor: own_program().context("midwatch's own program has no path")?,
+    })
 }
 
 /// Brings the gauges of open runs and waiting postings up to date until cancelled.

@@ -9,6 +9,7 @@ mod run;
 mod serve;
 mod stages;
 mod store;
+mod supervise;
 mod tryout;
 mod why;
 
@@ -46,7 +47,15 @@ pub(crate) enum Exit {
 )]
 struct Arguments {
     #[command(subcommand)]
-    command: Command,
+    command: Given,
+}
+
+#[derive(Subcommand)]
+enum Given {
+    #[command(flatten)]
+    Typed(Command),
+    #[command(flatten)]
+    Internal(supervise::Internal),
 }
 
 #[derive(Subcommand)]
@@ -111,6 +120,10 @@ enum Command {
 
 /// Runs the program.
 pub fn main() -> ExitCode {
+    let command = match Arguments::parse().command {
+        Given::Typed(command) => command,
+        Given::Internal(internal) => return supervise::run(internal),
+    };
     // Two TLS providers in one process make libraries panic at their first connection: the first line chooses.
     if rustls::crypto::ring::default_provider()
         .install_default()
@@ -119,7 +132,6 @@ pub fn main() -> ExitCode {
         say_error("the TLS provider was chosen before the program began");
         return ExitCode::from(Exit::Invalid as u8);
     }
-    let arguments = Arguments::parse();
     let runtime = match tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
@@ -130,7 +142,7 @@ pub fn main() -> ExitCode {
             return ExitCode::from(Exit::Failed as u8);
         }
     };
-    let exit = runtime.block_on(run_command(arguments.command));
+    let exit = runtime.block_on(run_command(command));
     // Blocking reads of a terminal can't be ended; they must not hold up the exit.
     runtime.shutdown_background();
     match exit {

@@ -2,6 +2,7 @@
 
 pub mod actions;
 mod attempt;
+mod left;
 pub mod secrets;
 
 use std::panic::AssertUnwindSafe;
@@ -20,7 +21,7 @@ use crate::domain::{
 };
 use crate::store::{Lease, Store, StoreError, Tell, WorkerId};
 
-use actions::Surroundings;
+use actions::{Steps, Surroundings};
 
 /// How long a lease lasts without a heartbeat; a third of it lies between two. So soon is a dead worker's work taken over.
 pub const LEASE: Duration = Duration::from_secs(6);
@@ -28,6 +29,10 @@ pub const LEASE: Duration = Duration::from_secs(6);
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 /// How long a run stays as it is after a fault.
 const HAND_BACK_AFTER: Duration = Duration::from_secs(2);
+/// How often folders of attempts that are over are looked for.
+const CLEAR_EVERY: Duration = Duration::from_secs(5);
+/// How long leases may take to be handed back at the end.
+const HAND_BACK_WITHIN: Duration = Duration::from_secs(3);
 /// How long a result is kept in memory while the store can't take it.
 const RECORD_WITHIN: Duration = Duration::from_secs(600);
 /// How long to wait before it is recorded again.
@@ -42,11 +47,14 @@ pub struct Engine {
     pub clock: Clock,
     /// What actions need.
     pub surroundings: Surroundings,
+    /// Where the supervisors of `run` steps leave what they know.
+    pub steps: Steps,
     /// Who holds the leases.
     pub worker: WorkerId,
     /// How many runs are done at the same time; further ones stay queued.
     pub at_once: usize,
-    /// How long running steps may go on after the end of service was asked for. Afterwards they are interrupted.
+    /// How long we wait for running steps after the end of service was asked for. Then `run` steps are left to their
+    /// supervisors, and others are interrupted.
     pub drain: Duration,
 }
 
@@ -55,15 +63,19 @@ impl Engine {
     pub async fn run(&self, cancel: CancellationToken) {
         let mut changes = self.store.changes();
         let mut working = JoinSet::new();
+        let leave = CancellationToken::new();
+        let mut clear = tokio::time::interval(CLEAR_EVERY);
         while !cancel.is_cancelled() {
             while working.try_join_next().is_some() {}
             changes.mark_unchanged();
             match self.claim(working.len()).await {
                 Ok(Some((lease, run))) => {
-                    let engine = self.clone();
+                    let (engine, leave) = (self.clone(), leave.clone());
                     let span =
                         info_span!("run", run.id = %run.id, command.name = %run.invocation.command);
-                    working.spawn(async move { engine.work(lease, run).await }.instrument(span));
+                    working.spawn(
+                        async move { engine.work(lease, run, leave).await }.instrument(span),
+                    );
                     continue;
                 }
                 Ok(None) => {}
@@ -73,20 +85,19 @@ impl Engine {
                 () = cancel.cancelled() => {}
                 _ = changes.changed() => {}
                 Some(_) = working.join_next(), if !working.is_empty() => {}
+                _ = clear.tick() => self.clear_away().await,
                 () = tokio::time::sleep(LOOK_EVERY) => {}
             }
         }
-        let drained = tokio::time::timeout(self.drain, async {
-            while working.join_next().await.is_some() {}
-        })
-        .await;
-        if drained.is_err() {
-            warn!(
-                "{} runs were still going on at the end; their steps are interrupted",
-                working.len()
-            );
+        let mut all = async |patience| {
+            let all = async { while working.join_next().await.is_some() {} };
+            tokio::time::timeout(patience, all).await.is_ok()
+        };
+        if !all(self.drain).await {
+            leave.cancel();
+            all(HAND_BACK_WITHIN).await;
         }
-        // Dropping the set ends what is left; programs are ended with their tree.
+        // Dropping the set ends what is left, but no supervisor.
     }
 
     async fn claim(&self, working: usize) -> Result<Option<(Lease, Run)>, StoreError> {
@@ -98,15 +109,23 @@ impl Engine {
             .await
     }
 
-    async fn work(&self, lease: Lease, run: Run) {
+    /// Works on a run until nothing is due, or until it is to be left as it is.
+    async fn work(&self, lease: Lease, run: Run, leave: CancellationToken) {
         let reference = run.reference.clone();
-        match AssertUnwindSafe(self.drive(&lease, run))
-            .catch_unwind()
-            .await
-        {
+        let worked = tokio::select! {
+            biased;
+            worked = AssertUnwindSafe(self.drive(&lease, run)).catch_unwind() => worked,
+            () = leave.cancelled() => {
+                warn!("run {reference} is still going on at the end; a program goes on under its supervisor, other work is interrupted");
+                Ok(self.store.release_lease(&lease, self.clock.now()).await)
+            }
+        };
+        match worked {
             Ok(Ok(())) => return,
             Ok(Err(StoreError::Conflict(what))) => {
-                return warn!("run {reference} is somebody else's now: {what}");
+                warn!("run {reference} is somebody else's now: {what}");
+                // Whoever it is may have taken the running step as interrupted: then nobody wants it to go on.
+                return self.clear_away().await;
             }
             Ok(Err(fault)) => error!("run {reference} stays as it is for a while: {fault}"),
             Err(_) => error!("run {reference} stays as it is for a while: its work panicked"),
@@ -140,8 +159,16 @@ impl Engine {
                     self.verify(lease, &run, position, attempt).await?
                 }
                 Due::Interrupt { position, attempt } => {
-                    let event = interrupted(&run, position, attempt);
-                    self.record(lease, &run, vec![Told::of(event)]).await?
+                    let of = OutputRef {
+                        run: run.id,
+                        position,
+                        attempt,
+                    };
+                    if self.is_known_here(&run, of) {
+                        self.resume(lease, &run, of).await?
+                    } else {
+                        self.interrupt(lease, &run, of).await?
+                    }
                 }
                 Due::Finish(_) => self.record(lease, &run, Vec::new()).await?,
             };
@@ -227,20 +254,6 @@ impl Told {
             event,
             output: String::new(),
         }
-    }
-}
-
-fn interrupted(run: &Run, position: usize, attempt: u32) -> RunEvent {
-    let step = &run
-        .plan
-        .as_ref()
-        .expect("a step is only due in a run that has a plan")
-        .steps[position];
-    RunEvent::StepInterrupted {
-        position,
-        step: step.name.clone(),
-        attempt,
-        effect: step.effect,
     }
 }
 

@@ -42,7 +42,7 @@ macro_rules! table {
 }
 
 /// What is copied; a table stands behind those that it refers to.
-const TABLES: [Table; 10] = [
+const TABLES: [Table; 11] = [
     table!("inbound"),
     table!("commitments"),
     table!("ledger"),
@@ -53,6 +53,7 @@ const TABLES: [Table; 10] = [
     table!("output"),
     table!("outbox"),
     table!("cursors"),
+    table!("posting_numbers"),
 ];
 /// What is said of the new database anew, and not copied.
 #[cfg(test)]

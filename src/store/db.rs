@@ -1,6 +1,9 @@
 //! One SQL text for both engines. Every column is text or a 64-bit integer, so two kinds of values are enough.
 
 use std::borrow::Cow;
+use std::future::Future;
+use std::pin::Pin;
+use std::time::Duration;
 
 use sqlx::pool::PoolConnection;
 use sqlx::postgres::{PgPool, PgRow};
@@ -8,6 +11,11 @@ use sqlx::sqlite::{SqlitePool, SqliteRow};
 use sqlx::{Connection as _, FromRow, PgConnection, Postgres, Sqlite, SqliteConnection};
 
 use super::StoreError;
+
+/// How long a read may take over the network: a server that was cut off never says so.
+const READ_WITHIN: Duration = Duration::from_millis(2_500);
+/// The same where much is read in many statements, and nobody in a chat waits for it.
+const SNAPSHOT_READ_WITHIN: Duration = Duration::from_secs(30);
 
 /// A connection to either engine.
 pub(super) enum Db {
@@ -17,9 +25,12 @@ pub(super) enum Db {
     Postgres(PgConnection),
     /// A reader's, lent by its pool.
     SqliteReader(PoolConnection<Sqlite>),
-    /// A reader's, lent by its pool.
-    PostgresReader(PoolConnection<Postgres>),
+    /// A reader's, lent by its pool, and how long it waits for an answer.
+    PostgresReader(PoolConnection<Postgres>, Duration),
 }
+
+/// A statement on its way.
+type Asking<'d, T> = Pin<Box<dyn Future<Output = Result<T, sqlx::Error>> + Send + 'd>>;
 
 /// What a [`Db`] is, where the dialects differ.
 pub(super) enum Engine<'c> {
@@ -33,7 +44,7 @@ impl Db {
             Self::Sqlite(db) => Engine::Sqlite(db),
             Self::SqliteReader(db) => Engine::Sqlite(db),
             Self::Postgres(db) => Engine::Postgres(db),
-            Self::PostgresReader(db) => Engine::Postgres(db),
+            Self::PostgresReader(db, _) => Engine::Postgres(db),
         }
     }
 
@@ -52,12 +63,18 @@ impl Db {
     pub(super) async fn snapshot(mut self) -> Result<Self, StoreError> {
         match &mut self {
             Self::SqliteReader(db) => db.close_on_drop(),
-            Self::PostgresReader(db) => db.close_on_drop(),
+            Self::PostgresReader(db, within) => {
+                db.close_on_drop();
+                *within = SNAPSHOT_READ_WITHIN;
+            }
             Self::Sqlite(_) | Self::Postgres(_) => {}
         }
         let begin = match self.engine() {
             Engine::Sqlite(_) => "begin",
-            Engine::Postgres(_) => "begin isolation level repeatable read read only",
+            // It holds no lock, so it may stand still as long as whoever takes what is read.
+            Engine::Postgres(_) => {
+                "begin isolation level repeatable read read only; set local idle_in_transaction_session_timeout = 0"
+            }
         };
         self.run(begin).await?;
         Ok(self)
@@ -67,9 +84,29 @@ impl Db {
         match self {
             Self::Sqlite(db) => db.close().await?,
             Self::Postgres(db) => db.close().await?,
-            Self::SqliteReader(_) | Self::PostgresReader(_) => {}
+            Self::SqliteReader(_) | Self::PostgresReader(..) => {}
         }
         Ok(())
+    }
+
+    /// Waits for an answer no longer than a reader may. The writer bounds its groups as a whole.
+    async fn patient<T>(
+        &mut self,
+        ask: impl for<'d> FnOnce(&'d mut Self) -> Asking<'d, T>,
+    ) -> Result<T, StoreError> {
+        let Self::PostgresReader(_, within) = self else {
+            return Ok(ask(self).await?);
+        };
+        let within = *within;
+        if let Ok(answer) = tokio::time::timeout(within, ask(self)).await {
+            return Ok(answer?);
+        }
+        if let Self::PostgresReader(db, _) = self {
+            db.close_on_drop();
+        }
+        Err(StoreError::Unavailable(format!(
+            "it did not answer within {within:?}"
+        )))
     }
 }
 
@@ -83,7 +120,7 @@ impl Readers {
     pub(super) async fn lend(&self) -> Result<Db, StoreError> {
         Ok(match self {
             Self::Sqlite(pool) => Db::SqliteReader(pool.acquire().await?),
-            Self::Postgres(pool) => Db::PostgresReader(pool.acquire().await?),
+            Self::Postgres(pool) => Db::PostgresReader(pool.acquire().await?, READ_WITHIN),
         })
     }
 
@@ -118,7 +155,11 @@ impl From<&str> for Value {
 
 impl From<String> for Value {
     fn from(text: String) -> Self {
-        text.as_str().into()
+        Self::Text(Some(if text.contains('\0') {
+            storable(&text).into_owned()
+        } else {
+            text
+        }))
     }
 }
 
@@ -193,46 +234,42 @@ impl Sql {
 
     /// Answers how many rows it changed.
     pub(super) async fn execute(self, db: &mut Db) -> Result<u64, StoreError> {
-        Ok(match db.engine() {
-            Engine::Sqlite(db) => bound!(sqlx::query(self.text), self.values)
-                .execute(db)
-                .await?
-                .rows_affected(),
-            Engine::Postgres(db) => bound!(sqlx::query(self.text), self.values)
-                .execute(db)
-                .await?
-                .rows_affected(),
+        let Self { text, values } = self;
+        db.patient(|db| {
+            Box::pin(async move {
+                Ok(match db.engine() {
+                    Engine::Sqlite(db) => bound!(sqlx::query(text), values)
+                        .execute(db)
+                        .await?
+                        .rows_affected(),
+                    Engine::Postgres(db) => bound!(sqlx::query(text), values)
+                        .execute(db)
+                        .await?
+                        .rows_affected(),
+                })
+            })
         })
+        .await
     }
 
     pub(super) async fn all<T: Row>(self, db: &mut Db) -> Result<Vec<T>, StoreError> {
-        Ok(match db.engine() {
-            Engine::Sqlite(db) => {
-                bound!(sqlx::query_as(self.text), self.values)
-                    .fetch_all(db)
-                    .await?
-            }
-            Engine::Postgres(db) => {
-                bound!(sqlx::query_as(self.text), self.values)
-                    .fetch_all(db)
-                    .await?
-            }
+        let Self { text, values } = self;
+        db.patient(|db| {
+            Box::pin(async move {
+                match db.engine() {
+                    Engine::Sqlite(db) => bound!(sqlx::query_as(text), values).fetch_all(db).await,
+                    Engine::Postgres(db) => {
+                        bound!(sqlx::query_as(text), values).fetch_all(db).await
+                    }
+                }
+            })
         })
+        .await
     }
 
+    /// The first row, if there is one.
     pub(super) async fn optional<T: Row>(self, db: &mut Db) -> Result<Option<T>, StoreError> {
-        Ok(match db.engine() {
-            Engine::Sqlite(db) => {
-                bound!(sqlx::query_as(self.text), self.values)
-                    .fetch_optional(db)
-                    .await?
-            }
-            Engine::Postgres(db) => {
-                bound!(sqlx::query_as(self.text), self.values)
-                    .fetch_optional(db)
-                    .await?
-            }
-        })
+        Ok(self.all(db).await?.into_iter().next())
     }
 
     pub(super) async fn one<T: Row>(self, db: &mut Db) -> Result<T, StoreError> {

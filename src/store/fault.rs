@@ -21,6 +21,9 @@ impl From<sqlx::Error> for StoreError {
         let why = error.to_string();
         let sqlx::Error::Database(fault) = &error else {
             return match error {
+                sqlx::Error::PoolTimedOut => Self::Unavailable(
+                    "no connection in time; is it up, and does DATABASE_URL lead to it?".to_owned(),
+                ),
                 sqlx::Error::ColumnDecode { .. } | sqlx::Error::Decode(_) => Self::Corrupt(why),
                 _ => Self::Unavailable(why),
             };

@@ -1,6 +1,7 @@
 //! Opens the store: one process per folder, a database that is new enough, migrations, the key, and what a dead process
 //! of this folder left.
 
+use std::convert::Infallible;
 use std::fs::{File, OpenOptions, TryLockError};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -9,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use sqlx::migrate::Migrator;
-use sqlx::postgres::{PgConnectOptions, PgListener, PgPoolOptions};
+use sqlx::postgres::{PgConnectOptions, PgListener, PgPool, PgPoolOptions};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{ConnectOptions, PgConnection};
 use tokio::sync::watch;
@@ -288,21 +289,33 @@ impl Store {
 
 /// Counts what other replicas commit as changes.
 async fn listen(options: PgConnectOptions, changes: watch::Sender<u64>) {
+    let mut told = false;
     loop {
         let pool = PgPoolOptions::new()
             .max_connections(1)
             .acquire_timeout(CONNECT_WITHIN)
             .connect_lazy_with(options.clone());
-        if let Ok(mut listener) = PgListener::connect_with(&pool).await
-            && listener.listen("midwatch").await.is_ok()
-        {
-            // `None`: the connection was made anew, and something may have been missed.
-            while listener.try_recv().await.is_ok() {
-                changes.send_modify(|n| *n += 1);
-            }
+        let Err(error) = hear(&pool, &changes, &mut told).await;
+        if !std::mem::replace(&mut told, true) {
+            tracing::warn!("what other replicas write is seen by polling alone: {error}");
         }
         changes.send_modify(|n| *n += 1);
         tokio::time::sleep(LISTEN_AGAIN).await;
+    }
+}
+
+async fn hear(
+    pool: &PgPool,
+    changes: &watch::Sender<u64>,
+    told: &mut bool,
+) -> Result<Infallible, sqlx::Error> {
+    let mut listener = PgListener::connect_with(pool).await?;
+    listener.listen("midwatch").await?;
+    *told = false;
+    loop {
+        // `None`: the connection was made anew, and something may have been missed.
+        listener.try_recv().await?;
+        changes.send_modify(|n| *n += 1);
     }
 }
 
@@ -365,8 +378,13 @@ pub(super) async fn migrate(db: &mut Db) -> Result<(), StoreError> {
             migrations.run(db).await?;
         }
         Engine::Postgres(db) => {
+            // Changing a large table, or waiting for the replica that does, takes its time.
+            let patiently = "set lock_timeout = 0; set statement_timeout = 0";
+            sqlx::raw_sql(patiently).execute(&mut *db).await?;
             sqlx::raw_sql(JSON_EACH).execute(&mut *db).await?;
-            migrations.run(db).await?;
+            migrations.run(&mut *db).await?;
+            let as_before = "reset lock_timeout; reset statement_timeout";
+            sqlx::raw_sql(as_before).execute(db).await?;
         }
     }
     Ok(())

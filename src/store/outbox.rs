@@ -27,21 +27,19 @@ pub(super) async fn owe(
     postings: Vec<Posting>,
     now: Timestamp,
 ) -> Result<(), StoreError> {
-    for posting in postings {
+    let first = reserve_numbers(group, postings.len(), now).await?;
+    for (number, posting) in (first..).zip(postings) {
         let last = matches!(posting.kind, PostingKind::Line { last: true, .. });
         // A deferred root stays deferred: the platform asked us to wait, whatever the state is now. One that is to be
         // read back does not: its newer state is sent at once.
         // The root of a run that may have begun before may stand there already.
-        // The number goes with the clock, so that it does not come again after a restore to an older state.
         sql("insert into outbox (kind, platform, channel, place, run, body, final, state, not_before, in_doubt, id)
              values ($1, $2, $3, $4, $5, $6,
                      case when $1 = 'root'
                           then coalesce((select case when phase = 'finished' then 1 else 0 end from runs where id = $5), 0)
                           else $7 end,
                      'waiting', $8,
-                     coalesce((select 1 from runs where id = $5 and doubted_at is not null and $1 = 'root'), 0),
-                     (select case when last >= $8 * 4096 then last + 1 else $8 * 4096 end
-                      from (select coalesce(max(id), 0) as last from outbox) newest))
+                     coalesce((select 1 from runs where id = $5 and doubted_at is not null and $1 = 'root'), 0), $9)
              on conflict (run, place) where kind = 'root' do update
              set body = excluded.body, final = excluded.final, version = outbox.version + 1,
                  not_before = case when outbox.delivered_version = outbox.version then excluded.not_before
@@ -55,10 +53,35 @@ pub(super) async fn owe(
         .bind(write_json(&posting))
         .bind(i64::from(last))
         .bind(now.as_millisecond())
+        .bind(number)
         .execute(&mut group.db)
         .await?;
     }
     Ok(())
+}
+
+/// The first of as many numbers as are needed. They are never given again: a delivered line is deleted, and platforms
+/// are searched for its number. They go with the clock, so that a restore to an older state gives others.
+async fn reserve_numbers(
+    group: &mut Group,
+    needed: usize,
+    now: Timestamp,
+) -> Result<i64, StoreError> {
+    let needed = i64::try_from(needed).unwrap_or(i64::MAX);
+    if needed == 0 {
+        return Ok(0);
+    }
+    let (last,): (i64,) = sql(
+        "insert into posting_numbers (id, last) values (1, $1 + $2 - 1)
+         on conflict (id) do update
+         set last = case when posting_numbers.last < $1 then $1 - 1 else posting_numbers.last end + $2
+         returning last",
+    )
+    .bind(now.as_millisecond() * 4_096)
+    .bind(needed)
+    .one(&mut group.db)
+    .await?;
+    Ok(last - needed + 1)
 }
 
 #[derive(FromRow)]

@@ -29,16 +29,17 @@ pub(super) async fn look(
     let known: Option<(String,)> = sql("select name from incarnation where id = 1")
         .optional(&mut group.db)
         .await?;
-    let why = match (known, seen) {
-        (Some((known,)), _) if known != name => {
+    let why = match (known, &name, seen) {
+        (Some((known,)), Some(name), _) if known != *name && known != "unknown" => {
             Some(format!("the database was {known} and is {name} now"))
         }
-        (_, Some(seen)) => misses_entry(group, seen).await?,
-        (_, None) => misses_seal(group, seal).await?,
+        (_, _, Some(seen)) => misses_entry(group, seen).await?,
+        (_, _, None) => misses_seal(group, seal).await?,
     };
     let set_back_at = why.as_ref().map(|_| now.as_millisecond());
-    sql("insert into incarnation (id, name, set_back_at) values (1, $1, $2)
-         on conflict (id) do update set name = $1, set_back_at = coalesce($2, incarnation.set_back_at)")
+    sql("insert into incarnation (id, name, set_back_at) values (1, coalesce($1, 'unknown'), $2)
+         on conflict (id) do update
+         set name = coalesce($1, incarnation.name), set_back_at = coalesce($2, incarnation.set_back_at)")
     .bind(name)
     .bind(set_back_at)
     .execute(&mut group.db)
@@ -49,18 +50,23 @@ pub(super) async fn look(
     }
 }
 
-/// Which database this is: a promoted standby or a restored copy is another one.
-async fn incarnation(group: &mut Group) -> Result<String, StoreError> {
+/// Which database this is: a promoted standby or a restored copy is another one. `None` where we may not ask.
+async fn incarnation(group: &mut Group) -> Result<Option<String>, StoreError> {
     match group.db.engine() {
-        Engine::Sqlite(_) => Ok("a file".to_owned()),
+        Engine::Sqlite(_) => Ok(Some("a file".to_owned())),
         Engine::Postgres(_) => {
-            let (name,): (String,) = sql(
+            group.db.run("savepoint name").await?;
+            let named: Result<(String,), StoreError> = sql(
                 "select current_database() || ' of system ' || system_identifier || ', timeline '
                         || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8) from pg_control_system()",
             )
             .one(&mut group.db)
-            .await?;
-            Ok(name)
+            .await;
+            if let Err(error) = &named {
+                group.db.run("rollback to name").await?;
+                tracing::warn!("a failover is known by lost entries alone: {error}");
+            }
+            Ok(named.ok().map(|(name,)| name))
         }
     }
 }

@@ -27,6 +27,8 @@ use crate::domain::{Fact, NoteSigner, RunEvent};
 const QUEUE: usize = 4_096;
 /// Intentions that share one commit.
 const GROUP: usize = 256;
+/// The same over a network, where each of their statements is a journey: all must be there and back in time.
+const GROUP_OVER_NETWORK: usize = 64;
 /// How long a group may take where the database is another process: callers are told within three seconds.
 const GROUP_WITHIN: Duration = Duration::from_millis(2_500);
 
@@ -237,8 +239,7 @@ pub(super) async fn open_group(
     let was_set_back = set_back::look(&mut group, seen, &settings.seal, settings.now()).await?;
     group.ledger.commit(&mut group.db).await?;
     if was_set_back {
-        group.finished = false;
-        seal_newest(&mut group, &settings.seal).await;
+        seal_newest(&mut group, &settings.seal).await?;
     }
     Ok(group)
 }
@@ -252,7 +253,11 @@ async fn write_groups(
     let mut seen = group.ledger.seen().cloned();
     let mut open = Some(group);
     let mut waiting = Waiting::default();
-    while waiting.take_from(&mut intentions).await {
+    let most = match settings.target {
+        Target::Sqlite(_) => GROUP,
+        Target::Postgres(_) => GROUP_OVER_NETWORK,
+    };
+    while waiting.take_from(&mut intentions, most).await {
         if waiting.is_empty() {
             continue; // Told to close, and nothing more to commit.
         }
@@ -268,9 +273,17 @@ async fn write_groups(
             committed.send_modify(|n| *n += 1);
         }
         waiting.answer(&result);
-        if let Some(group) = open.as_mut().filter(|group| group.finished) {
-            group.finished = false;
-            seal_newest(group, &settings.seal).await;
+        if matches!(result, Err(StoreError::NoAnswer)) {
+            // They have waited as long; a group of their own could double that.
+            waiting.take_waiting(&mut intentions);
+            waiting.answer(&Err(StoreError::Unavailable(
+                "it does not answer; nothing was changed".to_owned(),
+            )));
+        }
+        if let Some(group) = open.as_mut().filter(|group| group.finished)
+            && seal_newest(group, &settings.seal).await.is_err()
+        {
+            open = None; // The connection may be amid an answer.
         }
     }
     if let Some(mut group) = open {
@@ -293,9 +306,32 @@ async fn write_group(
         Some(group) => group,
         None => open_group(settings, seen).await?,
     };
+    if let Engine::Postgres(_) = group.db.engine() {
+        group = begin_group(group, settings, seen).await?;
+    }
     let receipts = commit_group(&mut group, waiting).await?;
     *open = Some(group);
     Ok(receipts)
+}
+
+/// Begins the group's transaction on PostgreSQL. A connection that was ended while it was idle is opened anew.
+async fn begin_group(
+    mut group: Group,
+    settings: &WriterSettings,
+    seen: Option<&Seen>,
+) -> Result<Group, StoreError> {
+    let begun = match begin(&mut group.db).await {
+        Err(error) if group.db.run("rollback").await.is_ok() => return Err(error),
+        Err(_) => {
+            group = open_group(settings, seen).await?;
+            begin(&mut group.db).await?
+        }
+        Ok(begun) => begun,
+    };
+    if let Some((size, nodes)) = begun {
+        group.ledger.follow(size, &nodes)?;
+    }
+    Ok(group)
 }
 
 /// A group before its commit.
@@ -307,24 +343,33 @@ struct Waiting {
 }
 
 impl Waiting {
-    /// Waits for intentions and takes as many as share a commit. `false` when there will be no more.
-    async fn take_from(&mut self, intentions: &mut mpsc::Receiver<Intention>) -> bool {
-        let mut taken = Vec::with_capacity(GROUP);
-        if self.closing || intentions.recv_many(&mut taken, GROUP).await == 0 {
+    /// Waits for intentions and takes at most so many. `false` when there will be no more.
+    async fn take_from(&mut self, intentions: &mut mpsc::Receiver<Intention>, most: usize) -> bool {
+        let mut taken = Vec::with_capacity(most);
+        if self.closing || intentions.recv_many(&mut taken, most).await == 0 {
             return false;
         }
         for intention in taken {
-            match intention {
-                // What stands behind it is dropped, and its callers read that the store is closed.
-                Intention::Close => {
-                    self.closing = true;
-                    break;
-                }
-                Intention::Receive(delivery, answer) => self.receives.push((delivery, answer)),
-                Intention::Other(work) => self.others.push(work),
-            }
+            self.take(intention);
         }
         true
+    }
+
+    /// Takes all that wait at this moment.
+    fn take_waiting(&mut self, intentions: &mut mpsc::Receiver<Intention>) {
+        while let Ok(intention) = intentions.try_recv() {
+            self.take(intention);
+        }
+    }
+
+    fn take(&mut self, intention: Intention) {
+        match intention {
+            // What stands behind it is dropped, and its callers read that the store is closed.
+            _ if self.closing => {}
+            Intention::Close => self.closing = true,
+            Intention::Receive(delivery, answer) => self.receives.push((delivery, answer)),
+            Intention::Other(work) => self.others.push(work),
+        }
     }
 
     fn is_empty(&self) -> bool {
@@ -358,17 +403,11 @@ async fn commit_group(
             inbox::receive(group, &deliveries).await?,
             "savepoint intention",
         ),
-        Engine::Postgres(_) => {
-            if let Some((size, nodes)) = begin(&mut group.db).await? {
-                group.ledger.follow(size, &nodes)?;
-            }
-            let receipts = if deliveries.is_empty() {
-                Vec::new()
-            } else {
-                inbox::receive(group, &deliveries).await?
-            };
-            (receipts, "savepoint intention")
-        }
+        Engine::Postgres(_) if deliveries.is_empty() => (Vec::new(), "savepoint intention"),
+        Engine::Postgres(_) => (
+            inbox::receive(group, &deliveries).await?,
+            "savepoint intention",
+        ),
     };
     for work in &mut waiting.others {
         group.db.run(before).await?;
@@ -405,15 +444,20 @@ async fn perform_one(group: &mut Group, work: &mut dyn Work) -> Result<(), Store
         .map_err(|_| error)
 }
 
-async fn seal_newest(group: &mut Group, path: &Path) {
-    let sealed = match newest_note(&mut group.db).await {
-        Ok(Some(note)) => seal(path.to_owned(), note).await,
+/// Seals the newest checkpoint outside the database. An error says that the connection is of no use any more.
+async fn seal_newest(group: &mut Group, path: &Path) -> Result<(), StoreError> {
+    group.finished = false;
+    let note = tokio::time::timeout(GROUP_WITHIN, newest_note(&mut group.db)).await;
+    let note = note.unwrap_or(Err(StoreError::NoAnswer));
+    let sealed = match &note {
+        Ok(Some(note)) => seal(path.to_owned(), note.clone()).await,
         Ok(None) => Ok(()),
-        Err(error) => Err(error),
+        Err(error) => Err(error.clone()),
     };
     if let Err(error) = sealed {
         tracing::warn!(
             "the newest checkpoint was not sealed: {error}; the database and the threads hold it"
         );
     }
+    note.map(drop)
 }

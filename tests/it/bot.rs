@@ -164,6 +164,25 @@ impl Home {
         sqlx::Connection::close(db).await.expect("it closes");
     }
 
+    /// Living supervisors of steps: process and the name of its attempt's folder, `RUN-POSITION-ATTEMPT`.
+    pub fn supervisors(&self) -> Vec<(rustix::process::Pid, String)> {
+        let steps = self.path("data/steps");
+        let processes = std::fs::read_dir("/proc").into_iter().flatten().flatten();
+        let found = processes.filter_map(|process| {
+            let pid = process.file_name().to_str()?.parse().ok()?;
+            let argv = std::fs::read(process.path().join("cmdline")).ok()?;
+            let argv = String::from_utf8(argv).ok()?;
+            let (_, folder) = argv.trim_end_matches('\0').split_once("\0supervise\0")?;
+            let attempt = Path::new(folder)
+                .strip_prefix(&steps)
+                .ok()?
+                .to_str()?
+                .to_owned();
+            Some((rustix::process::Pid::from_raw(pid)?, attempt))
+        });
+        found.collect()
+    }
+
     /// Everything that midwatch logged.
     pub fn log(&self) -> String {
         std::fs::read_to_string(self.path("log")).unwrap_or_default()

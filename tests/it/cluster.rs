@@ -169,12 +169,10 @@ impl Cluster {
         let Some(mut server) = self.server.take() else {
             return;
         };
-        let file = self.folder.join("data/postmaster.pid");
-        let text = std::fs::read_to_string(&file).expect("the server is running");
-        let pid = text.lines().next().expect("the file begins with a number");
+        let pid = self.pid();
         std::fs::write(self.folder.join("keep"), "").expect("a file");
         Command::new("kill")
-            .args([signal, pid])
+            .args([signal, &pid])
             .status()
             .expect("kill starts");
         drop(server.stdin.take());
@@ -189,15 +187,49 @@ impl Cluster {
     /// The address of a new, empty database.
     pub async fn database(&self) -> String {
         let name = format!("m{}", self.databases.fetch_add(1, Ordering::Relaxed));
+        self.administer(&format!("create database {name}")).await;
+        self.url(&name)
+    }
+
+    /// Does something that no midwatch does to its own database.
+    pub async fn administer(&self, statement: &str) {
         let mut admin = PgConnection::connect(&self.url("postgres"))
             .await
             .expect("the server lets us in");
-        let create = format!("create database {name}");
-        sqlx::raw_sql(sqlx::AssertSqlSafe(create))
+        sqlx::raw_sql(sqlx::AssertSqlSafe(statement))
             .execute(&mut admin)
             .await
-            .expect("a new database");
-        self.url(&name)
+            .expect("the administrator's statement");
+    }
+
+    /// Makes the server stand still, as a host that swaps or a network that is cut: nothing is refused, and nothing
+    /// answered.
+    pub fn pause(&self) {
+        self.signal_all("-STOP");
+    }
+
+    /// Lets it go on after [`Self::pause`].
+    pub fn resume(&self) {
+        self.signal_all("-CONT");
+    }
+
+    fn signal_all(&self, signal: &str) {
+        let pid = self.pid();
+        let children = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children"));
+        let children = children.expect("the system lists a process's children");
+        // The server itself first and last alike: it starts no child amid this, since a stopped one answers nobody.
+        let status = Command::new("kill")
+            .args([signal, &pid])
+            .args(children.split_whitespace())
+            .status();
+        assert!(status.expect("kill starts").success(), "all are signalled");
+    }
+
+    fn pid(&self) -> String {
+        let text = std::fs::read_to_string(self.folder.join("data/postmaster.pid"));
+        let text = text.expect("the server is running");
+        let pid = text.lines().next();
+        pid.expect("the file begins with a number").to_owned()
     }
 
     /// The address of one of its databases.

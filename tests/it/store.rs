@@ -56,6 +56,28 @@ async fn a_key_with_a_nul_is_still_received(world: World) {
 }
 
 on_both_engines! {
+async fn a_nul_in_what_a_step_says_or_a_platform_answers_does_no_harm(world: World) {
+    let run = world.begin(1, None).await.unwrap();
+    let (lease, _) = world.claim().await.unwrap();
+    let of = OutputRef {
+        run: run.id,
+        position: 0,
+        attempt: 1,
+    };
+    let said = world
+        .store
+        .append_output(&lease, of, "a\0b".to_owned(), vec![root(run.id, "c\0d")], at(1));
+    said.await.unwrap();
+    assert_eq!(world.store.output(of).await.unwrap(), "a\u{fffd}b");
+    assert_eq!(world.due_words().await, ["c\0d"]);
+    let duty = world.duty().await;
+    let due = world.due().await[0].id;
+    let refused = world.store.drop_posting(&duty, due, "e\0f");
+    refused.await.unwrap();
+}
+}
+
+on_both_engines! {
 async fn two_hundred_concurrent_deliveries_are_durable_and_the_ledger_has_no_gap(world: World) {
     let mut tasks = JoinSet::new();
     for n in 0..200 {
@@ -675,6 +697,22 @@ async fn the_root_may_be_edited_while_lines_are_due_and_last_lines_come_first(wo
         ])
         .await;
     assert_eq!(world.due_words().await, ["last", "edit", "one"]);
+}
+}
+
+on_both_engines! {
+async fn the_number_of_a_delivered_line_is_not_given_again(world: World) {
+    let run = world.begin(1, None).await.unwrap().id;
+    let mut numbers = Vec::new();
+    for n in 0..3 {
+        let says = format!("line {n}");
+        world.owe(vec![line(run, &says)]).await;
+        numbers.push(world.due().await[0].id);
+        world.deliver(&says, None).await;
+    }
+    numbers.sort_unstable();
+    numbers.dedup();
+    assert_eq!(numbers.len(), 3, "within one millisecond: {numbers:?}");
 }
 }
 

@@ -74,17 +74,32 @@ impl World {
             return Some(Self::new().await);
         }
         let url = crate::cluster::shared()?.database().await;
+        Some(Self::at(&url).await)
+    }
+
+    /// On the database of this address.
+    pub(crate) async fn at(url: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let store = Store::open(&settings(&folder, &url), at(0)).await.unwrap();
-        Some(Self { folder, store, url })
+        let store = Store::open(&settings(&folder, url), at(0)).await.unwrap();
+        let url = url.to_owned();
+        Self { folder, store, url }
+    }
+
+    /// A new one on the same engine.
+    pub(crate) async fn another(&self) -> Self {
+        let engine = if self.url.starts_with("sqlite:") {
+            Engine::Sqlite
+        } else {
+            Engine::Postgres
+        };
+        Self::on(engine).await.expect("this one is on it too")
     }
 
     /// Another replica on the same database, with the same key and a folder of its own.
     pub(crate) async fn replica(&self) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        std::fs::copy(self.data("ledger.key"), folder.path().join("ledger.key")).unwrap();
-        let url = self.url.clone();
-        let store = Store::open(&settings(&folder, &url), at(0)).await.unwrap();
+        let (folder, settings) = self.neighbour(true);
+        let store = Store::open(&settings, at(0)).await.unwrap();
+        let url = settings.url;
         Self { folder, store, url }
     }
 
@@ -95,6 +110,28 @@ impl World {
         let url = format!("sqlite:{}{options}", database.display());
         let store = Store::open(&settings(&folder, &url), at(0)).await.unwrap();
         Self { folder, store, url }
+    }
+
+    /// Another folder for another process on the same database; `key`: with the first one's.
+    pub(crate) fn neighbour(&self, key: bool) -> (tempfile::TempDir, StoreSettings) {
+        let folder = tempfile::tempdir().unwrap();
+        if key {
+            std::fs::copy(self.data("ledger.key"), folder.path().join("ledger.key")).unwrap();
+        }
+        let settings = settings(&folder, &self.url);
+        (folder, settings)
+    }
+
+    /// Does to the database what midwatch does not, as someone with access to it.
+    pub(crate) async fn spoil(&self, statement: &str) {
+        let statement = sqlx::raw_sql(sqlx::AssertSqlSafe(statement));
+        if self.url.starts_with("sqlite:") {
+            let mut db = self.tamper().await;
+            statement.execute(&mut db).await.unwrap();
+        } else {
+            let mut db = connect(&self.url).await;
+            statement.execute(&mut db).await.unwrap();
+        }
     }
 
     pub(crate) fn settings(&self) -> StoreSettings {
@@ -208,6 +245,13 @@ impl World {
             .posting_delivered(&duty, due.id, due.version, message);
         done.await.unwrap();
     }
+}
+
+/// A connection to PostgreSQL beside midwatch's.
+pub(crate) async fn connect(url: &str) -> sqlx::PgConnection {
+    <sqlx::PgConnection as sqlx::Connection>::connect(url)
+        .await
+        .unwrap()
 }
 
 fn settings(folder: &tempfile::TempDir, url: &str) -> StoreSettings {

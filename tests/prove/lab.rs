@@ -1,6 +1,13 @@
 //! A laboratory for proofs: one project, one person who may everything, commands that leave marks to be counted.
 
 use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use midwatch::domain::{InboundKey, OutputRef, PlannedStep, RunId, StepResult};
+use midwatch::engine::actions::{Performed, Steps, Surroundings, Work, perform};
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
 
 use crate::bot::Home;
 use crate::fakes::slack::{BOT_TOKEN, FakeSlack, SIGNING_SECRET};
@@ -109,4 +116,32 @@ fn make_executable(home: &Home) {
     use std::os::unix::fs::PermissionsExt as _;
     let path = home.path("mark");
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755)).unwrap();
+}
+
+/// Does one step as the engine does, with its supervisor's folder below `data`. What it prints is thrown away.
+pub(crate) async fn perform_step(
+    step: &PlannedStep,
+    surroundings: &Surroundings,
+    data: &Path,
+) -> StepResult {
+    static ATTEMPTS: AtomicU32 = AtomicU32::new(1);
+    let of = OutputRef {
+        run: RunId::of_inbound(&InboundKey::new(&["proof"])),
+        position: 0,
+        attempt: ATTEMPTS.fetch_add(1, Ordering::Relaxed),
+    };
+    let folder = Steps::of(data).expect("a folder has a path").folder(of);
+    let work = Work {
+        step,
+        surroundings,
+        folder: &folder,
+        kept: 0,
+    };
+    let (sender, _receiver) = mpsc::channel(1);
+    match perform(&work, sender, &CancellationToken::new()).await {
+        Performed::Ended { result, .. } => result,
+        Performed::Lost => StepResult::Unknown {
+            why: "the supervisor was lost".to_owned(),
+        },
+    }
 }

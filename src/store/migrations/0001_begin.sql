@@ -126,6 +126,12 @@ create index outbox_due on outbox (state, platform, id);
 create index outbox_thread on outbox (run, place, id) where kind in ('line', 'output');
 create index outbox_answers on outbox (platform, channel, id) where kind in ('answer', 'whisper');
 
+-- The last number that a posting got.
+create table posting_numbers (
+    id   bigint not null primary key check (id = 1),
+    last bigint not null
+);
+
 create table probe (
     id bigint not null primary key check (id = 1),
     at bigint not null

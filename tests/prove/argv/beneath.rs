@@ -9,13 +9,12 @@ use midwatch::domain::{
     Arguments, Catalog, CommandName, Decision, Facts, Identity, InboundKey, Invocation,
     ParameterName, PersonId, Plan, PlanFor, ProjectName, RunId, StepResult, Value, decide, plan,
 };
-use midwatch::engine::actions::{HttpClient, Surroundings, perform};
+use midwatch::engine::actions::{HttpClient, Surroundings};
 use midwatch::engine::secrets::LocalSecrets;
-use tokio::sync::mpsc;
-use tokio_util::sync::CancellationToken;
 
 use super::places::{Command, Expected, Places, expected};
 use crate::bot::Home;
+use crate::lab::perform_step;
 
 /// Hands every value to every place, and says what came of it.
 pub(super) async fn prove(home: &Home, places: &Places<'_>, values: &[String]) -> String {
@@ -132,15 +131,8 @@ fn plan_of(catalog: &Catalog, command: Command, value: &str, run: RunId) -> Opti
 async fn perform_all(plan: &Plan, surroundings: &Surroundings) -> Vec<StepResult> {
     let mut results = Vec::new();
     for step in &plan.steps {
-        let (sender, _receiver) = mpsc::channel(1);
-        let result = perform(
-            step,
-            &step.action,
-            surroundings,
-            sender,
-            &CancellationToken::new(),
-        )
-        .await;
+        let data = surroundings.directory.join("data");
+        let result = perform_step(step, surroundings, &data).await;
         let go_on = matches!(result, StepResult::Succeeded { .. });
         results.push(result);
         if !go_on {
@@ -160,5 +152,6 @@ fn surroundings(home: &Home) -> Surroundings {
         directory: home.path(""),
         environment: Arc::new(environment),
         http: HttpClient::new().expect("a client"),
+        supervisor: crate::bot::MIDWATCH.into(),
     }
 }

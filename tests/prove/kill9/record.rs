@@ -163,6 +163,16 @@ impl Life {
         attempts
     }
 
+    /// Position and attempt of each attempt that was interrupted.
+    pub(super) fn interrupted(&self) -> impl Iterator<Item = (usize, u32)> {
+        self.events.iter().filter_map(|event| match event {
+            RunEvent::StepInterrupted {
+                position, attempt, ..
+            } => Some((*position, *attempt)),
+            _ => None,
+        })
+    }
+
     /// How many messages its thread holds below the root when nothing is lost and nothing is doubled.
     pub(super) fn lines_owed(&self) -> usize {
         // The first line; who is asked for consent; all that happened, but for starts, which the root shows.

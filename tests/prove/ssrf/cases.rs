@@ -7,16 +7,15 @@ use std::sync::Arc;
 use midwatch::domain::{
     Action, Effect, Expect, HttpAction, Piece, PlannedStep, Rendered, StepName, StepResult,
 };
-use midwatch::engine::actions::{HttpClient, Surroundings, perform};
+use midwatch::engine::actions::{HttpClient, Surroundings};
 use midwatch::engine::secrets::LocalSecrets;
 use rand::Rng;
 use rand::rngs::StdRng;
 use rand::seq::IndexedRandom;
-use tokio::sync::mpsc;
-use tokio_util::sync::CancellationToken;
 
 use super::LIMIT;
 use super::internet::{Answers, Internet};
+use crate::lab::perform_step;
 
 /// The only ones that a step of these cases may reach, beside a name of its own.
 pub(super) const INSIDE: IpAddr = IpAddr::V4(Ipv4Addr::new(127, 0, 0, 2));
@@ -237,9 +236,7 @@ impl Case {
         surroundings: &Surroundings,
     ) -> (usize, bool) {
         let step = self.step();
-        let (sender, _receiver) = mpsc::channel(1);
-        let cancel = CancellationToken::new();
-        let exchange = perform(&step, &step.action, surroundings, sender, &cancel);
+        let exchange = perform_step(&step, surroundings, &surroundings.directory);
         let (result, traffic) = internet
             .watch(self.responses.clone(), self.names.clone(), exchange)
             .await;
@@ -300,6 +297,7 @@ pub(super) fn surroundings() -> Surroundings {
         directory: std::env::temp_dir(),
         environment: Arc::default(),
         http: HttpClient::new().expect("a client"),
+        supervisor: crate::bot::MIDWATCH.into(),
     }
 }
 
