@@ -26,6 +26,8 @@ pub use duties::Duty;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use jiff::Timestamp;
+
 use crate::domain::{Fact, InboundKey, Posting, PostingKind, ProjectName, Run, RunEvent, RunId};
 
 /// Where the facts are kept.
@@ -191,6 +193,17 @@ pub struct PostingId(pub i64);
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MessageRef(pub String);
 
+/// What the platform took of a posting.
+#[derive(Debug, Clone)]
+pub struct Standing {
+    /// The message; `None` where it is known already.
+    pub message: Option<MessageRef>,
+    /// Which state; 0 while something of it is missing.
+    pub version: i64,
+    /// When more is due for it.
+    pub until: Timestamp,
+}
+
 /// A posting that may be delivered now: everything before it in its thread has been.
 #[derive(Debug, Clone)]
 pub struct DuePosting {
@@ -200,8 +213,13 @@ pub struct DuePosting {
     pub version: i64,
     /// What and where.
     pub posting: Posting,
-    /// Of a root: the message to edit; `None` before it was first posted.
+    /// The message, once the platform took one: a root's to edit, a line's to attach its file to, a final one's to read
+    /// back.
     pub delivered: Option<MessageRef>,
+    /// Which state of it the platform took last; 0: none.
+    pub delivered_version: i64,
+    /// Whether it is final: the run's last line, or the root of a run that has finished.
+    pub last: bool,
     /// Of a run's line: the thread to post into, made of its root.
     pub thread: Option<MessageRef>,
     /// A delivery began and its end was not recorded: look on the platform before posting again.
@@ -210,17 +228,30 @@ pub struct DuePosting {
     pub attempts: u32,
 }
 
-/// What a message carries, where the platform allows it, to be recognised by after a lost answer.
+/// What a message carries, where the platform allows it, to be recognised by.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Mark(pub String);
+pub struct Mark {
+    /// Whose message it is.
+    pub id: String,
+    /// Which state of it the message shows.
+    pub version: i64,
+}
 
 impl DuePosting {
     /// Of a root the run's id, which is the same even after the database was set back; of others their own.
     pub fn mark(&self) -> Mark {
-        Mark(match (&self.posting.kind, self.posting.run) {
-            (PostingKind::Root, Some(run)) => run.to_string(),
-            _ => self.id.0.to_string(),
-        })
+        Mark {
+            id: match (&self.posting.kind, self.posting.run) {
+                (PostingKind::Root, Some(run)) => run.to_string(),
+                _ => self.id.0.to_string(),
+            },
+            version: self.version,
+        }
+    }
+
+    /// Whether the platform took its latest state, and all that is due is a look whether that is there.
+    pub fn is_read_back(&self) -> bool {
+        self.delivered.is_some() && self.delivered_version == self.version
     }
 }
 

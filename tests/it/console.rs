@@ -14,7 +14,7 @@ use midwatch::domain::{
     Block, Button, Catalog, CommandName, Field, Form, Inbound, Message, People, Person, PersonId,
     Place, Platform, ProjectName, Source, Text,
 };
-use midwatch::store::{MessageRef, Mark, Receipt, StoreError};
+use midwatch::store::{Mark, MessageRef, Receipt, StoreError};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -163,7 +163,10 @@ async fn every_message_is_printed_once_and_lines_of_a_thread_are_indented() {
         .await
         .unwrap();
     assert_ne!(root, other);
-    transport.edit(&to, &root, &says("✅ done")).await.unwrap();
+    transport
+        .edit(&to, &root, &says("✅ done"), &mark(1))
+        .await
+        .unwrap();
     transport
         .attach(&to, Some(&root), "ban.txt", "200")
         .await
@@ -401,5 +404,8 @@ async fn a_session_that_is_cut_off_has_failed() {
 }
 
 fn mark(n: i64) -> Mark {
-    Mark(n.to_string())
+    Mark {
+        id: n.to_string(),
+        version: 1,
+    }
 }

@@ -767,6 +767,83 @@ async fn answers_keep_their_order_and_forms_do_not_wait(world: World) {
 }
 
 on_both_engines! {
+async fn a_final_is_read_back_and_sent_again_when_it_is_not_there(world: World) {
+    let run = world.begin(1, None).await.unwrap().id;
+    world.owe(vec![root(run, "root"), line(run, "last")]).await;
+    world.deliver("root", Some("m1")).await;
+    let due = world.due().await;
+    assert!(due[0].last && !due[0].is_read_back());
+    world.take("last", "m2", 50).await;
+    assert!(world.due().await.is_empty());
+    let slack = midwatch::domain::Platform::Slack;
+    assert_eq!(world.store.postings_waiting(slack).await.unwrap(), 0);
+
+    let due = world.store.due_postings(slack, at(50), 9).await.unwrap();
+    assert!(due[0].is_read_back());
+    assert_eq!(due[0].delivered.as_ref().unwrap().0, "m2");
+    let duty = world.duty().await;
+    world.store.begin_posting(&duty, due[0].id).await.unwrap();
+    world.store.posting_lost(&duty, due[0].id, at(0)).await.unwrap();
+    let due = world.due().await;
+    assert!(due[0].in_doubt, "it is looked for before it is posted");
+    assert_eq!((due[0].version, due[0].delivered.clone()), (2, None));
+    world.take("last", "m3", 0).await;
+    assert!(world.due().await[0].is_read_back());
+    world.deliver("last", None).await;
+    assert!(world.due().await.is_empty());
+}
+}
+
+on_both_engines! {
+async fn a_root_that_is_read_back_shows_its_next_state_at_once(world: World) {
+    let run = world.begin(1, None).await.unwrap().id;
+    world.owe(vec![root(run, "first")]).await;
+    world.take("first", "m1", 50).await;
+    assert!(world.due().await.is_empty());
+    world.owe(vec![root(run, "second")]).await;
+    let due = world.due().await;
+    assert!(!due[0].is_read_back());
+    world.store.postpone_posting(&world.duty().await, due[0].id, at(40)).await.unwrap();
+    world.owe(vec![root(run, "third")]).await;
+    assert!(world.due().await.is_empty(), "one that must wait waits on");
+    let later = midwatch::domain::Platform::Slack;
+    let due = world.store.due_postings(later, at(40), 9).await.unwrap();
+    assert_eq!(due[0].attempts, 0, "to wait is no failure");
+    let duty = world.duty().await;
+    world.store.begin_posting(&duty, due[0].id).await.unwrap();
+    world.store.posting_lost(&duty, due[0].id, at(0)).await.unwrap();
+    let due = world.due().await;
+    assert_eq!(due[0].delivered.as_ref().unwrap().0, "m1", "it is edited again");
+    assert_eq!(due[0].attempts, 1);
+}
+}
+
+on_both_engines! {
+async fn a_root_that_is_gone_is_posted_anew_before_its_lines(world: World) {
+    let run = world.begin(1, None).await.unwrap().id;
+    world.owe(vec![root(run, "root"), line(run, "one")]).await;
+    world.deliver("root", Some("m1")).await;
+    let (duty, due) = (world.duty().await, world.due().await);
+    world.store.begin_posting(&duty, due[0].id).await.unwrap();
+    assert!(world.store.root_lost(&duty, due[0].id, at(0)).await.unwrap());
+    assert_eq!(world.due_words().await, ["root"]);
+    assert_eq!(world.due().await[0].delivered, None);
+    // An edit that was under way meanwhile can't say that the root stands.
+    let root = world.due().await[0].id;
+    conflict(world.store.posting_delivered(&duty, root, 1, None).await);
+    world.deliver("root", Some("m2")).await;
+    let due = world.due().await;
+    assert_eq!(due[0].thread.as_ref().unwrap().0, "m2");
+
+    let answer = posting(PostingKind::Answer, None, "of no run");
+    world.owe(vec![answer]).await;
+    let due = world.due().await;
+    let answer = due.iter().find(|due| due.posting.run.is_none()).unwrap().id;
+    assert!(!world.store.root_lost(&duty, answer, at(0)).await.unwrap());
+}
+}
+
+on_both_engines! {
 async fn a_busy_channel_does_not_hide_another_from_delivery(world: World) {
     let mut busy = Vec::new();
     for number in 1..=100 {

@@ -12,7 +12,7 @@ use midwatch::domain::{
     StepState,
 };
 use midwatch::store::{
-    Change, Conclusion, DuePosting, Duty, Lease, Receipt, Store, StoreError, StoreSettings, Tell,
+    Change, Conclusion, DuePosting, Duty, Lease, Receipt, Standing, Store, StoreError, StoreSettings, Tell,
     WorkerId,
 };
 
@@ -214,6 +214,22 @@ impl World {
             .iter()
             .map(|due| words(&due.posting))
             .collect()
+    }
+
+    /// The platform takes what is due under this text; it is read back after so many milliseconds.
+    pub(crate) async fn take(&self, says: &str, message: &str, after_ms: i64) {
+        let due = self.due().await;
+        let due = due.iter().find(|due| words(&due.posting) == says);
+        let due = due.unwrap_or_else(|| panic!("`{says}` is due"));
+        let duty = self.duty().await;
+        self.store.begin_posting(&duty, due.id).await.unwrap();
+        let stands = Standing {
+            message: Some(midwatch::store::MessageRef(message.to_owned())),
+            version: due.version,
+            until: at(after_ms),
+        };
+        let taken = self.store.posting_stands(&duty, due.id, stands);
+        taken.await.unwrap();
     }
 
     /// Delivers what is due under this text.

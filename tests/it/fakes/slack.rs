@@ -7,6 +7,7 @@ mod history;
 mod people;
 mod rules;
 mod sockets;
+mod weather;
 
 use std::collections::{BTreeMap, HashMap};
 use std::net::SocketAddr;
@@ -22,6 +23,7 @@ use tokio::time::Instant;
 
 pub(crate) use self::people::{Ack, Delivery, Kind, signed};
 pub(crate) use self::rules::render;
+pub(crate) use self::weather::Storm;
 
 pub(crate) const BOT_TOKEN: &str = "xoxb-1-fake";
 pub(crate) const APP_TOKEN: &str = "xapp-1-fake";
@@ -94,20 +96,18 @@ struct State {
     app: Option<String>,
     trouble: Trouble,
     pace: HashMap<String, (f64, Instant)>,
-    quiet_until: HashMap<String, Instant>,
     sockets: sockets::Sockets,
     reading: history::Reading,
+    weather: weather::Weather,
 }
 
 /// What goes wrong, on request.
 #[derive(Default)]
 struct Trouble {
-    storm: f64,
     refuse_next: usize,
     fail_next: usize,
     drop_answer_next: usize,
     paced: bool,
-    seed: u64,
 }
 
 impl FakeSlack {
@@ -167,11 +167,6 @@ impl FakeSlack {
     /// Deliveries go over the sockets from now on; so it begins.
     pub(crate) fn use_sockets(&self) {
         self.state().app = None;
-    }
-
-    /// Each call is refused with 429 and this probability.
-    pub(crate) fn storm(&self, probability: f64) {
-        self.state().trouble.storm = probability;
     }
 
     /// The next writing calls are refused with 429.
@@ -339,17 +334,6 @@ impl State {
 
     fn violation(&mut self, what: impl Into<String>) {
         self.violations.push(what.into());
-    }
-
-    /// A small generator, so that a storm is the same each time.
-    fn chance(&mut self) -> f64 {
-        let seed = self
-            .trouble
-            .seed
-            .wrapping_mul(6_364_136_223_846_793_005)
-            .wrapping_add(1_442_695_040_888_963_407);
-        self.trouble.seed = seed;
-        f64::from(u32::try_from(seed >> 32).unwrap()) / f64::from(u32::MAX)
     }
 }
 

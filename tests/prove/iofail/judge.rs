@@ -271,7 +271,7 @@ impl Evidence<'_> {
                     continue;
                 }
                 // Each posting carries its own identity: a second message with it is the same posting again.
-                let identity = message.metadata["event_payload"].to_string();
+                let identity = message.metadata["event_payload"]["id"].to_string();
                 if message.files.is_empty() && !identities.insert(identity) {
                     doubled.push(format!("posted twice: {}", render(&message)));
                 }

@@ -259,7 +259,7 @@ pub(super) fn threads(
         let mut identities: HashMap<String, &Posted> = HashMap::new();
         for message in &messages {
             // Each posting carries its own identity: two messages with the same one are one posting, delivered twice.
-            let identity = message.metadata["event_payload"].to_string();
+            let identity = message.metadata["event_payload"]["id"].to_string();
             if let Some(first) = identities.insert(identity, message) {
                 doubled.push(format!(
                     "{} and {}: {}",

@@ -14,6 +14,7 @@ use axum::routing::{any, post};
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
+use super::weather::{self, Fate};
 use super::{
     APP_TOKEN, BOT, BOT_TOKEN, BOT_USER, FakeSlack, Inner, OpenedForm, Posted, State, TEAM,
     history, rules,
@@ -26,7 +27,6 @@ const WRITING: [&str; 5] = [
     "views.open",
     "files.completeUploadExternal",
 ];
-const RETRY_AFTER: Duration = Duration::from_secs(1);
 
 /// `Err` is Slack's word for what is wrong.
 type Answer = Result<Value, &'static str>;
@@ -80,31 +80,43 @@ fn answered(
         state.trouble.fail_next -= 1;
         return (StatusCode::SERVICE_UNAVAILABLE.into_response(), None);
     }
-    let wait = history::too_fast(&mut state, method)
-        .or_else(|| (writing && limited(&mut state, method, body)).then_some(RETRY_AFTER));
-    if let Some(wait) = wait {
-        let seconds = wait.as_secs().to_string();
-        let error = json!({ "ok": false, "error": "ratelimited" }).to_string();
-        let headers = [
-            ("retry-after", seconds.as_str()),
-            ("content-type", "application/json"),
-        ];
-        return (
-            (StatusCode::TOO_MANY_REQUESTS, headers, error).into_response(),
-            None,
-        );
+    weather::expect_patience(&mut state, method, body);
+    if let Some(wait) = history::too_fast(&mut state, method) {
+        weather::refused(&mut state, &weather::key(method, body), wait);
+        return (limited(wait), None);
     }
+    let refuse = writing && is_refused(&mut state, method, body);
+    let fate = weather::fate(&mut state, method, body, refuse);
+    if let Fate::Refused(wait) = fate {
+        return (limited(wait), None);
+    }
+    let before = (fate == Fate::Lost).then(|| state.messages.clone());
     let answer = token(method, headers).and_then(|()| dispatch(inner, &mut state, method, body));
     let echo = answer
         .as_ref()
         .ok()
-        .filter(|_| ["chat.postMessage", "chat.update"].contains(&method));
+        .filter(|_| before.is_none() && ["chat.postMessage", "chat.update"].contains(&method));
     let echo = echo.map(|answer| json!({ "method": method, "message": answer["message"] }));
-    if let Err(error) = answer {
-        state.violation(format!("{method}: {error}"));
-    } else if writing && state.trouble.drop_answer_next > 0 {
-        state.trouble.drop_answer_next -= 1;
-        return (cut(), echo);
+    match &answer {
+        Err(error) if !weather::is_excused(&state, body) => {
+            state.violation(format!("{method}: {error}"));
+        }
+        Err(_) => {}
+        Ok(answer) => {
+            if let Some(before) = before {
+                state.messages = before;
+                if method == "chat.postMessage" {
+                    weather::not_kept(&mut state, answer["ts"].as_str().unwrap());
+                }
+            }
+            if fate == Fate::Cut {
+                return (cut(), echo);
+            }
+            if writing && state.trouble.drop_answer_next > 0 {
+                state.trouble.drop_answer_next -= 1;
+                return (cut(), echo);
+            }
+        }
     }
     let body = match answer {
         Ok(mut answer) => {
@@ -133,20 +145,20 @@ fn cut() -> Response {
         .into_response()
 }
 
-fn limited(state: &mut State, method: &str, body: &Value) -> bool {
+/// "Too fast", and when to come again.
+fn limited(wait: Duration) -> Response {
+    let headers = [
+        ("retry-after", wait.as_secs().to_string()),
+        ("content-type", "application/json".to_owned()),
+    ];
+    let error = json!({ "ok": false, "error": "ratelimited" }).to_string();
+    (StatusCode::TOO_MANY_REQUESTS, headers, error).into_response()
+}
+
+fn is_refused(state: &mut State, method: &str, body: &Value) -> bool {
     let channel = body["channel"].as_str().unwrap_or_default();
-    let bucket = format!("{method} {channel}");
     let now = Instant::now();
-    if state
-        .quiet_until
-        .get(&bucket)
-        .is_some_and(|until| now + Duration::from_millis(50) < *until)
-    {
-        state.violation(format!(
-            "{bucket}: called again before Retry-After had passed"
-        ));
-    }
-    let mut refuse = state.trouble.storm > 0.0 && state.chance() < state.trouble.storm;
+    let mut refuse = false;
     if state.trouble.refuse_next > 0 {
         state.trouble.refuse_next -= 1;
         refuse = true;
@@ -159,9 +171,6 @@ fn limited(state: &mut State, method: &str, body: &Value) -> bool {
             channel.to_owned(),
             (if refuse { tokens } else { tokens - 1.0 }, now),
         );
-    }
-    if refuse {
-        state.quiet_until.insert(bucket, now + RETRY_AFTER);
     }
     refuse
 }
@@ -276,6 +285,10 @@ fn update(state: &mut State, body: &Value) -> Answer {
     }
     message.text = text(body, "text").unwrap_or_default();
     message.blocks = body["blocks"].as_array().cloned().unwrap_or_default();
+    // Without new metadata the message keeps what it has.
+    if !body["metadata"].is_null() {
+        message.metadata = body["metadata"].clone();
+    }
     message.edits += 1;
     Ok(json!({ "channel": channel, "ts": ts, "message": message.json(true) }))
 }
