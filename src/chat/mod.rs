@@ -14,7 +14,7 @@ use async_trait::async_trait;
 
 pub use crate::catalog::CurrentCatalog;
 use crate::domain::{Form, Inbound, Message, Place, Platform};
-use crate::store::{MessageRef, PostingId, Receipt, StoreError};
+use crate::store::{Mark, MessageRef, Receipt, StoreError};
 
 /// The sending side of an adapter.
 #[async_trait]
@@ -23,14 +23,14 @@ pub trait Transport: Send + Sync {
     fn platform(&self) -> Platform;
     /// How fast it may be spoken to.
     fn pace(&self) -> Pace;
-    /// Posts a message into the place's channel, or into `thread` where one is given. `id` goes along where the platform
-    /// can carry it, so that [`Transport::find`] recognises the message.
+    /// Posts a message into the place's channel, or into `thread` where one is given. `mark` goes along where the
+    /// platform can carry it, so that [`Transport::find`] recognises the message.
     async fn post(
         &self,
         to: &Place,
         thread: Option<&MessageRef>,
         message: &Message,
-        id: PostingId,
+        mark: &Mark,
     ) -> Result<MessageRef, DeliveryError>;
     /// Replaces a message that was posted.
     async fn edit(
@@ -61,7 +61,7 @@ pub trait Transport: Send + Sync {
         &self,
         to: &Place,
         thread: Option<&MessageRef>,
-        id: PostingId,
+        mark: &Mark,
     ) -> Result<Option<MessageRef>, DeliveryError>;
 }
 

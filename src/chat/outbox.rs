@@ -300,14 +300,6 @@ fn block_key(due: &DuePosting) -> String {
     )
 }
 
-/// What stands on the platform now.
-struct Sent {
-    /// Where; `None` where it can't be referred to, or that is known already.
-    message: Option<MessageRef>,
-    /// Which state of the posting. A newer one stays due.
-    version: i64,
-}
-
 /// One delivery, from beginning to recorded end.
 struct Delivery {
     held: Held,
@@ -336,10 +328,10 @@ impl Delivery {
             .unwrap_or(now)
         };
         match result {
-            Ok(Sent { message, version }) => {
+            Ok(message) => {
                 count(due, "delivered");
                 self.store
-                    .posting_delivered(duty, due.id, version, message)
+                    .posting_delivered(duty, due.id, due.version, message)
                     .await
             }
             Err(DeliveryError::Limited(wait)) => {
@@ -379,25 +371,25 @@ impl Delivery {
         }
     }
 
-    async fn send(&self, due: &DuePosting) -> Result<Sent, DeliveryError> {
+    /// Answers where it stands now; `None` where it can't be referred to, or that is known already.
+    async fn send(&self, due: &DuePosting) -> Result<Option<MessageRef>, DeliveryError> {
         let Posting {
             to, kind, message, ..
         } = &due.posting;
         let said_in = to.thread.clone().map(MessageRef);
-        let message = match kind {
+        match kind {
             PostingKind::Root => match &due.delivered {
                 Some(at) => self.transport.edit(to, at, message).await.map(|()| None),
                 None => match self.found(due, said_in.as_ref()).await? {
                     // It shows the state in which it was posted, which may be older than this one.
-                    Some(found) => {
-                        return Ok(Sent {
-                            message: Some(found),
-                            version: due.version.saturating_sub(1).max(1),
-                        });
-                    }
+                    Some(found) => self
+                        .transport
+                        .edit(to, &found, message)
+                        .await
+                        .map(|()| Some(found)),
                     None => self
                         .transport
-                        .post(to, said_in.as_ref(), message, due.id)
+                        .post(to, said_in.as_ref(), message, &due.mark())
                         .await
                         .map(Some),
                 },
@@ -441,11 +433,7 @@ impl Delivery {
                 }
                 Ok(()) => Ok(None),
             },
-        }?;
-        Ok(Sent {
-            message,
-            version: due.version,
-        })
+        }
     }
 
     /// Where an earlier try of unknown end turns out to have arrived.
@@ -457,7 +445,9 @@ impl Delivery {
         if !due.in_doubt {
             return Ok(None);
         }
-        self.transport.find(&due.posting.to, thread, due.id).await
+        self.transport
+            .find(&due.posting.to, thread, &due.mark())
+            .await
     }
 
     /// Posts, unless an earlier try of unknown end turns out to have arrived.
@@ -471,7 +461,7 @@ impl Delivery {
             return Ok(found);
         }
         self.transport
-            .post(&due.posting.to, thread, message, due.id)
+            .post(&due.posting.to, thread, message, &due.mark())
             .await
     }
 

@@ -104,6 +104,7 @@ impl App {
                 return Ok(Err(match why {
                     StoreError::InUse(_) => Exit::Unreachable,
                     StoreError::Unavailable(_)
+                    | StoreError::NoAnswer
                     | StoreError::NotWritable(_)
                     | StoreError::Busy(_)
                     | StoreError::Conflict(_)

@@ -171,6 +171,7 @@ impl Engine {
             {
                 Err(
                     fault @ (StoreError::Unavailable(_)
+                    | StoreError::NoAnswer
                     | StoreError::NotWritable(_)
                     | StoreError::Busy(_)),
                 ) if tokio::time::Instant::now() < deadline => {

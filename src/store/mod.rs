@@ -26,7 +26,7 @@ pub use duties::Duty;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use crate::domain::{Fact, InboundKey, Posting, ProjectName, Run, RunEvent, RunId};
+use crate::domain::{Fact, InboundKey, Posting, PostingKind, ProjectName, Run, RunEvent, RunId};
 
 /// Where the facts are kept.
 #[derive(Debug, Clone)]
@@ -37,12 +37,15 @@ pub struct StoreSettings {
     pub data: PathBuf,
 }
 
-/// Why the store did not do what it was asked. Nothing was changed then.
+/// Why the store did not do what it was asked. Nothing was changed then, but for [`StoreError::NoAnswer`].
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum StoreError {
     /// The database can't be reached or answered with an error of its own.
     #[error("the database is unavailable: {0}")]
     Unavailable(String),
+    /// The database gave no answer: it may have taken the change, or may take it yet.
+    #[error("the database does not answer; whether it took the change is not known")]
+    NoAnswer,
     /// Another process has the folder.
     #[error(
         "{} is locked: another midwatch runs on this folder; stop it, or set MIDWATCH_DATA to another folder",
@@ -180,7 +183,7 @@ pub struct RunFilter {
     pub limit: u32,
 }
 
-/// Identifies a posting; also sent to platforms, so that a post can be recognised after a lost answer.
+/// Identifies a posting.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct PostingId(pub i64);
 
@@ -205,6 +208,20 @@ pub struct DuePosting {
     pub in_doubt: bool,
     /// Failed deliveries so far.
     pub attempts: u32,
+}
+
+/// What a message carries, where the platform allows it, to be recognised by after a lost answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mark(pub String);
+
+impl DuePosting {
+    /// Of a root the run's id, which is the same even after the database was set back; of others their own.
+    pub fn mark(&self) -> Mark {
+        Mark(match (&self.posting.kind, self.posting.run) {
+            (PostingKind::Root, Some(run)) => run.to_string(),
+            _ => self.id.0.to_string(),
+        })
+    }
 }
 
 /// Keeps the facts and hands out work. Cheap to clone.

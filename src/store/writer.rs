@@ -261,7 +261,7 @@ async fn write_groups(
             Target::Sqlite(_) => written.await,
             Target::Postgres(_) => tokio::time::timeout(GROUP_WITHIN, written)
                 .await
-                .unwrap_or_else(|_| Err(no_answer())),
+                .unwrap_or(Err(StoreError::NoAnswer)),
         };
         if let (Ok(_), Some(group)) = (&result, &open) {
             seen = group.ledger.seen().cloned();
@@ -280,12 +280,6 @@ async fn write_groups(
         }
         group.db.close().await.ok();
     }
-}
-
-fn no_answer() -> StoreError {
-    StoreError::Unavailable(
-        "the database does not answer; whether it took the change is not known".to_owned(),
-    )
 }
 
 /// Writes a group. The connection stays in `open` only when it was committed.
@@ -382,8 +376,14 @@ async fn commit_group(
         before = "release intention; savepoint intention";
     }
     // Ends what savepoint is left, too.
-    group.ledger.commit(&mut group.db).await?;
-    Ok(receipts)
+    match group.ledger.commit(&mut group.db).await {
+        // A server that went away amid the commit may have done it.
+        Err(StoreError::Unavailable(why)) if matches!(group.db.engine(), Engine::Postgres(_)) => {
+            tracing::warn!("a commit has no answer: {why}");
+            Err(StoreError::NoAnswer)
+        }
+        committed => committed.map(|()| receipts),
+    }
 }
 
 /// Performs one intention; when it fails, it alone is undone. An error means that the whole transaction is gone.

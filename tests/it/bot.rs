@@ -52,8 +52,13 @@ impl Home {
     /// Adds a setting.
     #[must_use]
     pub fn setting(mut self, name: &str, value: impl std::fmt::Display) -> Self {
-        self.settings.insert(name.to_owned(), value.to_string());
+        self.set(name, value);
         self
+    }
+
+    /// Changes a setting.
+    pub fn set(&mut self, name: &str, value: impl std::fmt::Display) {
+        self.settings.insert(name.to_owned(), value.to_string());
     }
 
     /// Writes a file below the home.
@@ -193,11 +198,16 @@ impl Bot {
         self.child.wait().expect("it is reaped");
     }
 
-    /// Asks it to stop and waits for the end.
-    pub fn stop(mut self) -> std::process::ExitStatus {
+    /// Sends it a signal.
+    pub fn signal(&self, signal: rustix::process::Signal) {
         let pid = rustix::process::Pid::from_raw(self.child.id().try_into().expect("a pid"))
             .expect("a pid is not zero");
-        rustix::process::kill_process(pid, rustix::process::Signal::TERM).expect("it can be asked");
+        rustix::process::kill_process(pid, signal).expect("it is there");
+    }
+
+    /// Asks it to stop and waits for the end.
+    pub fn stop(mut self) -> std::process::ExitStatus {
+        self.signal(rustix::process::Signal::TERM);
         self.child.wait().expect("it is reaped")
     }
 }

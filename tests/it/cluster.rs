@@ -32,7 +32,7 @@ pub fn shared() -> Option<&'static Cluster> {
 
 /// Whether the programs are installed.
 pub fn is_installed() -> bool {
-    let found = programs().is_some();
+    let found = find("initdb").is_some() && find("postgres").is_some();
     let must = std::env::var_os("CI").is_some_and(|ci| ci == "true");
     assert!(found || !must, "under CI=true PostgreSQL must be installed");
     found
@@ -46,10 +46,7 @@ impl Cluster {
             return None;
         }
         let folder = tempfile::tempdir().expect("a temporary folder").keep();
-        let port = TcpListener::bind("127.0.0.1:0")
-            .and_then(|listener| listener.local_addr())
-            .expect("a free port")
-            .port();
+        let port = free_port();
         if is_root() {
             chown(&folder, Some(NOBODY), Some(NOBODY)).expect("the folder is given away");
         }
@@ -68,6 +65,45 @@ impl Cluster {
         };
         cluster.start();
         Some(cluster)
+    }
+
+    /// A standby that follows this server over the given port, some commits behind.
+    pub fn standby(&self, over: u16) -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder").keep();
+        if is_root() {
+            chown(&folder, Some(NOBODY), Some(NOBODY)).expect("the folder is given away");
+        }
+        let copied = as_nobody("pg_basebackup")
+            .args(["-h", "127.0.0.1", "-p", &over.to_string(), "-U", "midwatch"])
+            .args([
+                "--write-recovery-conf",
+                "--checkpoint=fast",
+                "--wal-method=stream",
+                "-D",
+            ])
+            .arg(folder.join("data"))
+            .status();
+        assert!(
+            copied.expect("pg_basebackup starts").success(),
+            "no base backup"
+        );
+        let mut standby = Self {
+            folder,
+            port: free_port(),
+            server: None,
+            databases: AtomicU32::new(0),
+        };
+        standby.start();
+        standby
+    }
+
+    /// Makes a standby the server that is written to.
+    pub fn promote(&self) {
+        let promoted = as_nobody("pg_ctl")
+            .args(["promote", "--wait", "--silent", "-D"])
+            .arg(self.data())
+            .status();
+        assert!(promoted.expect("pg_ctl starts").success(), "not promoted");
     }
 
     /// Starts the server, again after [`Self::stop`] or [`Self::kill9`], and waits until it listens.
@@ -111,7 +147,12 @@ impl Cluster {
     fn listens(&self) -> bool {
         // The last line of the file says how far the server is; a port alone may be somebody else's.
         let state = std::fs::read_to_string(self.folder.join("data/postmaster.pid"));
-        state.is_ok_and(|state| state.lines().last().is_some_and(|it| it.trim() == "ready"))
+        state.is_ok_and(|state| {
+            state
+                .lines()
+                .last()
+                .is_some_and(|it| ["ready", "standby"].contains(&it.trim()))
+        })
     }
 
     /// Ends the server as an administrator would: connections are cut, everything is written.
@@ -185,6 +226,13 @@ impl Drop for Cluster {
     }
 }
 
+fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0")
+        .and_then(|listener| listener.local_addr())
+        .expect("a free port")
+        .port()
+}
+
 /// The account and group without rights.
 const NOBODY: u32 = 65_534;
 
@@ -194,7 +242,7 @@ fn is_root() -> bool {
 
 /// One of PostgreSQL's programs; it refuses to be run by root.
 pub fn as_nobody(program: &str) -> Command {
-    let path = programs().expect("PostgreSQL is installed").join(program);
+    let path = find(program).unwrap_or_else(|| panic!("`{program}` of PostgreSQL is installed"));
     if !is_root() {
         return Command::new(path);
     }
@@ -207,8 +255,8 @@ pub fn as_nobody(program: &str) -> Command {
     command
 }
 
-/// The folder of PostgreSQL's programs; Debian keeps the server's where PATH does not lead.
-fn programs() -> Option<PathBuf> {
+/// Where one of PostgreSQL's programs is; Debian keeps most of them where PATH does not lead.
+fn find(program: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let mut folders: Vec<PathBuf> = std::env::split_paths(&path).collect();
     let debian = Path::new("/usr/lib/postgresql").read_dir();
@@ -219,9 +267,6 @@ fn programs() -> Option<PathBuf> {
             .flatten()
             .map(|it| it.path().join("bin")),
     );
-    folders.into_iter().find(|folder| {
-        ["postgres", "initdb"]
-            .iter()
-            .all(|it| folder.join(it).is_file())
-    })
+    let mut files = folders.into_iter().map(|folder| folder.join(program));
+    files.find(|file| file.is_file())
 }

@@ -11,7 +11,7 @@ use super::screen::Screen;
 use crate::chat::{CurrentCatalog, DeliveryError, Pace, Transport};
 use crate::clock::Clock;
 use crate::domain::{Form, Message, Place, Platform};
-use crate::store::{MessageRef, PostingId};
+use crate::store::{MessageRef, Mark};
 
 /// Prints messages on a [`Screen`].
 #[derive(Debug)]
@@ -69,7 +69,7 @@ impl Transport for ConsoleTransport {
         to: &Place,
         thread: Option<&MessageRef>,
         message: &Message,
-        _id: PostingId,
+        _mark: &Mark,
     ) -> Result<MessageRef, DeliveryError> {
         self.print(message, thread.is_some() || to.thread.is_some())
             .await?;
@@ -108,7 +108,7 @@ impl Transport for ConsoleTransport {
         &self,
         _: &Place,
         _: Option<&MessageRef>,
-        _: PostingId,
+        _: &Mark,
     ) -> Result<Option<MessageRef>, DeliveryError> {
         Ok(None)
     }

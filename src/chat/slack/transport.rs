@@ -10,7 +10,7 @@ use super::encode::{self, Encoded};
 use super::{Slack, as_text};
 use crate::chat::{DeliveryError, Pace, Transport};
 use crate::domain::{Form, Message, Place, Platform};
-use crate::store::{MessageRef, PostingId};
+use crate::store::{MessageRef, Mark};
 
 /// What our messages call their metadata.
 const POSTING_EVENT: &str = "midwatch_posting";
@@ -36,13 +36,13 @@ impl Transport for Slack {
         to: &Place,
         thread: Option<&MessageRef>,
         message: &Message,
-        id: PostingId,
+        mark: &Mark,
     ) -> Result<MessageRef, DeliveryError> {
         let thread = thread_of(to, thread)?;
         let mut body = self.addressed(to, thread.as_deref(), message);
         body["metadata"] = json!({
             "event_type": POSTING_EVENT,
-            "event_payload": { "id": id.0.to_string() },
+            "event_payload": { "id": mark.0 },
         });
         let answer = self
             .api
@@ -148,7 +148,7 @@ impl Transport for Slack {
         &self,
         to: &Place,
         thread: Option<&MessageRef>,
-        id: PostingId,
+        mark: &Mark,
     ) -> Result<Option<MessageRef>, DeliveryError> {
         let mut wanted = vec![
             ("channel", to.channel.clone()),
@@ -169,7 +169,7 @@ impl Transport for Slack {
                 .await
                 .map_err(CallError::of_edit)?;
             let mut messages = page["messages"].as_array().into_iter().flatten();
-            if let Some(found) = messages.find(|message| self.carries(message, id)) {
+            if let Some(found) = messages.find(|message| self.carries(message, mark)) {
                 return reference(&to.channel, as_text(found, "/ts")).map(Some);
             }
             let next = as_text(&page, "/response_metadata/next_cursor").to_owned();
@@ -198,13 +198,13 @@ impl Slack {
         body
     }
 
-    /// Whether this is our message that carries the posting's id. Others may write the same metadata.
-    fn carries(&self, message: &Value, id: PostingId) -> bool {
+    /// Whether this is our message that carries the mark. Others may write the same metadata.
+    fn carries(&self, message: &Value, mark: &Mark) -> bool {
         let (user, bot) = (as_text(message, "/user"), as_text(message, "/bot_id"));
         let unsigned = user.is_empty() && bot.is_empty();
         let ours = unsigned || self.me().is_none_or(|me| me.is(user, bot));
         ours && as_text(message, "/metadata/event_type") == POSTING_EVENT
-            && as_text(message, "/metadata/event_payload/id") == id.0.to_string()
+            && as_text(message, "/metadata/event_payload/id") == mark.0
     }
 }
 

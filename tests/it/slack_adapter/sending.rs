@@ -2,7 +2,7 @@
 
 use midwatch::chat::{DeliveryError, Transport};
 use midwatch::domain::{Block, Button, CommandName, Form, FormField, Message, ParameterName, Text};
-use midwatch::store::{MessageRef, PostingId};
+use midwatch::store::{MessageRef, Mark};
 use serde_json::json;
 
 use super::*;
@@ -38,13 +38,13 @@ async fn a_run_has_one_root_that_is_edited_and_a_thread() {
     let (slack, here) = (&app.slack, place("C1"));
     let ana = PersonId::parse("ana").unwrap();
     let root = slack
-        .post(&here, None, &said("queued"), PostingId(1))
+        .post(&here, None, &said("queued"), &mark(1))
         .await
         .unwrap();
     let line = Message::new(Text::new().ping(&ana).plain(" please approve <!channel>"))
         .buttons(vec![Button::primary("Approve", "approve 7f3k")]);
     slack
-        .post(&here, Some(&root), &line, PostingId(2))
+        .post(&here, Some(&root), &line, &mark(2))
         .await
         .unwrap();
     let done = said("done").with(Block::Output("a\nb\n".to_owned()));
@@ -96,11 +96,11 @@ async fn a_root_within_a_thread_has_its_lines_there_too() {
     };
     let root = app
         .slack
-        .post(&here, None, &said("queued"), PostingId(1))
+        .post(&here, None, &said("queued"), &mark(1))
         .await
         .unwrap();
     app.slack
-        .post(&here, Some(&root), &said("line"), PostingId(2))
+        .post(&here, Some(&root), &said("line"), &mark(2))
         .await
         .unwrap();
     assert_eq!(fake.thread("C1", &asked)[1..], ["queued", "line"]);
@@ -174,12 +174,12 @@ async fn a_post_without_answer_is_in_doubt_and_found_again() {
     let fake = FakeSlack::start().await;
     let app = App::start(&fake).await;
     let (slack, here) = (&app.slack, place("C1"));
-    assert_eq!(slack.find(&here, None, PostingId(7)).await.unwrap(), None);
+    assert_eq!(slack.find(&here, None, &mark(7)).await.unwrap(), None);
     fake.drop_answer_next(1);
-    let lost = slack.post(&here, None, &said("root"), PostingId(7)).await;
+    let lost = slack.post(&here, None, &said("root"), &mark(7)).await;
     assert!(matches!(lost, Err(DeliveryError::InDoubt(_))), "{lost:?}");
     let root = slack
-        .find(&here, None, PostingId(7))
+        .find(&here, None, &mark(7))
         .await
         .unwrap()
         .unwrap();
@@ -187,25 +187,25 @@ async fn a_post_without_answer_is_in_doubt_and_found_again() {
 
     for number in 100..330 {
         slack
-            .post(&here, Some(&root), &said("line"), PostingId(number))
+            .post(&here, Some(&root), &said("line"), &mark(number))
             .await
             .unwrap();
     }
     fake.drop_answer_next(1);
     let lost = slack
-        .post(&here, Some(&root), &said("last"), PostingId(8))
+        .post(&here, Some(&root), &said("last"), &mark(8))
         .await;
     assert!(matches!(lost, Err(DeliveryError::InDoubt(_))), "{lost:?}");
     assert!(
         slack
-            .find(&here, Some(&root), PostingId(8))
+            .find(&here, Some(&root), &mark(8))
             .await
             .unwrap()
             .is_some(),
         "on a later page"
     );
     assert_eq!(
-        slack.find(&here, Some(&root), PostingId(9)).await.unwrap(),
+        slack.find(&here, Some(&root), &mark(9)).await.unwrap(),
         None
     );
     assert_eq!(fake.violations(), Vec::<String>::new());
@@ -217,12 +217,12 @@ async fn each_failure_says_what_is_true_afterwards() {
     let app = App::start(&fake).await;
     let (slack, here) = (&app.slack, place("C1"));
     let root = slack
-        .post(&here, None, &said("root"), PostingId(1))
+        .post(&here, None, &said("root"), &mark(1))
         .await
         .unwrap();
     let post = async |channel: &str| {
         slack
-            .post(&place(channel), None, &said("x"), PostingId(2))
+            .post(&place(channel), None, &said("x"), &mark(2))
             .await
             .unwrap_err()
     };
@@ -281,7 +281,7 @@ async fn each_failure_says_what_is_true_afterwards() {
     );
     let nobody = Slack::new(&settings("http://127.0.0.1:9/api"), catalog()).unwrap();
     let error = nobody
-        .post(&here, None, &said("x"), PostingId(3))
+        .post(&here, None, &said("x"), &mark(3))
         .await
         .unwrap_err();
     assert!(
@@ -305,7 +305,7 @@ async fn the_longest_message_is_taken() {
                 .collect(),
         );
     app.slack
-        .post(&place("C1"), None, &message, PostingId(1))
+        .post(&place("C1"), None, &message, &mark(1))
         .await
         .unwrap();
     assert_eq!(fake.violations(), Vec::<String>::new());
@@ -320,7 +320,7 @@ async fn our_own_messages_are_not_heard() {
     let here = place(&channel);
     let root = app
         .slack
-        .post(&here, None, &said("an answer"), PostingId(1))
+        .post(&here, None, &said("an answer"), &mark(1))
         .await
         .unwrap();
     app.slack
@@ -441,4 +441,8 @@ async fn the_fake_refuses_what_slack_refuses() {
         "ratelimited"
     );
     assert_eq!(fake.calls("chat.postMessage"), 16);
+}
+
+fn mark(n: i64) -> Mark {
+    Mark(n.to_string())
 }

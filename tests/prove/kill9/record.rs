@@ -121,9 +121,8 @@ impl Record {
             },
             Fact::Service { now, .. } => self.starts += u32::from(now == "started"),
             Fact::SetBack { why } => self
-                .orphans
-                .push(format!("nobody set the database back: {why}")),
-            Fact::CatalogLoaded { .. } | Fact::CatalogKept { .. } => {}
+                .unreadable
+                .push(format!("a kill took back what was committed: {why}")),
         }
     }
 
