@@ -25,6 +25,8 @@ const AT_ONCE: usize = 8;
 const DUTY: Duration = Duration::from_secs(5);
 /// How long to wait for a hint that something is due, before looking anyway.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// How long to wait before what became of a delivery is recorded again.
+const RECORD_AGAIN: Duration = Duration::from_millis(500);
 /// The longest wait between two tries of the same posting.
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
 /// How often a file is tried before the line stands without it.
@@ -300,6 +302,27 @@ fn block_key(due: &DuePosting) -> String {
     )
 }
 
+/// Records what became of a delivery: that is known here alone, and kept until the store takes it.
+async fn recorded<F>(record: impl Fn() -> F) -> Result<(), StoreError>
+where
+    F: Future<Output = Result<(), StoreError>>,
+{
+    loop {
+        match record().await {
+            Err(
+                fault @ (StoreError::Unavailable(_)
+                | StoreError::NoAnswer
+                | StoreError::NotWritable(_)
+                | StoreError::Busy(_)),
+            ) => {
+                warn!("what became of a posting can't be recorded yet: {fault}");
+                tokio::time::sleep(RECORD_AGAIN).await;
+            }
+            done => return done,
+        }
+    }
+}
+
 /// One delivery, from beginning to recorded end.
 struct Delivery {
     held: Held,
@@ -330,9 +353,11 @@ impl Delivery {
         match result {
             Ok(message) => {
                 count(due, "delivered");
-                self.store
-                    .posting_delivered(duty, due.id, due.version, message)
-                    .await
+                recorded(|| {
+                    self.store
+                        .posting_delivered(duty, due.id, due.version, message.clone())
+                })
+                .await
             }
             Err(DeliveryError::Limited(wait)) => {
                 count(due, "deferred");
@@ -341,32 +366,37 @@ impl Delivery {
                     .lock()
                     .expect("no code panics while it holds this")
                     .insert(block_key(due), until);
-                self.store
-                    .defer_posting(
+                recorded(|| {
+                    self.store.defer_posting(
                         duty,
                         due.id,
                         after(wait),
                         false,
                         "the platform asks us to wait",
                     )
-                    .await
+                })
+                .await
             }
             Err(DeliveryError::InDoubt(why)) => {
                 count(due, "in_doubt");
-                self.store
-                    .defer_posting(duty, due.id, after(wait_for(due)), true, &why)
-                    .await
+                recorded(|| {
+                    self.store
+                        .defer_posting(duty, due.id, after(wait_for(due)), true, &why)
+                })
+                .await
             }
             Err(DeliveryError::Failed(why)) => {
                 count(due, "deferred");
-                self.store
-                    .defer_posting(duty, due.id, after(wait_for(due)), false, &why)
-                    .await
+                recorded(|| {
+                    self.store
+                        .defer_posting(duty, due.id, after(wait_for(due)), false, &why)
+                })
+                .await
             }
             Err(DeliveryError::Refused(why)) => {
                 warn!("posting {:?} is given up: {why}", due.id);
                 count(due, "dropped");
-                self.store.drop_posting(duty, due.id, &why).await
+                recorded(|| self.store.drop_posting(duty, due.id, &why)).await
             }
         }
     }

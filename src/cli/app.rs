@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, anyhow};
+use anyhow::anyhow;
 use arc_swap::ArcSwap;
 use secrecy::ExposeSecret;
 use tokio::sync::mpsc;
@@ -73,6 +73,22 @@ pub(super) fn load_catalog(settings: &Settings) -> Option<Catalog> {
     usable.then_some(loaded.catalog)
 }
 
+/// Says why nothing was started, and what to do where the disk is the reason.
+fn say_no_start(what: &str, why: &StoreError, settings: &Settings) {
+    let data = settings.data.display();
+    let next = match why {
+        StoreError::NotWritable(_) => format!(
+            "; see that the database and the folder {data} have room and can be written, then start midwatch again"
+        ),
+        StoreError::InUse(_)
+        | StoreError::NoAnswer | StoreError::Unavailable(_)
+        | StoreError::Busy(_)
+        | StoreError::Conflict(_)
+        | StoreError::Corrupt(_) => String::new(),
+    };
+    say_error(&format!("{what}: {why}{next}"));
+}
+
 impl App {
     /// Opens the store and loads the catalog. `Err` holds the exit code after the reason was said.
     pub(super) async fn open(
@@ -100,7 +116,7 @@ impl App {
         let store = match Store::open(&store_settings, clock.now()).await {
             Ok(store) => store,
             Err(why) => {
-                say_error(&format!("the store can't be opened: {why}"));
+                say_no_start("the store can't be opened", &why, &settings);
                 return Ok(Err(match why {
                     StoreError::InUse(_) => Exit::Unreachable,
                     StoreError::Unavailable(_)
@@ -121,10 +137,11 @@ impl App {
             now: "started".to_owned(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
         };
-        store
-            .record(vec![started, loaded], Vec::new(), clock.now())
-            .await
-            .context("the start can't be recorded")?;
+        let recorded = store.record(vec![started, loaded], Vec::new(), clock.now());
+        if let Err(why) = recorded.await {
+            say_no_start("the start can't be recorded", &why, &settings);
+            return Ok(Err(Exit::Failed));
+        }
         let catalog = Arc::new(ArcSwap::from_pointee(catalog));
         let http = HttpClient::new().map_err(|why| anyhow!(why))?;
         Ok(Ok(Self {

@@ -206,11 +206,7 @@ pub(crate) fn say(line: &str) {
     }
 }
 
-/// Prints a line about what is wrong.
-#[expect(
-    clippy::print_stderr,
-    reason = "complaints of subcommands go to standard error"
-)]
+/// Prints a line about what is wrong. What can't be written is lost: there is no other place to complain.
 pub(crate) fn say_error(line: &str) {
-    eprintln!("midwatch: {line}");
+    writeln!(std::io::stderr(), "midwatch: {line}").ok();
 }

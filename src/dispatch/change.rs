@@ -88,32 +88,8 @@ impl Walk<'_> {
                     }
                 }
             }
-            Decision::Hold {
-                hold: Hold::Running { other } | Hold::JustDone { other, .. },
-                ..
-            } => {
-                let what = format!(
-                    "run {reference} can't start: run {} of the same target is in the way",
-                    other.reference
-                );
-                Ok(self.refuse(&not_now(
-                    "held",
-                    what,
-                    format!("look at it with /ops show {}", other.reference),
-                )))
-            }
-            Decision::Hold {
-                hold: Hold::Late { .. },
-                ..
-            }
-            | Decision::Deny { .. } => {
-                let what = format!("the runbook doesn't allow run {reference} any more");
-                Ok(self.refuse(&not_now(
-                    "denied",
-                    what,
-                    format!("cancel it with /ops cancel {reference}"),
-                )))
-            }
+            Decision::Hold { hold, .. } => Ok(self.refuse(&in_the_way(&run, Some(&hold)))),
+            Decision::Deny { .. } => Ok(self.refuse(&in_the_way(&run, None))),
         }
     }
 
@@ -150,7 +126,46 @@ impl Walk<'_> {
         if !self.has_a_say(&run) {
             return Ok(self.refuse(&self.not_yours(&run, "settle")));
         }
+        // A press on its way while others settled that doubt must not settle the next one.
+        if run.finished_at.is_some_and(|at| self.inbound.sent_at < at) {
+            let what = format!("run {reference} came into doubt after you said that");
+            let next = format!("look at it with /ops show {reference}, then settle it");
+            return Ok(self.refuse(&not_now("earlier_doubt", what, next)));
+        }
+        if verdict == Verdict::Again
+            && let Some(refusal) = self.not_again(&run, &by).await?
+        {
+            return Ok(self.refuse(&refusal));
+        }
         Ok(self.happened("settle", &run, vec![RunEvent::Settled { by, verdict }]))
+    }
+
+    /// Why it may not be run again: that needs the same consent as the first time, and this person is the one who gives it.
+    async fn not_again(&self, run: &Run, by: &PersonId) -> Result<Option<Refusal>, StoreError> {
+        Ok(match self.ask_again(run, vec![by.clone()]).await? {
+            Decision::Allow { .. } => None,
+            Decision::RequireApproval { terms, .. } => {
+                let reference = &run.reference;
+                let wanted = render::terms_in_words(&terms);
+                Some(not_now(
+                    "needs_consent",
+                    format!("to run {reference} again needs {wanted}"),
+                    format!(
+                        "ask one of them; or type /ops settle {reference} did-not, then the command again"
+                    ),
+                ))
+            }
+            Decision::Hold { hold, .. } => Some(in_the_way(run, Some(&hold))),
+            Decision::Deny { .. } => {
+                let reference = &run.reference;
+                let what = format!("the runbook doesn't allow run {reference} any more");
+                Some(not_now(
+                    "denied",
+                    what,
+                    format!("type /ops settle {reference} did-not"),
+                ))
+            }
+        })
     }
 
     async fn run_and_person(
@@ -306,6 +321,29 @@ impl Walk<'_> {
 
 fn not_now(word: &'static str, what: String, next: String) -> Refusal {
     Refusal::NotNow { what, next, word }
+}
+
+/// Why a run that was asked for earlier can't start now: what holds it, or the runbook says no.
+fn in_the_way(run: &Run, hold: Option<&Hold>) -> Refusal {
+    let reference = &run.reference;
+    match hold {
+        Some(Hold::Running { other } | Hold::JustDone { other, .. }) => {
+            let what = format!(
+                "run {reference} can't start: run {} of the same target is in the way",
+                other.reference
+            );
+            let next = format!("look at it with /ops show {}", other.reference);
+            not_now("held", what, next)
+        }
+        Some(Hold::Late { .. }) | None => {
+            let what = format!("the runbook doesn't allow run {reference} any more");
+            not_now(
+                "denied",
+                what,
+                format!("cancel it with /ops cancel {reference}"),
+            )
+        }
+    }
 }
 
 fn no_approval_wanted(run: &Run) -> Refusal {

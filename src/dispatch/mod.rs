@@ -108,8 +108,9 @@ impl Dispatch {
         }
     }
 
-    /// Everything between a message and its conclusion. Changes nothing.
-    async fn walk(&self, inbound: &Inbound, now: Timestamp) -> Result<Conclusion, StoreError> {
+    /// Everything between a message and its conclusion. Changes nothing: what happens between the two is met again as
+    /// a conflict, and proofs put something there.
+    pub async fn walk(&self, inbound: &Inbound, now: Timestamp) -> Result<Conclusion, StoreError> {
         let catalog = self.catalog.load_full();
         let actor = catalog.people.identify(&inbound.speaker);
         let refusal = match (inbound.speaker.kind, inbound.manner, &actor.identity) {
@@ -264,7 +265,7 @@ impl Walk<'_> {
         Ok(facts)
     }
 
-    /// How long ago it was sent.
+    /// How long ago it was sent; zero where the platform's clock is ahead of ours.
     fn age(&self) -> Duration {
         let age = self.now.duration_since(self.inbound.sent_at);
         Duration::try_from(age).unwrap_or_default()

@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
 use super::actions::{Verified, perform, verify};
-use super::{Engine, LEASE, Told, elapsed_ms, is_unknown};
+use super::{Engine, LEASE, RECORD_AGAIN, RECORD_WITHIN, Told, elapsed_ms, is_unknown};
 use crate::domain::{
     Action, Block, Effect, Message, OutputRef, PlannedStep, Posting, PostingKind, Rendered, Run,
     RunEvent, StepResult, render,
@@ -154,7 +154,9 @@ impl Engine {
                 result = &mut work => break result,
                 Some(chunk) = receiver.recv() => output.whole.push_str(&chunk),
                 _ = show.tick() => {
-                    self.keep(lease, run, of, &mut output).await;
+                    if let Err(fault) = self.keep(lease, run, of, &mut output).await {
+                        warn!("output is not kept yet: {fault}");
+                    }
                     if changes.has_changed().unwrap_or(false) {
                         changes.mark_unchanged();
                         if self.is_cancelled(run).await {
@@ -171,7 +173,7 @@ impl Engine {
         while let Some(chunk) = receiver.recv().await {
             output.whole.push_str(&chunk);
         }
-        self.keep(lease, run, of, &mut output).await;
+        self.keep_rest(lease, run, of, &mut output).await;
         Ok((result, output.whole))
     }
 
@@ -196,10 +198,16 @@ impl Engine {
 
     /// Keeps what was printed since the last time, and shows it where output is live. What can't be kept now is kept
     /// with the next.
-    async fn keep(&self, lease: &Lease, run: &Run, of: OutputRef, output: &mut Output) {
+    async fn keep(
+        &self,
+        lease: &Lease,
+        run: &Run,
+        of: OutputRef,
+        output: &mut Output,
+    ) -> Result<(), StoreError> {
         let fresh = &output.whole[output.unkept..];
         if fresh.is_empty() {
-            return;
+            return Ok(());
         }
         let mut postings = Vec::new();
         if run.place.platform.shows_live_output() {
@@ -213,13 +221,29 @@ impl Engine {
                 message,
             });
         }
-        match self
-            .store
+        self.store
             .append_output(lease, of, fresh.to_owned(), postings, self.clock.now())
-            .await
-        {
-            Ok(()) => output.unkept = output.whole.len(),
-            Err(fault) => warn!("output is not kept yet: {fault}"),
+            .await?;
+        output.unkept = output.whole.len();
+        Ok(())
+    }
+
+    /// Keeps the rest before the end is recorded: the whole output that the thread offers is made of what is kept.
+    async fn keep_rest(&self, lease: &Lease, run: &Run, of: OutputRef, output: &mut Output) {
+        let deadline = tokio::time::Instant::now() + RECORD_WITHIN;
+        loop {
+            match self.keep(lease, run, of, output).await {
+                Err(
+                    fault @ (StoreError::Unavailable(_)
+                    | StoreError::NotWritable(_)
+                    | StoreError::Busy(_)),
+                ) if tokio::time::Instant::now() < deadline => {
+                    warn!("output is not kept yet: {fault}");
+                    tokio::time::sleep(RECORD_AGAIN).await;
+                }
+                Err(fault) => return warn!("the end of an output is lost: {fault}"),
+                Ok(()) => return,
+            }
         }
     }
 

@@ -4,9 +4,11 @@ pub mod actions;
 mod attempt;
 pub mod secrets;
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::FutureExt as _;
 use jiff::Timestamp;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -24,8 +26,12 @@ use actions::Surroundings;
 pub const LEASE: Duration = Duration::from_secs(6);
 /// How long to wait for a hint that a run is due, before looking anyway.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
+/// How long a run stays as it is after a fault.
+const HAND_BACK_AFTER: Duration = Duration::from_secs(2);
 /// How long a result is kept in memory while the store can't take it.
 const RECORD_WITHIN: Duration = Duration::from_secs(600);
+/// How long to wait before it is recorded again.
+const RECORD_AGAIN: Duration = Duration::from_millis(500);
 
 /// Does runs.
 #[derive(Clone)]
@@ -94,14 +100,28 @@ impl Engine {
 
     async fn work(&self, lease: Lease, run: Run) {
         let reference = run.reference.clone();
-        match self.drive(&lease, run).await {
-            Ok(()) => {}
-            Err(StoreError::Conflict(what)) => {
-                warn!("run {reference} is somebody else's now: {what}");
+        match AssertUnwindSafe(self.drive(&lease, run))
+            .catch_unwind()
+            .await
+        {
+            Ok(Ok(())) => return,
+            Ok(Err(StoreError::Conflict(what))) => {
+                return warn!("run {reference} is somebody else's now: {what}");
             }
-            Err(fault) => {
-                error!("run {reference} stays as it is until its lease ends: {fault}");
-                metrics::counter!("midwatch_faults_total", "where" => "engine").increment(1);
+            Ok(Err(fault)) => error!("run {reference} stays as it is for a while: {fault}"),
+            Err(_) => error!("run {reference} stays as it is for a while: its work panicked"),
+        }
+        metrics::counter!("midwatch_faults_total", "where" => "engine").increment(1);
+        self.hand_back(&lease).await;
+    }
+
+    /// Gives a run up, to be taken again: not at once, or a fault that lasts would keep us busy.
+    async fn hand_back(&self, lease: &Lease) {
+        loop {
+            tokio::time::sleep(HAND_BACK_AFTER).await;
+            match self.store.release_lease(lease, self.clock.now()).await {
+                Ok(()) | Err(StoreError::Conflict(_)) => return,
+                Err(fault) => warn!("the lease of run {} is still held: {fault}", lease.run()),
             }
         }
     }
@@ -180,7 +200,7 @@ impl Engine {
                         run.reference
                     );
                     tried = true;
-                    tokio::time::sleep(Duration::from_millis(500)).await;
+                    tokio::time::sleep(RECORD_AGAIN).await;
                 }
                 // A database that gave no answer may have taken it all the same: then it is as we wanted it.
                 Err(StoreError::Conflict(what)) if tried => {

@@ -32,7 +32,10 @@ pub(super) fn read_key(data: &Path) -> Result<Option<NoteSigner>, StoreError> {
             ))
         }),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(file_fault(&path, &error)),
+        Err(error) => Err(StoreError::Unavailable(format!(
+            "{}: {error}",
+            path.display()
+        ))),
     }
 }
 

@@ -10,9 +10,11 @@ use super::StoreError;
 const READONLY: i32 = 8;
 const CORRUPT: i32 = 11;
 const FULL: i32 = 13;
+const CANT_OPEN: i32 = 14;
 const NOT_A_DATABASE: i32 = 26;
-/// Write, fsync, directory fsync, truncate: each says that the disk does not take what we give it.
-const IO_ON_WRITE: [i32; 4] = [778, 1034, 1290, 1546];
+/// Write, fsync, directory fsync, truncate, delete; opening, sizing and mapping of shared memory: each says that the disk
+/// does not take what we give it.
+const IO_ON_WRITE: [i32; 8] = [778, 1034, 1290, 1546, 2570, 4618, 4874, 5386];
 
 impl From<sqlx::Error> for StoreError {
     fn from(error: sqlx::Error) -> Self {
@@ -35,7 +37,7 @@ impl From<sqlx::Error> for StoreError {
         }
         let code: i32 = fault.code().and_then(|c| c.parse().ok()).unwrap_or(0);
         match code & 0xff {
-            READONLY | FULL => Self::NotWritable(why),
+            READONLY | FULL | CANT_OPEN => Self::NotWritable(why),
             CORRUPT | NOT_A_DATABASE => Self::Corrupt(why),
             _ if IO_ON_WRITE.contains(&code) => Self::NotWritable(why),
             _ => Self::Unavailable(why),
@@ -53,17 +55,9 @@ impl From<sqlx::migrate::MigrateError> for StoreError {
     }
 }
 
-/// A file beside the database could not be used.
+/// A file beside the database could not be written.
 pub(super) fn file_fault(path: &std::path::Path, error: &std::io::Error) -> StoreError {
-    use std::io::ErrorKind;
-    let why = format!("{}: {error}", path.display());
-    match error.kind() {
-        ErrorKind::StorageFull
-        | ErrorKind::ReadOnlyFilesystem
-        | ErrorKind::PermissionDenied
-        | ErrorKind::QuotaExceeded => StoreError::NotWritable(why),
-        _ => StoreError::Unavailable(why),
-    }
+    StoreError::NotWritable(format!("{}: {error}", path.display()))
 }
 
 /// A column that should hold our JSON.

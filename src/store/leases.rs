@@ -18,7 +18,8 @@ async fn claim(
     let claimed: Option<(String, i64)> = sql(
         "update runs set fence = fence + 1, leased_by = $1, leased_until = $2
          where id = (select id from runs
-                     where due_at <= $3 and (leased_until is null or leased_until <= $3)
+                     where due_at <= $3
+                       and (leased_until is null or (leased_until <= $3 and leased_by <> $1))
                      order by due_at, created_at, id limit 1)
          returning id, fence",
     )
@@ -66,6 +67,9 @@ pub(super) fn end_of(now: Timestamp, lease: Duration) -> i64 {
 
 impl Store {
     /// Leases the run whose next step has been due longest and that nobody holds. `None` when nothing is due.
+    ///
+    /// A worker never takes a run from itself: while the store could not be written it may have missed to renew its
+    /// lease, and still knows how the step ended. It hands back what it gives up.
     pub async fn claim_run(
         &self,
         worker: &WorkerId,
@@ -74,8 +78,10 @@ impl Store {
     ) -> Result<Option<(Lease, Run)>, StoreError> {
         // Most looks find nothing: those don't bother the writer.
         let due: Option<(String,)> = sql(
-            "select id from runs where due_at <= $1 and (leased_until is null or leased_until <= $1) limit 1",
+            "select id from runs where due_at <= $2
+              and (leased_until is null or (leased_until <= $2 and leased_by <> $1)) limit 1",
         )
+        .bind(&worker.0)
         .bind(now.as_millisecond())
         .optional(&mut self.reader().await?)
         .await?;

@@ -392,6 +392,10 @@ async fn perform_one(group: &mut Group, work: &mut dyn Work) -> Result<(), Store
     let Err(error) = work.perform(group).await else {
         return Ok(());
     };
+    // SQLite opens a read-only disk's file for reading, and reads for ever: only a new connection writes again.
+    if matches!(error, StoreError::NotWritable(_)) {
+        return Err(error);
+    }
     group.ledger.roll_back(mark);
     // A full disk may have ended the transaction already: then there is no savepoint to go back to.
     group

@@ -32,11 +32,13 @@ mod fakes;
 mod cluster;
 mod dbdown;
 mod forge;
+mod iofail;
 mod kill9;
 mod lab;
 mod partition;
 mod proxy;
 mod ssrf;
+mod sim;
 mod tamper;
 
 use std::ffi::OsString;
@@ -73,8 +75,10 @@ const PROOFS: &[Proof] = &[
     proof("partition", "troubles", 6, partition::prove),
     proof("dbdown", "outages", 3, dbdown::prove),
     proof("argv", "values", 200, argv::prove),
+    proof("iofail", "calls that fail", 32, iofail::prove),
     proof("kill9", "kills", 5, kill9::prove),
     proof("ssrf", "addresses", 300, ssrf::prove),
+    proof("sim", "seeds", 1_000, sim::prove),
     proof("tamper", "mutants", 64, tamper::prove),
     proof("forge", "forged requests", 1_000, forge::prove),
 ];
