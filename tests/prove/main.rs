@@ -32,6 +32,7 @@ mod fakes;
 mod cluster;
 mod dbdown;
 mod forge;
+mod gap;
 mod iofail;
 mod kill9;
 mod lab;
@@ -77,6 +78,7 @@ const PROOFS: &[Proof] = &[
     proof("argv", "values", 200, argv::prove),
     proof("iofail", "calls that fail", 32, iofail::prove),
     proof("kill9", "kills", 5, kill9::prove),
+    proof("gap", "gaps", 4, gap::prove),
     proof("ssrf", "addresses", 300, ssrf::prove),
     proof("sim", "seeds", 1_000, sim::prove),
     proof("tamper", "mutants", 64, tamper::prove),

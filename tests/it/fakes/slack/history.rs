@@ -106,8 +106,8 @@ impl FakeSlack {
         ts
     }
 
-    /// Changes what was written, and the app is not told.
-    pub(crate) fn edited_before(&self, channel: &str, ts: &str, text: &str) {
+    /// Changes what was written, a moment later, and the app is not told. Answers when.
+    pub(crate) fn edited_before(&self, channel: &str, ts: &str, text: &str) -> String {
         let mut state = self.state();
         let message = state
             .messages
@@ -115,7 +115,9 @@ impl FakeSlack {
             .find(|message| message.channel == channel && message.ts == ts);
         let message = message.unwrap();
         text.clone_into(&mut message.text);
-        message.edited = Some(format!("{}1", &ts[..ts.len() - 1]));
+        let edited = format!("{}.999999", ts.split_once('.').unwrap().0);
+        message.edited = Some(edited.clone());
+        edited
     }
 
     /// Deletes what was written.
