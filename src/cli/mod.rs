@@ -181,7 +181,7 @@ async fn run_command(command: Command) -> anyhow::Result<Exit> {
         Command::Why { run } => why::run(&settings, &run).await,
         Command::Run { command } => run::run(settings, environment, &command).await,
         Command::Ledger { command } => ledger::run(&settings, command).await,
-        Command::Doctor { ready } => doctor::run(&settings, ready).await,
+        Command::Doctor { ready } => doctor::run(&settings, &environment, ready).await,
     }
 }
 
