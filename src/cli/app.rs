@@ -83,11 +83,11 @@ pub(super) fn load_catalog(settings: &Settings) -> Option<Catalog> {
 fn say_no_start(what: &str, why: &StoreError, settings: &Settings) {
     let data = settings.data.display();
     let next = match why {
-        StoreError::NotWritable(_) => format!(
+        StoreError::NotWritable(_) | StoreError::NoAnswer => format!(
             "; see that the database and the folder {data} have room and can be written, then start midwatch again"
         ),
         StoreError::InUse(_)
-        | StoreError::NoAnswer | StoreError::Unavailable(_)
+        | StoreError::Unavailable(_)
         | StoreError::Busy(_)
         | StoreError::Conflict(_)
         | StoreError::Corrupt(_) => String::new(),

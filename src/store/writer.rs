@@ -16,6 +16,7 @@ use tokio::task::JoinSet;
 
 use super::checkpoint::{newest_note, seal};
 use super::db::{Db, Engine, sql};
+use super::fault::is_unconfirmed;
 use super::inbox::{self, Delivery};
 use super::ledger::{FactLine, LedgerEnd, Seen};
 use super::open::Target;
@@ -419,6 +420,10 @@ async fn commit_group(
         // A server that went away amid the commit may have done it.
         Err(StoreError::Unavailable(why)) if matches!(group.db.engine(), Engine::Postgres(_)) => {
             tracing::warn!("a commit has no answer: {why}");
+            Err(StoreError::NoAnswer)
+        }
+        Err(StoreError::NotWritable(why)) if is_unconfirmed(&why) => {
+            tracing::warn!("a commit is not confirmed: {why}");
             Err(StoreError::NoAnswer)
         }
         committed => committed.map(|()| receipts),

@@ -76,7 +76,7 @@ const PROOFS: &[Proof] = &[
     proof("partition", "troubles", 6, partition::prove),
     proof("dbdown", "outages", 3, dbdown::prove),
     proof("argv", "values", 200, argv::prove),
-    proof("iofail", "calls that fail", 32, iofail::prove),
+    proof("iofail", "calls that fail", 16, iofail::prove),
     proof("kill9", "kills", 5, kill9::prove),
     proof("gap", "gaps", 4, gap::prove),
     proof("ssrf", "addresses", 300, ssrf::prove),

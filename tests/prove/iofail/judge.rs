@@ -187,12 +187,15 @@ impl Evidence<'_> {
             .said
             .typed
             .iter()
-            .map(|it| (it.tag.as_str(), &it.key, &it.answer));
-        let pressed = self
-            .said
-            .pressed
-            .iter()
-            .map(|(key, answer)| ("a press", key, answer));
+            .map(|it| (it.tag.as_str(), &it.key, it.answer.clone()));
+        let pressed = self.said.pressed.iter().map(|(key, answer)| {
+            // All that a button can be told is that it did not work; what became of it, the message shows.
+            let told = match answer {
+                Answer::Refused if self.killed => Answer::Slow,
+                other => other.clone(),
+            };
+            ("a press", key, told)
+        });
         for (what, key, answer) in typed.chain(pressed) {
             let (received, concluded) = self.record.inbounds.get(key).copied().unwrap_or((0, 0));
             let fits = match answer {

@@ -144,7 +144,7 @@ impl Ground {
         if let Some(real) = &mut self.real {
             let worker = WorkerId(worker.to_owned());
             let found = real
-                .ask(real.store().claim_run(&worker, now, LEASE))?
+                .ask(real.store().claim_run(&worker, &[], now, LEASE))?
                 .flatten();
             let run = found.as_ref().map(|(_, run)| run);
             same(
