@@ -256,6 +256,22 @@ async fn a_program_whose_run_was_settled_without_it_is_ended() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_supervisor_that_can_not_say_that_it_starts_starts_nothing_and_says_why() {
+    let left = Left::with("echo . >>times").await;
+    let folder = left.steps().folder(left.first_attempt());
+    folder.make().unwrap();
+    // What it wants to write to is no file: as good as a full disk.
+    let name = format!("steps/{}-0-1/started.begun", left.run.id);
+    std::fs::create_dir(left.world.data(&name)).unwrap();
+    assert_eq!(left.finish().await, Outcome::Failed);
+    let run = left.world.store.run(left.run.id).await.unwrap().unwrap();
+    let why = format!("{:?}", run.steps[0]);
+    let words = "its supervisor ended before it had started anything: Is a directory";
+    assert!(why.contains(words), "{why}");
+    assert_eq!(left.file("times"), "");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_torn_specification_starts_nothing() {
     let left = Left::with("echo . >>times").await;
     let folder = left.steps().folder(left.first_attempt());
