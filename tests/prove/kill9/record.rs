@@ -120,7 +120,7 @@ impl Record {
                     .push(format!("run {reference} has events and no decision")),
             },
             Fact::Service { now, .. } => self.starts += u32::from(now == "started"),
-            Fact::CatalogLoaded { .. } | Fact::CatalogKept { .. } => {}
+            Fact::CatalogLoaded { .. } | Fact::CatalogKept { .. } | Fact::SetBack { .. } => {}
         }
     }
 
