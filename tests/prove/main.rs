@@ -24,6 +24,7 @@ mod bot;
 mod fakes;
 mod forge;
 mod kill9;
+mod malformed;
 mod tamper;
 
 use std::process::ExitCode;
@@ -58,6 +59,7 @@ struct Proof {
 const PROOFS: &[Proof] = &[
     proof("kill9", "kills", 5, kill9::prove),
     proof("tamper", "mutants", 64, tamper::prove),
+    proof("malformed", "mutants", 800, malformed::prove),
     proof("forge", "forged requests", 1_000, forge::prove),
 ];
 
