@@ -40,6 +40,7 @@ mod partition;
 mod proxy;
 mod ssrf;
 mod sim;
+mod malformed;
 mod tamper;
 
 use std::ffi::OsString;
@@ -82,6 +83,7 @@ const PROOFS: &[Proof] = &[
     proof("ssrf", "addresses", 300, ssrf::prove),
     proof("sim", "seeds", 1_000, sim::prove),
     proof("tamper", "mutants", 64, tamper::prove),
+    proof("malformed", "mutants", 800, malformed::prove),
     proof("forge", "forged requests", 1_000, forge::prove),
 ];
 
