@@ -66,7 +66,7 @@ async fn a_nul_in_what_a_step_says_or_a_platform_answers_does_no_harm(world: Wor
     };
     let said = world
         .store
-        .append_output(&lease, of, "a\0b".to_owned(), vec![root(run.id, "c\0d")], at(1));
+        .append_output(&lease, of, "a\0b".to_owned(), vec![root(run.id, "c\0d")], at(0));
     said.await.unwrap();
     assert_eq!(world.store.output(of).await.unwrap(), "a\u{fffd}b");
     assert_eq!(world.due_words().await, ["c\0d"]);
