@@ -24,10 +24,11 @@ use crate::bot::Bot;
 use crate::fakes::slack::{Ack, FakeSlack, Posted, render};
 
 /// How long everything may take to settle after a return.
-const SETTLE_WITHIN: Duration = Duration::from_secs(60);
+const SETTLE_WITHIN: Duration = Duration::from_secs(90);
 const LOOK_EVERY: Duration = Duration::from_millis(250);
-/// How many gaps one installation goes through.
-const GAPS_OF_ONE: usize = 10;
+/// How many gaps one installation goes through. They are seconds apart, so that its threads all stay recent: more would
+/// mostly wait for the pace at which Slack is read.
+const GAPS_OF_ONE: usize = 5;
 /// The longest gap: whatever was typed in it is not a day old before it is read.
 const LONGEST: Duration = Duration::from_secs(86_400 - 300);
 /// How late a press is that comes late.

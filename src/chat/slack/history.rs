@@ -304,7 +304,7 @@ impl Reader<'_> {
             for message in page["messages"].as_array().into_iter().flatten() {
                 count += 1;
                 oldest = moment(as_text(message, "/ts")).unwrap_or(oldest);
-                read.note_thread(message, span.from);
+                read.note_thread(message, span.from, &self.me);
                 self.take(message, channel, span, &mut read);
             }
             if !more(&mut wanted, &page) {
@@ -469,22 +469,28 @@ impl Span {
 struct Read {
     /// What was said to us, by Slack's timestamp and so in order.
     said: BTreeMap<String, Inbound>,
-    /// Threads with newer replies.
+    /// Threads with newer replies, and not by us alone.
     changed: BTreeSet<String>,
-    /// Threads without.
+    /// Other threads, of which there is nothing to read.
     quiet: BTreeSet<String>,
     /// There was more than we read.
     partly: bool,
 }
 
 impl Read {
-    fn note_thread(&mut self, message: &Value, from: Timestamp) {
+    fn note_thread(&mut self, message: &Value, from: Timestamp, me: &Me) {
         let ts = as_text(message, "/ts").to_owned();
         let latest = moment(as_text(message, "/latest_reply"));
         let has_replies = message["reply_count"]
             .as_u64()
             .is_some_and(|count| count > 0);
-        if latest.map_or(has_replies, |latest| latest >= from) {
+        // Most threads are runs in which nobody but us said anything.
+        let ours = message["reply_users_count"] == 1
+            && me.is(
+                as_text(message, "/reply_users/0"),
+                as_text(message, "/reply_users/0"),
+            );
+        if !ours && latest.map_or(has_replies, |latest| latest >= from) {
             self.changed.insert(ts);
         } else {
             self.quiet.insert(ts);

@@ -1,7 +1,7 @@
 //! Reading what was said: channels, their messages, threads. With scopes, both ends of a span, pages and the pace that
 //! Slack allows, as its documentation says.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -269,11 +269,14 @@ fn as_read(state: &State, message: &Posted, with_metadata: bool) -> Value {
             && reply.thread.as_ref() == Some(&message.ts)
             && reply.only_for.is_none()
     });
-    let replies: Vec<&str> = replies.map(|reply| reply.ts.as_str()).collect();
-    if let Some(latest) = replies.iter().max() {
+    let replies: Vec<&Posted> = replies.collect();
+    if let Some(latest) = replies.iter().map(|reply| &reply.ts).max() {
+        let users: BTreeSet<&str> = replies.iter().map(|reply| reply.user.as_str()).collect();
         shown["thread_ts"] = json!(message.ts);
         shown["reply_count"] = json!(replies.len());
         shown["latest_reply"] = json!(latest);
+        shown["reply_users_count"] = json!(users.len());
+        shown["reply_users"] = json!(users.into_iter().take(5).collect::<Vec<_>>());
     }
     shown
 }
