@@ -136,7 +136,7 @@ async fn fail_and_look(round: Round, library: &Arc<Library>) -> Found {
         });
     let kinds = living.disk.kinds();
     let patient = Yard::open(library, false).await;
-    // Rounded up, so that a seed means the same calls each time.
+    // Rounded up, so that a seed means much the same calls each time.
     let calls = [
         (Place::FirstStart, first),
         (Place::LaterStart, later),

@@ -38,7 +38,7 @@ pub(super) async fn perform(
         return work.not_started(&format!("no folder {path} for its supervisor: {error}"));
     }
     let mut supervisor = None;
-    if let Ok(Found::NeverBegan(lock)) = folder.look() {
+    if let Found::NeverBegan(lock) = look(folder).await {
         if cancel.is_cancelled() {
             return Performed::at_once(StepResult::Stopped);
         }
@@ -61,6 +61,19 @@ pub(super) async fn perform(
             work.not_started(&format!(
                 "its supervisor ended before it had started anything{why}"
             ))
+        }
+    }
+}
+
+/// Looks how the attempt stands, again until it can be seen: on a disk without room there is no lock to look at.
+async fn look(folder: &Folder) -> Found {
+    loop {
+        match folder.look() {
+            Ok(found) => return found,
+            Err(error) => {
+                warn!("{}: {error}", folder.path().display());
+                sleep(LOOK_AGAIN).await;
+            }
         }
     }
 }

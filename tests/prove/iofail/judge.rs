@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use midwatch::domain::{Decided, Entry, Fact, RunEvent};
+use midwatch::domain::{Decided, Entry, Fact, RunEvent, StepResult};
 
 use super::crowd::{Answer, Said, tag_of};
 use super::yard::{KINDS, Kind, printed};
@@ -115,6 +115,14 @@ impl Life {
             _ => None,
         };
         self.events.iter().filter_map(outcome).collect()
+    }
+
+    /// Whether a step failed because the disk did not take what it needs to begin; the line says so.
+    fn could_not_begin(&self) -> bool {
+        self.events.iter().any(|event| {
+            matches!(event, RunEvent::StepEnded { result: StepResult::Failed { why }, .. }
+                if why.starts_with("no folder") && why.contains("os error"))
+        })
     }
 
     fn starts(&self, wanted: &str) -> usize {
@@ -239,7 +247,7 @@ impl Evidence<'_> {
         let mut complaints = Vec::new();
         // A kill may hit a `once` step; a disk that fails is no reason not to know.
         let unknown = self.killed && outcome == "needs_attention";
-        if !unknown && !kind.outcomes.contains(&outcome) {
+        if !unknown && !life.could_not_begin() && !kind.outcomes.contains(&outcome) {
             complaints.push(format!(
                 "it ended {outcome}: {:?}",
                 life.events.iter().rev().take(3).collect::<Vec<_>>()

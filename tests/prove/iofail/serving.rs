@@ -11,6 +11,7 @@ use tokio::time::Instant;
 use super::crowd::{Answer, Crowd};
 use super::disk::{Disk, Library};
 use super::judge::{Evidence, Record};
+use super::starting::copy_files;
 use super::yard::{self, RING};
 use super::{Place, Plan, Seen, says_why, told};
 use crate::bot::{Bot, Home};
@@ -46,6 +47,7 @@ impl Yard {
     /// Starts midwatch in a home of its own.
     pub(super) async fn open(library: &Library, log: bool) -> Self {
         let slack = FakeSlack::start().await;
+        slack.let_read_fast(); // At each start all channels are read.
         let crowd = Crowd::new(slack.clone());
         let home = yard::connected(yard::home(&crowd.channels), &slack);
         let (home, disk) = Disk::below(home, library, log);
@@ -80,11 +82,7 @@ impl Yard {
         self.crowd.type_all(SPAN, random);
         tokio::time::sleep(SPAN).await;
         self.kill();
-        std::fs::create_dir_all(to).expect("a folder");
-        for file in std::fs::read_dir(self.home.path("data")).expect("a data folder") {
-            let file = file.expect("a file");
-            std::fs::copy(file.path(), to.join(file.file_name())).expect("a copy");
-        }
+        copy_files(&self.home.path("data"), to);
         self.start().await;
     }
 

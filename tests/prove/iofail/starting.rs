@@ -1,6 +1,6 @@
 //! A start and a stop while the disk fails: it begins with a clear sentence or not at all, and leaves nothing half made.
 
-use std::fs::{self, Permissions};
+use std::fs;
 use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
@@ -36,7 +36,7 @@ pub(super) struct Starts {
 impl Starts {
     pub(super) fn new(library: Arc<Library>, left: TempDir) -> Self {
         let home = yard::home(&[]);
-        copy(left.path(), &home.path("data"));
+        copy_files(left.path(), &home.path("data"));
         let (sound, export) = told(&home, &["ledger", "export"]);
         assert!(
             sound,
@@ -73,7 +73,7 @@ impl Starts {
     fn home(&self, place: Place, log: bool) -> (Home, Disk) {
         let home = yard::home(&["C1".to_owned()]);
         if place != Place::FirstStart {
-            copy(self.left.path(), &home.path("data"));
+            copy_files(self.left.path(), &home.path("data"));
         }
         Disk::below(home, &self.library, log)
     }
@@ -321,13 +321,14 @@ fn is_entry(line: &str) -> bool {
     !line.starts_with("{\"checkpoint\"")
 }
 
-fn copy(from: &Path, to: &Path) {
+/// Copies what lies in a data folder, but for what supervisors of steps have in folders of their own.
+pub(super) fn copy_files(from: &Path, to: &Path) {
     fs::create_dir_all(to).expect("a folder");
     for file in fs::read_dir(from).expect("a data folder") {
         let file = file.expect("a file");
-        let copy = to.join(file.file_name());
-        fs::copy(file.path(), &copy).expect("a copy");
-        let mode = file.metadata().expect("a file").permissions().mode();
-        fs::set_permissions(&copy, Permissions::from_mode(mode)).expect("a mode");
+        if file.file_type().expect("a type").is_file() {
+            // With its mode.
+            fs::copy(file.path(), to.join(file.file_name())).expect("a copy");
+        }
     }
 }
