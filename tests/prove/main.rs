@@ -39,6 +39,7 @@ mod partition;
 mod proxy;
 mod ssrf;
 mod sim;
+mod storm429;
 mod tamper;
 
 use std::ffi::OsString;
@@ -78,6 +79,7 @@ const PROOFS: &[Proof] = &[
     proof("iofail", "calls that fail", 32, iofail::prove),
     proof("kill9", "kills", 5, kill9::prove),
     proof("ssrf", "addresses", 300, ssrf::prove),
+    proof("storm429", "times 10 s of storm", 1, storm429::prove),
     proof("sim", "seeds", 1_000, sim::prove),
     proof("tamper", "mutants", 64, tamper::prove),
     proof("forge", "forged requests", 1_000, forge::prove),
