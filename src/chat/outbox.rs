@@ -194,7 +194,7 @@ impl Outbox {
                         store: self.store.clone(),
                         transport: Arc::clone(&self.transport),
                         clock: self.clock.clone(),
-                        blocked: Arc::clone(&self.pace.blocked),
+                        blocked: self.pace.blocked.clone(),
                     };
                     under_way.spawn(async move {
                         let result = delivery.deliver(&due).await;

@@ -41,6 +41,7 @@ mod proxy;
 mod ssrf;
 mod sim;
 mod malformed;
+mod storm429;
 mod tamper;
 
 use std::ffi::OsString;
@@ -81,6 +82,7 @@ const PROOFS: &[Proof] = &[
     proof("kill9", "kills", 5, kill9::prove),
     proof("gap", "gaps", 4, gap::prove),
     proof("ssrf", "addresses", 300, ssrf::prove),
+    proof("storm429", "times 10 s of storm", 1, storm429::prove),
     proof("sim", "seeds", 1_000, sim::prove),
     proof("tamper", "mutants", 64, tamper::prove),
     proof("malformed", "mutants", 800, malformed::prove),

@@ -7,7 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 use tracing::{info, warn};
 
 use super::Held;
-use super::pace::{Blocked, block_key};
+use super::pace::Blocked;
 use crate::chat::{DeliveryError, Transport};
 use crate::clock::Clock;
 use crate::domain::{Button, Message, OutputRef, Posting, PostingKind};
@@ -80,11 +80,7 @@ impl Delivery {
                 "lost"
             }
             Err(DeliveryError::Limited(wait)) => {
-                let until = tokio::time::Instant::now() + *wait;
-                self.blocked
-                    .lock()
-                    .expect("no code panics while it holds this")
-                    .insert(block_key(due), until);
+                self.blocked.block(due, *wait);
                 "deferred"
             }
             Err(DeliveryError::Gone(why)) => {

@@ -2,18 +2,47 @@
 
 use std::collections::HashMap;
 use std::num::NonZeroU32;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use governor::clock::{Clock as _, DefaultClock};
 use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
+use tokio::time::Instant;
 
 use crate::chat::Pace;
 use crate::domain::PostingKind;
 use crate::store::DuePosting;
 
 /// Until when the platform wants to hear nothing, by space and call.
-pub(super) type Blocked = Arc<std::sync::Mutex<HashMap<String, tokio::time::Instant>>>;
+#[derive(Clone, Default)]
+pub(super) struct Blocked(Arc<Mutex<HashMap<String, Instant>>>);
+
+impl Blocked {
+    /// Remembers that the platform asks us to wait. Deliveries that were under way together may be told different times:
+    /// the latest counts.
+    pub(super) fn block(&self, due: &DuePosting, wait: Duration) {
+        let until = Instant::now() + wait;
+        let mut all = self.all();
+        let blocked = all.entry(block_key(due)).or_insert(until);
+        *blocked = until.max(*blocked);
+    }
+
+    /// How long this has to wait yet.
+    fn rest(&self, due: &DuePosting) -> Option<Duration> {
+        let until = self.all().get(&block_key(due)).copied()?;
+        let rest = until.saturating_duration_since(Instant::now());
+        (!rest.is_zero()).then_some(rest)
+    }
+
+    fn forget_old(&self) {
+        let now = Instant::now();
+        self.all().retain(|_, until| *until > now);
+    }
+
+    fn all(&self) -> MutexGuard<'_, HashMap<String, Instant>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
 
 /// What a delivery does on the platform, as far as its pace is concerned.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -61,15 +90,8 @@ impl Pacer {
 
     /// Whether this may be sent now; otherwise how long to wait.
     pub(super) fn ready(&mut self, due: &DuePosting) -> Result<(), Duration> {
-        let now = tokio::time::Instant::now();
-        if let Some(until) = self
-            .blocked
-            .lock()
-            .expect("no code panics while it holds this")
-            .get(&block_key(due))
-            && *until > now
-        {
-            return Err(*until - now);
+        if let Some(rest) = self.blocked.rest(due) {
+            return Err(rest);
         }
         self.forget_old();
         let space = &due.posting.to.space;
@@ -97,11 +119,7 @@ impl Pacer {
             {
                 limiter.retain_recent();
             }
-            let now = tokio::time::Instant::now();
-            self.blocked
-                .lock()
-                .expect("no code panics while it holds this")
-                .retain(|_, until| *until > now);
+            self.blocked.forget_old();
         }
     }
 }
@@ -116,6 +134,6 @@ fn check(limiter: Option<&DefaultKeyedRateLimiter<String>>, key: &String) -> Res
 }
 
 /// What a `Retry-After` is about: the call in the space.
-pub(super) fn block_key(due: &DuePosting) -> String {
+fn block_key(due: &DuePosting) -> String {
     format!("{}/{:?}", due.posting.to.space, Call::of(due))
 }

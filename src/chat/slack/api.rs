@@ -186,7 +186,10 @@ impl Quiet {
         let answer = answered(method, call).await;
         if let Err(CallError::Limited(wait)) = &answer {
             let until = Instant::now() + *wait;
-            self.methods().insert(method.to_owned(), until);
+            // Calls that were under way together may be told different times: the latest counts.
+            let mut methods = self.methods();
+            let quiet = methods.entry(method.to_owned()).or_insert(until);
+            *quiet = until.max(*quiet);
         }
         answer
     }

@@ -425,6 +425,8 @@ impl Book {
                 version: owed.version,
                 posting: owed.posting.clone(),
                 delivered: owed.message.clone(),
+                delivered_version: owed.delivered_version,
+                last: owed.last,
                 thread: self
                     .root_of(owed)
                     .filter(|_| owed.is_line())

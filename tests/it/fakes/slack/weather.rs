@@ -22,7 +22,7 @@ const RETRY_AFTER: Duration = Duration::from_secs(1);
 /// What goes wrong with a call, each with this probability.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Storm {
-    /// It is refused with 429 and a `Retry-After` of one to five seconds.
+    /// It is refused with 429 and a `Retry-After` of one to three seconds.
     pub(crate) refuse: f64,
     /// A post or an edit is answered as if all were well, and is not there.
     pub(crate) lose: f64,
@@ -72,7 +72,7 @@ pub(super) fn fate(state: &mut State, method: &str, body: &Value, refuse: bool) 
     let stormy = storm.refuse > 0.0 && state.chance() < storm.refuse;
     if refuse || stormy {
         let wait = if stormy {
-            Duration::from_secs_f64(1.0 + (state.chance() * 4.0).floor())
+            Duration::from_secs_f64(1.0 + (state.chance() * 3.0).floor())
         } else {
             RETRY_AFTER
         };
