@@ -334,7 +334,7 @@ pub fn next(run: &Run, now: Timestamp) -> Due {
         Phase::AwaitingApproval { until, .. } if now >= *until => Due::Finish(Outcome::Expired),
         Phase::AwaitingApproval { until, .. } => Due::Wait(*until),
         // Nobody expects it any more: midwatch was down, or every worker was busy.
-        Phase::Queued { since } if now > *since + START_WITHIN && !run.only_reads() => {
+        Phase::Queued { since } if now > later(*since, START_WITHIN) && !run.only_reads() => {
             Due::Finish(Outcome::Expired)
         }
         Phase::Queued { .. } | Phase::Running => next_step(run, now),
@@ -391,7 +391,7 @@ fn next_step(run: &Run, now: Timestamp) -> Due {
             StepState::Ended { attempt, at, .. }
                 if *attempt < step.attempts && step.effect.may_repeat() =>
             {
-                let again_at = *at + retry_delay(run.id, *attempt);
+                let again_at = later(*at, retry_delay(run.id, *attempt));
                 if now >= again_at {
                     Due::Start {
                         position,
@@ -406,6 +406,11 @@ fn next_step(run: &Run, now: Timestamp) -> Due {
         return due;
     }
     Due::Finish(Outcome::Succeeded)
+}
+
+/// So much later; a clock at the end of time must not end the program.
+fn later(at: Timestamp, by: Duration) -> Timestamp {
+    at.saturating_add(by).unwrap_or(Timestamp::MAX)
 }
 
 /// One second, doubled with each attempt up to a minute, spread by up to a half.

@@ -177,10 +177,15 @@ impl Bot {
 
     /// Asks it to stop and waits for the end.
     pub fn stop(mut self) -> std::process::ExitStatus {
+        self.signal(rustix::process::Signal::TERM);
+        self.child.wait().expect("it is reaped")
+    }
+
+    /// Sends it a signal; its children get none.
+    pub fn signal(&self, signal: rustix::process::Signal) {
         let pid = rustix::process::Pid::from_raw(self.child.id().try_into().expect("a pid"))
             .expect("a pid is not zero");
-        rustix::process::kill_process(pid, rustix::process::Signal::TERM).expect("it can be asked");
-        self.child.wait().expect("it is reaped")
+        rustix::process::kill_process(pid, signal).expect("it can be told");
     }
 }
 

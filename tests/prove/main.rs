@@ -22,6 +22,7 @@ mod bot;
     reason = "shared with the stories, which use the rest"
 )]
 mod fakes;
+mod clock;
 mod kill9;
 mod sim;
 mod tamper;
@@ -57,6 +58,7 @@ struct Proof {
 
 const PROOFS: &[Proof] = &[
     proof("kill9", "kills", 5, kill9::prove),
+    proof("clock", "walks of the clock", 200, clock::prove),
     proof("sim", "seeds", 1_000, sim::prove),
     proof("tamper", "mutants", 64, tamper::prove),
 ];

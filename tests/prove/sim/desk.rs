@@ -253,7 +253,8 @@ impl Desk<'_> {
             return Err(not_now("nothing_to_settle", what, next));
         }
         self.must_have_a_say(run, "settle")?;
-        if run.finished_at.is_some_and(|at| self.inbound.sent_at < at) {
+        let sent_at = self.inbound.sent_at.as_second();
+        if run.finished_at.is_some_and(|at| sent_at < at.as_second()) {
             let what = format!("run {reference} came into doubt after you said that");
             let next = format!("look at it with /ops show {reference}, then settle it");
             return Err(not_now("earlier_doubt", what, next));
