@@ -21,18 +21,21 @@
 //! | [`cli`] | subcommands, wiring, startup, shutdown, exit codes | everything |
 //! | [`config`], [`telemetry`], [`clock`] | settings; logs and metrics; the one place that asks the time | nothing of ours |
 //!
+//! Beside them, `planted` holds the switch for known bugs that the proofs must find; every module may ask it.
+//!
 //! `tests/it/architecture.rs` holds this table. Edges never import each other.
 //!
 //! # Words
 //!
 //! One word per idea, in code, SQL, logs, chat and docs. *Inbound*: one thing that came in, before we understood it.
 //! *Speaker*: the account that sent it; *actor*: whom we hold responsible. *Invocation*: one parsed use of a *command*,
-//! with *arguments* for its *parameters*. *Decision*: allow, require approval, hold or deny, by a *rule* of a *runbook*.
-//! *Permit*: what `decide` alone can make, and without which there is no *plan*. *Run*: one durable execution of a plan,
-//! in *steps* with *attempts*; a step's *effect* says what a crash allows. *Interrupted*: started, result unknown.
-//! *Lease*: the time-limited right to work on a run. *Ledger*: the append-only record, one *entry* a line. *Posting*: a
-//! message that we owe to a thread; the *outbox* holds them. *Refusal*: an expected no, told to the person; *fault*: an
-//! unexpected failure, told to the operator. *Reference*: the short code that ties thread, ledger and log together.
+//! with *arguments* for its *parameters*. *Decision*: allow, require approval, hold or deny, by a *rule* of a
+//! *runbook*. *Permit*: what `decide` alone can make, and without which there is no *plan*. *Run*: one durable
+//! execution of a plan, in *steps* with *attempts*; a step's *effect* says what a crash allows. *Interrupted*: started,
+//! result unknown. *Supervisor*: the process that owns a step's program and outlives midwatch. *Lease*: the
+//! time-limited right to work on a run. *Ledger*: the append-only record, one *entry* a line. *Posting*: a message that
+//! we owe to a thread; the *outbox* holds them. *Refusal*: an expected no, told to the person; *fault*: an unexpected
+//! failure, told to the operator. *Reference*: the short code that ties thread, ledger and log together.
 
 pub mod catalog;
 pub mod chat;
@@ -43,5 +46,6 @@ pub mod dispatch;
 pub mod domain;
 pub mod engine;
 pub mod http;
+mod planted;
 pub mod store;
 pub mod telemetry;

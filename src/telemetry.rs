@@ -30,12 +30,15 @@ pub enum TelemetryError {
 }
 
 /// Logs to standard error from now on, panics included. `json`: one object a line, for machines.
+///
+/// A line that can't be written is lost, and nothing else: told of there, the same failure would end the process.
 pub fn start_logs(filter: &str, json: bool, scrub: Scrubber) -> Result<(), TelemetryError> {
     let started = if json {
         let writer = Scrubbed::new(io::stderr, scrub_json(scrub));
         let logs = tracing_subscriber::fmt().json().flatten_event(true);
         logs.with_env_filter(EnvFilter::try_new(filter)?)
             .with_writer(writer)
+            .log_internal_errors(false)
             .try_init()
     } else {
         let logs = tracing_subscriber::fmt();
@@ -47,6 +50,7 @@ pub fn start_logs(filter: &str, json: bool, scrub: Scrubber) -> Result<(), Telem
         };
         logs.with_env_filter(EnvFilter::try_new(filter)?)
             .with_writer(Scrubbed::new(io::stderr, scrub))
+            .log_internal_errors(false)
             .try_init()
     };
     started.map_err(|_| TelemetryError::Started("logs"))?;
@@ -202,6 +206,11 @@ pub const METRICS: &[Metric] = &[
         "Deliveries that could not be made durable; label platform",
     ),
     metric(
+        "midwatch_history_inbounds_total",
+        Counter,
+        "Inbounds that were heard only by reading a channel's history; label platform",
+    ),
+    metric(
         "midwatch_refusals_total",
         Counter,
         "Inbounds refused before a rule was asked; label refusal",
@@ -230,7 +239,7 @@ pub const METRICS: &[Metric] = &[
     metric(
         "midwatch_postings_total",
         Counter,
-        "Deliveries of postings; labels platform, result (delivered, deferred, in_doubt, dropped)",
+        "Deliveries of postings; labels platform, result (delivered, taken, lost, deferred, in_doubt, dropped)",
     ),
     metric(
         "midwatch_postings_waiting",

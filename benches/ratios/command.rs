@@ -16,7 +16,7 @@ use midwatch::domain::{
     Inbound, InboundKey, Manner, Outcome, Place, Platform, RunId, Source, Speaker, SpeakerKind,
 };
 use midwatch::engine::Engine;
-use midwatch::engine::actions::{HttpClient, Surroundings};
+use midwatch::engine::actions::{HttpClient, Steps, Surroundings};
 use midwatch::engine::secrets::LocalSecrets;
 use midwatch::store::{Receipt, Store, StoreSettings, WorkerId};
 use tokio::runtime::Runtime;
@@ -173,7 +173,9 @@ impl Bot {
                 directory: home.path(""),
                 environment: Arc::new(BTreeMap::from([("PATH".to_owned(), path)])),
                 http: HttpClient::new().unwrap(),
+                supervisor: env!("CARGO_BIN_EXE_midwatch").into(),
             },
+            steps: Steps::of(&home.path("data")).unwrap(),
             worker: WorkerId("bench".to_owned()),
             at_once: 32,
             drain: Duration::from_secs(1),

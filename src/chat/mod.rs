@@ -14,7 +14,7 @@ use async_trait::async_trait;
 
 pub use crate::catalog::CurrentCatalog;
 use crate::domain::{Form, Inbound, Message, Place, Platform};
-use crate::store::{MessageRef, PostingId, Receipt, StoreError};
+use crate::store::{Mark, MessageRef, Receipt, StoreError};
 
 /// The sending side of an adapter.
 #[async_trait]
@@ -23,14 +23,14 @@ pub trait Transport: Send + Sync {
     fn platform(&self) -> Platform;
     /// How fast it may be spoken to.
     fn pace(&self) -> Pace;
-    /// Posts a message into the place's channel, or into `thread` where one is given. `id` goes along where the platform
-    /// can carry it, so that [`Transport::find`] recognises the message.
+    /// Posts a message into the place's channel, or into `thread` where one is given. `mark` goes along where the platform
+    /// can carry it, so that [`Transport::find`] and [`Transport::stands`] recognise the message.
     async fn post(
         &self,
         to: &Place,
         thread: Option<&MessageRef>,
         message: &Message,
-        id: PostingId,
+        mark: &Mark,
     ) -> Result<MessageRef, DeliveryError>;
     /// Replaces a message that was posted.
     async fn edit(
@@ -38,6 +38,7 @@ pub trait Transport: Send + Sync {
         to: &Place,
         at: &MessageRef,
         message: &Message,
+        mark: &Mark,
     ) -> Result<(), DeliveryError>;
     /// Says something that only one account sees.
     async fn whisper(
@@ -61,8 +62,16 @@ pub trait Transport: Send + Sync {
         &self,
         to: &Place,
         thread: Option<&MessageRef>,
-        id: PostingId,
+        mark: &Mark,
     ) -> Result<Option<MessageRef>, DeliveryError>;
+    /// Looks whether a message that the platform took is there, and shows this state of its posting.
+    async fn stands(
+        &self,
+        to: &Place,
+        thread: Option<&MessageRef>,
+        at: &MessageRef,
+        mark: &Mark,
+    ) -> Result<bool, DeliveryError>;
 }
 
 /// How fast a platform may be spoken to. Zero means that there is no limit.
@@ -72,6 +81,10 @@ pub struct Pace {
     pub between_posts: Duration,
     /// Least time between two edits in one space.
     pub between_edits: Duration,
+    /// Least time between two looks at what stands there, in one space.
+    pub between_looks: Duration,
+    /// How long after it was taken a final message is read back; `None`: what the platform takes is there.
+    pub read_back_after: Option<Duration>,
 }
 
 /// Why a delivery failed.
@@ -86,6 +99,9 @@ pub enum DeliveryError {
     /// It has not arrived; trying again may help.
     #[error("not delivered: {0}")]
     Failed(String),
+    /// It has not arrived: the message that it edits, or the thread that it belongs to, is not there.
+    #[error("not there: {0}")]
+    Gone(String),
     /// The platform refuses it for good: no such channel, not a member, invalid.
     #[error("refused: {0}")]
     Refused(String),

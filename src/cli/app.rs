@@ -22,9 +22,9 @@ use crate::config::{LogFormat, Settings};
 use crate::dispatch::Dispatch;
 use crate::domain::{Catalog, Fact, Platform, Redactor};
 use crate::engine::Engine;
-use crate::engine::actions::{HttpClient, Secrets, Surroundings};
+use crate::engine::actions::{HttpClient, Secrets, Steps, Surroundings, own_program};
 use crate::engine::secrets::LocalSecrets;
-use crate::store::{Receipt, Store, StoreError, StoreSettings, WorkerId};
+use crate::store::{Receipt, Store, StoreError, StoreSettings};
 use crate::telemetry::{self, Metrics};
 
 /// How long running steps may go on after the end was asked for.
@@ -43,9 +43,8 @@ pub(super) struct App {
     pub(super) catalog: CurrentCatalog,
     pub(super) clock: Clock,
     pub(super) metrics: Metrics,
-    secrets: Arc<dyn Secrets>,
-    http: HttpClient,
-    environment: Arc<BTreeMap<String, String>>,
+    surroundings: Surroundings,
+    steps: Steps,
 }
 
 /// Where commands and runbooks are.
@@ -54,6 +53,13 @@ pub(super) fn folders(settings: &Settings) -> Folders {
         commands: settings.commands.clone(),
         runbooks: settings.runbooks.clone(),
     }
+}
+
+/// The secrets that commands may name, and midwatch's own to be hidden.
+pub(super) fn secrets(settings: &Settings, environment: &BTreeMap<String, String>) -> LocalSecrets {
+    let mut given = settings.secret_variables();
+    given.extend(environment.clone());
+    LocalSecrets::new(&given, settings.secrets_folder.clone()).hiding(settings.secret_values())
 }
 
 /// Loads the catalog for a program that is about to serve: mistakes are said, the rest goes on without those files.
@@ -73,6 +79,22 @@ pub(super) fn load_catalog(settings: &Settings) -> Option<Catalog> {
     usable.then_some(loaded.catalog)
 }
 
+/// Says why nothing was started, and what to do where the disk is the reason.
+fn say_no_start(what: &str, why: &StoreError, settings: &Settings) {
+    let data = settings.data.display();
+    let next = match why {
+        StoreError::NotWritable(_) | StoreError::NoAnswer => format!(
+            "; see that the database and the folder {data} have room and can be written, then start midwatch again"
+        ),
+        StoreError::InUse(_)
+        | StoreError::Unavailable(_)
+        | StoreError::Busy(_)
+        | StoreError::Conflict(_)
+        | StoreError::Corrupt(_) => String::new(),
+    };
+    say_error(&format!("{what}: {why}{next}"));
+}
+
 impl App {
     /// Opens the store and loads the catalog. `Err` holds the exit code after the reason was said.
     pub(super) async fn open(
@@ -81,14 +103,14 @@ impl App {
         log: &str,
     ) -> anyhow::Result<Result<Self, Exit>> {
         let clock = Clock::system();
-        let mut given = settings.secret_variables();
-        given.extend(environment.clone());
-        let secrets = Arc::new(LocalSecrets::new(&given, settings.secrets_folder.clone()));
-        let mut hidden = settings.secret_values();
-        hidden.extend(secrets.all());
+        let secrets = secrets(&settings, &environment);
+        let hidden = secrets.all();
         let redactor = Redactor::new(hidden.iter().map(ExposeSecret::expose_secret));
         let scrub = Arc::new(move |text: &str| redactor.redact(text));
         telemetry::start_logs(log, settings.log.format == LogFormat::Json, scrub)?;
+        for doubt in secrets.unusable().iter().chain(&secrets.short()) {
+            warn!("{doubt}");
+        }
         let metrics = telemetry::start_metrics()?;
         let Some(catalog) = load_catalog(&settings) else {
             return Ok(Err(Exit::Invalid));
@@ -100,10 +122,11 @@ impl App {
         let store = match Store::open(&store_settings, clock.now()).await {
             Ok(store) => store,
             Err(why) => {
-                say_error(&format!("the store can't be opened: {why}"));
+                say_no_start("the store can't be opened", &why, &settings);
                 return Ok(Err(match why {
                     StoreError::InUse(_) => Exit::Unreachable,
                     StoreError::Unavailable(_)
+                    | StoreError::NoAnswer
                     | StoreError::NotWritable(_)
                     | StoreError::Busy(_)
                     | StoreError::Conflict(_)
@@ -120,21 +143,22 @@ impl App {
             now: "started".to_owned(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
         };
-        store
-            .record(vec![started, loaded], Vec::new(), clock.now())
-            .await
-            .context("the start can't be recorded")?;
+        let recorded = store.record(vec![started, loaded], Vec::new(), clock.now());
+        if let Err(why) = recorded.await {
+            say_no_start("the start can't be recorded", &why, &settings);
+            return Ok(Err(Exit::Failed));
+        }
         let catalog = Arc::new(ArcSwap::from_pointee(catalog));
-        let http = HttpClient::new().map_err(|why| anyhow!(why))?;
+        let surroundings = surroundings(&settings, environment, Arc::new(secrets))?;
+        let steps = Steps::of(&settings.data).context("the data folder has no path")?;
         Ok(Ok(Self {
             settings,
             store,
             catalog,
             clock,
             metrics,
-            secrets,
-            http,
-            environment: Arc::new(environment),
+            surroundings,
+            steps,
         }))
     }
 
@@ -182,23 +206,12 @@ impl App {
     /// The stage that does runs.
     pub(super) fn engine_stage(&self) -> Stage {
         let mut stage = Stage::new("engine", DRAIN + Duration::from_secs(5));
-        // Relative programs and folders in commands are meant from the folder that holds `commands/`.
-        let directory = self
-            .settings
-            .commands
-            .parent()
-            .filter(|it| !it.as_os_str().is_empty());
-        let directory = directory.map_or_else(|| PathBuf::from("."), PathBuf::from);
         let engine = Engine {
             store: self.store.clone(),
             clock: self.clock.clone(),
-            surroundings: Surroundings {
-                secrets: Arc::clone(&self.secrets),
-                directory,
-                environment: Arc::clone(&self.environment),
-                http: self.http.clone(),
-            },
-            worker: WorkerId(uuid::Uuid::new_v4().to_string()),
+            surroundings: self.surroundings.clone(),
+            steps: self.steps.clone(),
+            worker: self.store.worker(),
             at_once: RUNS_AT_ONCE,
             drain: DRAIN,
         };
@@ -264,6 +277,24 @@ impl App {
         }
         self.store.close().await;
     }
+}
+
+/// What steps find around them.
+fn surroundings(
+    settings: &Settings,
+    environment: BTreeMap<String, String>,
+    secrets: Arc<dyn Secrets>,
+) -> anyhow::Result<Surroundings> {
+    // Relative programs and folders in commands are meant from the folder that holds `commands/`.
+    let parent = settings.commands.parent();
+    let directory = parent.filter(|it| !it.as_os_str().is_empty());
+    Ok(Surroundings {
+        secrets,
+        directory: directory.map_or_else(|| PathBuf::from("."), PathBuf::from),
+        environment: Arc::new(environment),
+        http: HttpClient::new().map_err(|why| anyhow!(why))?,
+        supervisor: own_program().context("midwatch's own program has no path")?,
+    })
 }
 
 /// Brings the gauges of open runs and waiting postings up to date until cancelled.

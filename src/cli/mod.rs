@@ -8,6 +8,8 @@ mod may;
 mod run;
 mod serve;
 mod stages;
+mod store;
+mod supervise;
 mod tryout;
 mod why;
 
@@ -45,7 +47,15 @@ pub(crate) enum Exit {
 )]
 struct Arguments {
     #[command(subcommand)]
-    command: Command,
+    command: Given,
+}
+
+#[derive(Subcommand)]
+enum Given {
+    #[command(flatten)]
+    Typed(Command),
+    #[command(flatten)]
+    Internal(supervise::Internal),
 }
 
 #[derive(Subcommand)]
@@ -95,6 +105,11 @@ enum Command {
         #[command(subcommand)]
         command: ledger::LedgerCommand,
     },
+    /// Move the facts to another database
+    Store {
+        #[command(subcommand)]
+        command: store::StoreCommand,
+    },
     /// Show what is configured, what is reachable, what is missing and how to get it
     Doctor {
         /// Only ask the running server whether it is ready
@@ -105,6 +120,10 @@ enum Command {
 
 /// Runs the program.
 pub fn main() -> ExitCode {
+    let command = match Arguments::parse().command {
+        Given::Typed(command) => command,
+        Given::Internal(internal) => return supervise::run(internal),
+    };
     // Two TLS providers in one process make libraries panic at their first connection: the first line chooses.
     if rustls::crypto::ring::default_provider()
         .install_default()
@@ -113,7 +132,6 @@ pub fn main() -> ExitCode {
         say_error("the TLS provider was chosen before the program began");
         return ExitCode::from(Exit::Invalid as u8);
     }
-    let arguments = Arguments::parse();
     let runtime = match tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
@@ -124,7 +142,7 @@ pub fn main() -> ExitCode {
             return ExitCode::from(Exit::Failed as u8);
         }
     };
-    let exit = runtime.block_on(run_command(arguments.command));
+    let exit = runtime.block_on(run_command(command));
     // Blocking reads of a terminal can't be ended; they must not hold up the exit.
     runtime.shutdown_background();
     match exit {
@@ -181,7 +199,8 @@ async fn run_command(command: Command) -> anyhow::Result<Exit> {
         Command::Why { run } => why::run(&settings, &run).await,
         Command::Run { command } => run::run(settings, environment, &command).await,
         Command::Ledger { command } => ledger::run(&settings, command).await,
-        Command::Doctor { ready } => doctor::run(&settings, ready).await,
+        Command::Store { command } => store::run(&settings, command).await,
+        Command::Doctor { ready } => doctor::run(&settings, &environment, ready).await,
     }
 }
 
@@ -199,11 +218,7 @@ pub(crate) fn say(line: &str) {
     }
 }
 
-/// Prints a line about what is wrong.
-#[expect(
-    clippy::print_stderr,
-    reason = "complaints of subcommands go to standard error"
-)]
+/// Prints a line about what is wrong. What can't be written is lost: there is no other place to complain.
 pub(crate) fn say_error(line: &str) {
-    eprintln!("midwatch: {line}");
+    writeln!(std::io::stderr(), "midwatch: {line}").ok();
 }

@@ -14,7 +14,7 @@ use super::stages::{Stage, Stages, stop_signal};
 use super::{Exit, say_error};
 use crate::chat::Transport;
 use crate::chat::slack::{
-    Door, SetupError, Slack, SlackSettings, SocketStatus, Timing, routes, run_sockets,
+    Door, History, SetupError, Slack, SlackSettings, SocketStatus, Timing, routes, run_sockets,
 };
 use crate::config::{self, Settings};
 use crate::http::{self, Health};
@@ -77,9 +77,19 @@ pub(super) async fn run(
             if settings.signing_secret.is_some() {
                 router = router.merge(routes(door.clone()));
             }
+            let mut sockets = None;
             if settings.app_token.is_some() {
-                health = listen_by_socket(&mut edges, health, door);
+                let watched;
+                (health, watched) = listen_by_socket(&mut edges, health, door.clone());
+                sockets = Some(watched);
             }
+            let history = History {
+                door,
+                store: app.store.clone(),
+                sockets,
+            };
+            let cancel = edges.cancel.clone();
+            edges.spawn(async move { history.run(cancel).await });
             let cancel = edges.cancel.clone();
             edges.spawn(async move { introduce(slack, cancel).await });
         }
@@ -143,7 +153,11 @@ async fn introduce(slack: Arc<Slack>, cancel: CancellationToken) {
     }
 }
 
-fn listen_by_socket(edges: &mut Stage, health: Health, door: Door) -> Health {
+fn listen_by_socket(
+    edges: &mut Stage,
+    health: Health,
+    door: Door,
+) -> (Health, watch::Receiver<SocketStatus>) {
     let (status, watched) = watch::channel(SocketStatus::default());
     let cancel = edges.cancel.clone();
     edges.spawn(async move {
@@ -153,8 +167,9 @@ fn listen_by_socket(edges: &mut Stage, health: Health, door: Door) -> Health {
             cancel.cancelled().await;
         }
     });
-    health.check("slack", move || {
-        let status = watched.borrow().clone();
+    let seen = watched.clone();
+    let health = health.check("slack", move || {
+        let status = seen.borrow().clone();
         async move {
             if status.connected > 0 {
                 return Ok(());
@@ -163,5 +178,6 @@ fn listen_by_socket(edges: &mut Stage, health: Health, door: Door) -> Health {
                 .trouble
                 .unwrap_or_else(|| "no socket is connected yet".to_owned()))
         }
-    })
+    });
+    (health, watched)
 }

@@ -3,8 +3,8 @@
 use jiff::Timestamp;
 
 use crate::domain::{
-    Arguments, At, Command, Decision, EnvironmentName, Fact, Facts, Invocation, Message,
-    ParameterKind, Question, Reference, Refusal, Run, Value, decide, render,
+    Arguments, At, Command, Decision, EnvironmentName, Fact, Facts, Invocation, LATE_AFTER,
+    Message, ParameterKind, Question, Reference, Refusal, Run, Value, decide, render,
 };
 use crate::store::{Change, Conclusion, RunFilter, StoreError};
 
@@ -14,6 +14,9 @@ impl Walk<'_> {
     /// Answers a question, or changes a run where the question asks for that.
     pub(super) async fn answer(&self, question: Question) -> Result<Conclusion, StoreError> {
         let word = question.word();
+        if question.changes() && self.age() > LATE_AFTER {
+            return Ok(self.hold_late_change());
+        }
         let message = match question {
             Question::Help { topic: None } => render::help(self.catalog, self.project()),
             Question::Help { topic: Some(name) } => match self.catalog.commands.get(&name) {

@@ -1,7 +1,7 @@
 //! Words that change an existing run: cancel, approve, reject, settle. The runbook says who may.
 
 use crate::domain::{
-    Decision, Facts, Hold, Identity, LATE_AFTER, PersonId, Phase, PlanFor, Posting, PostingKind,
+    Button, Decision, Facts, Hold, Identity, PersonId, Phase, PlanFor, Posting, PostingKind,
     Reference, Refusal, Run, RunEvent, Verdict, decide, may_consent, plan, render, show_elapsed,
 };
 use crate::store::{Change, Conclusion, StoreError, Tell};
@@ -9,6 +9,22 @@ use crate::store::{Change, Conclusion, StoreError, Tell};
 use super::Walk;
 
 impl Walk<'_> {
+    /// Its sender may have changed their mind, and the run its state: it is asked for again.
+    pub(super) fn hold_late_change(&self) -> Conclusion {
+        let says = self.inbound.text.as_str();
+        let age = show_elapsed(self.age());
+        let refusal = not_now(
+            "late",
+            format!("`{says}` reached us {age} after it was sent"),
+            "still wanted? press the button, or type it again".to_owned(),
+        );
+        let message = refusal.message();
+        let message = message.buttons(vec![Button::primary("Do it now", says)]);
+        let mut conclusion = self.refuse(&refusal);
+        conclusion.postings = vec![self.tell_late(message)];
+        conclusion
+    }
+
     pub(super) async fn cancel(&self, reference: &Reference) -> Result<Conclusion, StoreError> {
         let (run, person) = match self.run_and_person(reference).await? {
             Ok(both) => both,
@@ -44,9 +60,6 @@ impl Walk<'_> {
     }
 
     pub(super) async fn approve(&self, reference: &Reference) -> Result<Conclusion, StoreError> {
-        if let Some(late) = self.late("approval", &format!("approve {reference}")) {
-            return Ok(self.refuse(&late));
-        }
         let (run, person) = match self.may_answer_approval(reference).await? {
             Ok(both) => both,
             Err(refusal) => return Ok(self.refuse(&refusal)),
@@ -98,14 +111,6 @@ impl Walk<'_> {
         reference: &Reference,
         verdict: Verdict,
     ) -> Result<Conclusion, StoreError> {
-        let word = match verdict {
-            Verdict::Happened => "happened",
-            Verdict::DidNot => "did-not",
-            Verdict::Again => "again",
-        };
-        if let Some(late) = self.late("word on it", &format!("settle {reference} {word}")) {
-            return Ok(self.refuse(&late));
-        }
         let (run, by) = match self.run_and_person(reference).await? {
             Ok(both) => both,
             Err(refusal) => return Ok(self.refuse(&refusal)),
@@ -162,21 +167,6 @@ impl Walk<'_> {
                     format!("type /ops settle {reference} did-not"),
                 ))
             }
-        })
-    }
-
-    /// What makes a run go on and reached us late is asked for again: meanwhile it may be about something else.
-    fn late(&self, what: &str, says: &str) -> Option<Refusal> {
-        let age = self.age();
-        (age > LATE_AFTER).then(|| {
-            not_now(
-                "late",
-                format!(
-                    "your {what} reached us {} after it was sent",
-                    show_elapsed(age)
-                ),
-                format!("still wanted? press the button again, or type /ops {says}"),
-            )
         })
     }
 

@@ -17,8 +17,8 @@ use crate::clock::Clock;
 use crate::domain::{
     Actor, Catalog, Decided, Decision, Fact, Facts, Form, FormField, Hold, Identity, Inbound,
     Invocation, Manner, Message, OtherRun, ParameterKind, Permit, Phase, PlanFor, Posting,
-    PostingKind, Refusal, RuleRef, Run, RunId, SpeakerKind, StepState, Typed, decide, parse, plan,
-    render,
+    PostingKind, Refusal, RuleRef, Run, RunId, SpeakerKind, StepState, Text, Typed, decide, parse,
+    plan, render,
 };
 use crate::store::{Change, Conclusion, Store, StoreError};
 
@@ -69,7 +69,7 @@ impl Dispatch {
     /// # Errors
     /// The first fault; inbounds that met one stay waiting.
     pub async fn dispatch_waiting(&self) -> Result<usize, StoreError> {
-        let waiting = self.store.waiting_inbounds(256).await?;
+        let waiting = self.store.waiting_inbounds(self.clock.now(), 256).await?;
         let count = waiting.len();
         let results = futures_util::stream::iter(waiting)
             .map(|inbound| self.dispatch(inbound))
@@ -271,6 +271,18 @@ impl Walk<'_> {
         Duration::try_from(age).unwrap_or_default()
     }
 
+    /// What we say to somebody whose words came late. In the channel where they typed it: they may be gone by now, and a
+    /// whisper reaches only those who look. What was typed where nobody else saw it is answered where nobody else sees.
+    fn tell_late(&self, message: Message) -> Posting {
+        let mut posting = whisper(self.inbound, message);
+        if let (None, Some(person)) = (&self.inbound.form_handle, self.actor.person()) {
+            let asked = Text::new().plain("asked for by ").ping(person);
+            posting.kind = PostingKind::Answer;
+            posting.message = posting.message.text(asked);
+        }
+        posting
+    }
+
     async fn begin(
         &self,
         invocation: Invocation,
@@ -295,6 +307,9 @@ impl Walk<'_> {
 
     async fn new_run(&self, invocation: Invocation, rule: RuleRef) -> Result<Run, StoreError> {
         let id = RunId::of_inbound(&self.inbound.key);
+        // Typed before the database was set back, and unknown to it: it may have run already.
+        let set_back_at = self.dispatch.store.set_back_at().await?;
+        let in_doubt = set_back_at.is_some_and(|at| self.inbound.sent_at <= at);
         Ok(Run {
             id,
             reference: self.dispatch.store.free_reference(id).await?,
@@ -306,6 +321,7 @@ impl Walk<'_> {
             plan: None,
             steps: Vec::new(),
             cancelled_by: None,
+            doubted_at: in_doubt.then_some(self.now),
             created_at: self.now,
             started_at: None,
             finished_at: None,
@@ -360,11 +376,18 @@ impl Walk<'_> {
             }
         };
         let message = render::not_run(invocation, decision, self.now);
+        let posting = match decision {
+            Decision::Hold {
+                hold: Hold::Late { .. },
+                ..
+            } => self.tell_late(message),
+            _ => whisper(self.inbound, message),
+        };
         Conclusion {
             inbound: self.inbound.key.clone(),
             fact: self.decided(invocation, decided, rule, None),
             change: Change::Nothing,
-            postings: vec![whisper(self.inbound, message)],
+            postings: vec![posting],
         }
     }
 

@@ -106,6 +106,11 @@ pub enum Fact {
         /// The first of them, one line.
         first: String,
     },
+    /// The database was found set back to an older state. What had been recorded after that state is lost here.
+    SetBack {
+        /// By what it was found out.
+        why: String,
+    },
     /// midwatch started or stopped.
     Service {
         /// `started` or `stopped`.

@@ -5,9 +5,9 @@
 use std::collections::BTreeMap;
 
 use super::{
-    Action, Catalog, Command, Environment, HttpAction, Identity, Invocation, JsonTemplate, Permit,
-    Piece, Plan, PlannedStep, Reference, Refusal, Rendered, RunAction, RunId, Segment, Template,
-    Value, examples_of,
+    Action, Catalog, Command, Environment, HttpAction, Identity, Invocation, JsonTemplate,
+    ParameterName, Permit, Piece, Plan, PlannedStep, Reference, Refusal, Rendered, RunAction,
+    RunId, Segment, Template, Value, examples_of,
 };
 
 /// The run a plan is made for.
@@ -61,6 +61,7 @@ pub fn plan(permit: Permit, catalog: &Catalog, of: PlanFor<'_>) -> Result<Plan, 
             hosts: hosts
                 .into_iter()
                 .chain(declared_hosts(&step.action))
+                .chain(step.verify.iter().flat_map(declared_hosts))
                 .collect(),
         })
     });
@@ -165,25 +166,43 @@ impl Filler<'_> {
         let mut options_ended = false;
         for template in templates {
             options_ended |= template.0 == [Segment::Literal("--".to_owned())];
-            let [Segment::Argument(name), ..] = template.0.as_slice() else {
-                argv.push(self.text(template, step));
-                continue;
-            };
-            let elements = match self.invocation.arguments.get(name) {
-                Some(Value::List(items)) if template.0.len() == 1 => items
-                    .iter()
-                    .map(piece_of)
-                    .map(|piece| Rendered(vec![piece]))
-                    .collect(),
+            let elements = match template.0.as_slice() {
+                [Segment::Argument(name)] => match self.invocation.arguments.get(name) {
+                    Some(Value::List(items)) => items
+                        .iter()
+                        .map(piece_of)
+                        .map(|piece| Rendered(vec![piece]))
+                        .collect(),
+                    _ => vec![self.text(template, step)],
+                },
                 _ => vec![self.text(template, step)],
             };
             let first_is_dash = |text: &Rendered| matches!(text.0.first(), Some(Piece::Text(text)) if text.starts_with('-'));
-            if !options_ended && elements.iter().any(first_is_dash) {
+            if let Some(name) = self.leading_argument(template, step)
+                && !options_ended
+                && elements.iter().any(first_is_dash)
+            {
                 return Err(self.bad_value(name.as_str(), "a value that does not begin with `-`"));
             }
             argv.extend(elements);
         }
         Ok(argv)
+    }
+
+    /// The argument that says how this text begins: nothing stands before it, or an attribute that is empty here.
+    fn leading_argument<'t>(
+        &self,
+        template: &'t Template,
+        step: &str,
+    ) -> Option<&'t ParameterName> {
+        let mut begins = template.0.iter().skip_while(|segment| {
+            let argument = matches!(segment, Segment::Argument(_));
+            !argument && self.segment(segment, step) == Piece::Text(String::new())
+        });
+        match begins.next() {
+            Some(Segment::Argument(name)) => Some(name),
+            _ => None,
+        }
     }
 
     /// Values are percent-encoded, so that none can name a host, a query or a fragment.

@@ -16,6 +16,14 @@ fn literal(text: &str) -> Segment {
 
 /// Plans a one-step command with one text parameter `value`.
 fn plan_with(action: Action<Template>, value: &Value) -> Result<Plan, Refusal> {
+    plan_verified(action, None, value)
+}
+
+fn plan_verified(
+    action: Action<Template>,
+    verify: Option<Action<Template>>,
+    value: &Value,
+) -> Result<Plan, Refusal> {
     let mut catalog = sample::catalog().clone();
     let project = catalog.projects.values().next().unwrap().clone();
     let name = CommandName::parse("probe").unwrap();
@@ -39,7 +47,7 @@ fn plan_with(action: Action<Template>, value: &Value) -> Result<Plan, Refusal> {
         name: StepName::parse("only").unwrap(),
         action,
         effect: Effect::Once,
-        verify: None,
+        verify,
         timeout: Duration::from_secs(1),
         attempts: 1,
         defined: defined.clone(),
@@ -94,8 +102,8 @@ fn argv_of(value: &Value, argv: Vec<Template>) -> Result<Vec<String>, &'static s
     Ok(run.argv.iter().map(ToString::to_string).collect())
 }
 
-fn url_of(value: &str) -> Result<String, &'static str> {
-    let http = HttpAction {
+fn http_action() -> Action<Template> {
+    Action::Http(HttpAction {
         method: "GET".to_owned(),
         url: Template(vec![literal("http://shop.test/"), argument("value")]),
         headers: BTreeMap::new(),
@@ -108,8 +116,11 @@ fn url_of(value: &str) -> Result<String, &'static str> {
         show: Vec::new(),
         hosts: vec!["shop.test:80".to_owned()],
         redirects: 0,
-    };
-    let plan = plan_with(Action::Http(http), &Value::Text(value.to_owned()))
+    })
+}
+
+fn url_of(value: &str) -> Result<String, &'static str> {
+    let plan = plan_with(http_action(), &Value::Text(value.to_owned()))
         .map_err(|refusal| refusal.word())?;
     let Action::Http(http) = &plan.steps[0].action else {
         panic!("it is http")
@@ -149,6 +160,14 @@ fn a_value_does_not_become_an_option() {
     assert_eq!(argv_of(&dash, vec![program(), alone()]), Err("bad_value"));
     let ended = vec![program(), Template(vec![literal("--")]), alone()];
     assert_eq!(argv_of(&dash, ended).unwrap(), ["ls", "--", "-la"]);
+    let behind_nothing = Template(vec![
+        Segment::Attribute("none".to_owned()),
+        argument("value"),
+    ]);
+    assert_eq!(
+        argv_of(&dash, vec![program(), behind_nothing]),
+        Err("bad_value")
+    );
     let list = Value::List(vec![
         Value::Text("a".to_owned()),
         Value::Text("-b".to_owned()),
@@ -190,4 +209,12 @@ fn a_value_in_an_address_names_no_other_host_query_or_path() {
     ] {
         assert_eq!(url_of(value), expected.map(str::to_owned), "{value}");
     }
+}
+
+#[test]
+fn a_check_may_reach_the_hosts_that_it_names_itself() {
+    let run = run_of(vec![Template(vec![literal("true")])]);
+    let value = Value::Text("x".to_owned());
+    let plan = plan_verified(run, Some(http_action()), &value).unwrap();
+    assert_eq!(plan.steps[0].hosts, ["shop.test:80"]);
 }

@@ -36,6 +36,9 @@ pub struct Run {
     pub steps: Vec<StepState>,
     /// Who asked to stop it.
     pub cancelled_by: Option<PersonId>,
+    /// When the database was found set back to an older state: what happened to the run since that state is missing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub doubted_at: Option<Timestamp>,
     /// When it was asked for.
     pub created_at: Timestamp,
     /// When its first step started.
@@ -248,6 +251,8 @@ pub enum RunEvent {
         /// What its effect allows.
         effect: Effect,
     },
+    /// The database was set back to an older state: the run may have gone further than is known.
+    Doubted,
     /// A person settled a step of unknown outcome.
     Settled {
         /// Who.
@@ -275,6 +280,7 @@ impl RunEvent {
             Self::StepStarted { .. } => "step_started",
             Self::StepEnded { .. } => "step_ended",
             Self::StepInterrupted { .. } => "step_interrupted",
+            Self::Doubted => "doubted",
             Self::Settled { .. } => "settled",
             Self::Finished { .. } => "finished",
         }
@@ -334,7 +340,11 @@ pub fn next(run: &Run, now: Timestamp) -> Due {
         Phase::AwaitingApproval { until, .. } if now >= *until => Due::Finish(Outcome::Expired),
         Phase::AwaitingApproval { until, .. } => Due::Wait(*until),
         // Nobody expects it any more: midwatch was down, or every worker was busy.
-        Phase::Queued { since } if now > later(*since, START_WITHIN) && !run.only_reads() => {
+        Phase::Queued { since }
+            if now > later(*since, START_WITHIN)
+                && !run.only_reads()
+                && run.doubted_at.is_none() =>
+        {
             Due::Finish(Outcome::Expired)
         }
         Phase::Queued { .. } | Phase::Running => next_step(run, now),
@@ -355,6 +365,17 @@ fn next_step(run: &Run, now: Timestamp) -> Due {
                 position,
                 attempt: *attempt,
             },
+            StepState::Pending | StepState::Cleared { .. }
+                if run.may_have_begun(step.effect, state) =>
+            {
+                Due::Interrupt {
+                    position,
+                    attempt: state.attempt() + 1,
+                }
+            }
+            StepState::Interrupted { .. } if run.is_left_to_a_person(step.effect) => {
+                Due::Finish(Outcome::NeedsAttention)
+            }
             StepState::Interrupted { attempt, .. } => match step.effect {
                 Effect::Once => Due::Finish(Outcome::NeedsAttention),
                 Effect::Checked => Due::Verify {
@@ -508,17 +529,30 @@ fn change(run: &mut Run, event: &RunEvent, at: Timestamp) -> bool {
         RunEvent::StepInterrupted {
             position, attempt, ..
         } => {
-            let current = run.steps.get(*position);
-            let started =
-                matches!(current, Some(StepState::Started { attempt: now, .. }) if now == attempt);
-            let fits = run.phase == Phase::Running && started;
+            let started = match run.steps.get(*position) {
+                Some(StepState::Started { attempt: now, .. }) => now == attempt,
+                // It may have been started in what the database lost.
+                Some(state @ (StepState::Pending | StepState::Cleared { .. })) => {
+                    run.doubted_at.is_some() && state.attempt() + 1 == *attempt
+                }
+                _ => false,
+            };
+            let fits = matches!(run.phase, Phase::Queued { .. } | Phase::Running) && started;
             if fits {
+                run.phase = Phase::Running;
                 run.steps[*position] = StepState::Interrupted {
                     attempt: *attempt,
                     at,
                 };
             }
             fits
+        }
+        RunEvent::Doubted => {
+            let open = run.is_open();
+            if open {
+                run.doubted_at = Some(at);
+            }
+            open
         }
         RunEvent::Settled { verdict, .. } => settle(run, *verdict, at),
         RunEvent::Finished { outcome, .. } => {
@@ -583,6 +617,27 @@ impl Run {
             Phase::Finished(outcome) => Some(outcome),
             _ => None,
         }
+    }
+
+    /// Whether something can still happen to it, if only by a person.
+    pub fn is_open(&self) -> bool {
+        !matches!(self.phase, Phase::Finished(outcome) if outcome != Outcome::NeedsAttention)
+    }
+
+    /// Whether a step that is not known to have begun may have, in what the database lost.
+    fn may_have_begun(&self, effect: Effect, state: &StepState) -> bool {
+        let known = match (self.doubted_at, state) {
+            (None, _) => true,
+            (Some(doubted), StepState::Cleared { at, .. }) => *at > doubted,
+            (Some(_), _) => false,
+        };
+        !known && (!effect.may_repeat() || self.is_left_to_a_person(effect))
+    }
+
+    /// Whether the database was set back so long after the run was asked for that nothing of it may happen by itself.
+    fn is_left_to_a_person(&self, effect: Effect) -> bool {
+        let stale = |doubted: Timestamp| doubted > later(self.created_at, START_WITHIN);
+        effect != Effect::Read && self.doubted_at.is_some_and(stale)
     }
 
     /// Whether every step of its plan only reads.

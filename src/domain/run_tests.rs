@@ -30,6 +30,8 @@ enum Move {
     Approve(u8),
     Allow,
     Settle(Verdict),
+    /// The database is set back by so many events, and that is found out.
+    SetBack(usize),
     /// Somebody records an event that may be nonsense.
     Any(RunEvent),
 }
@@ -106,6 +108,7 @@ fn moves() -> impl Strategy<Value = Move> {
         2 => (0_u8..3).prop_map(Move::Approve),
         2 => Just(Move::Allow),
         2 => verdicts().prop_map(Move::Settle),
+        1 => (0_usize..6).prop_map(Move::SetBack),
     ]
 }
 
@@ -197,6 +200,7 @@ fn begun(plan: &Plan, waits: bool) -> Run {
             vec![StepState::Pending; plan.steps.len()]
         },
         cancelled_by: None,
+        doubted_at: None,
         created_at: BEGIN,
         started_at: None,
         finished_at: None,
@@ -210,7 +214,10 @@ struct World {
     now: Timestamp,
     /// The step and attempt that a living worker is doing.
     doing: Option<(usize, u32)>,
+    /// Also what the database lost.
     happened: Vec<RunEvent>,
+    /// The states before each of them.
+    earlier: Vec<Run>,
 }
 
 impl World {
@@ -221,6 +228,7 @@ impl World {
             now: BEGIN,
             doing: None,
             happened: Vec::new(),
+            earlier: Vec::new(),
         }
     }
 
@@ -232,8 +240,12 @@ impl World {
         let Ok(after) = after else { return };
         if matches!(before.phase, Phase::Finished(_)) {
             assert_eq!(before.outcome(), Some(Outcome::NeedsAttention));
-            assert!(matches!(event, RunEvent::Settled { .. }), "{event:?}");
+            assert!(
+                matches!(event, RunEvent::Settled { .. } | RunEvent::Doubted),
+                "{event:?}"
+            );
         }
+        self.earlier.push(before);
         self.run = after;
         self.happened.push(event);
     }
@@ -259,6 +271,13 @@ impl World {
                 by: person("ana"),
                 verdict,
             }),
+            Move::SetBack(events) => {
+                if let Some(earlier) = self.earlier.iter().rev().nth(events) {
+                    self.run = earlier.clone();
+                    self.doing = None;
+                }
+                self.record(RunEvent::Doubted);
+            }
             Move::Any(event) => self.record(event),
         }
     }

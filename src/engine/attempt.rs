@@ -7,10 +7,10 @@ use sha2::{Digest, Sha256};
 use tokio::sync::mpsc;
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
-use tracing::warn;
+use tracing::{info, warn};
 
-use super::actions::{Verified, perform, verify};
-use super::{Engine, LEASE, Told, elapsed_ms, is_unknown};
+use super::actions::{Performed, Verified, Work, perform, verify};
+use super::{Engine, LEASE, RECORD_AGAIN, RECORD_WITHIN, Told, is_unknown};
 use crate::domain::{
     Action, Block, Effect, Message, OutputRef, PlannedStep, Posting, PostingKind, Rendered, Run,
     RunEvent, StepResult, render,
@@ -34,19 +34,81 @@ impl Engine {
         attempt: u32,
     ) -> Result<Run, StoreError> {
         let step = step_of(run, position);
+        let of = OutputRef {
+            run: run.id,
+            position,
+            attempt,
+        };
+        if let Action::Run(_) = step.action {
+            // Before the start is recorded: who finds it recorded, and no folder, knows that it was not begun here.
+            if let Err(error) = self.steps.folder(of).make() {
+                warn!("no folder for a step: {error}"); // Found again by the attempt, and told in the thread.
+            }
+        }
         let started = RunEvent::StepStarted {
             position,
             step: step.name.clone(),
             attempt,
         };
         let run = self.record(lease, run, vec![Told::of(started)]).await?;
-        let of = OutputRef {
-            run: run.id,
-            position,
-            attempt,
+        self.see_through(lease, &run, of, String::new()).await
+    }
+
+    /// Goes on with an attempt that is known by its folder: a midwatch before this one recorded its start.
+    pub(super) async fn resume(
+        &self,
+        lease: &Lease,
+        run: &Run,
+        of: OutputRef,
+    ) -> Result<Run, StoreError> {
+        let OutputRef {
+            position, attempt, ..
+        } = of;
+        let kept = self.store.output(of).await?;
+        info!(
+            step.name = %step_of(run, position).name, attempt,
+            "step {} of run {} is taken up again: midwatch was away, its supervisor was not", position + 1, run.reference
+        );
+        self.see_through(lease, run, of, kept).await
+    }
+
+    /// Records that an attempt was started and can't be known.
+    pub(super) async fn interrupt(
+        &self,
+        lease: &Lease,
+        run: &Run,
+        of: OutputRef,
+    ) -> Result<Run, StoreError> {
+        let step = step_of(run, of.position);
+        let event = RunEvent::StepInterrupted {
+            position: of.position,
+            step: step.name.clone(),
+            attempt: of.attempt,
+            effect: step.effect,
         };
-        let began = self.clock.now();
-        let (mut result, output) = self.watch(lease, &run, &step, &step.action, of).await?;
+        let run = self.record(lease, run, vec![Told::of(event)]).await?;
+        self.forget(of);
+        Ok(run)
+    }
+
+    /// Does or follows an attempt that is recorded as started, and records how it ended. `kept`: what it printed before.
+    async fn see_through(
+        &self,
+        lease: &Lease,
+        run: &Run,
+        of: OutputRef,
+        kept: String,
+    ) -> Result<Run, StoreError> {
+        let step = step_of(run, of.position);
+        let (performed, output) = self.watch(lease, run, of, kept).await?;
+        let Performed::Ended {
+            mut result,
+            elapsed_ms,
+        } = performed
+        else {
+            warn!(step.name = %step.name, "the supervisor of a step of run {} is gone and left no result", run.reference);
+            return self.interrupt(lease, run, of).await;
+        };
         if let (true, Effect::Checked, Some(verify)) =
             (is_unknown(&result), step.effect, &step.verify)
         {
@@ -60,25 +122,22 @@ impl Engine {
                 Verified::Unknown(why) => StepResult::Unknown { why },
             };
         }
-        let elapsed_ms = elapsed_ms(began, self.clock.now());
         count(&step, &result, elapsed_ms);
         let ended = RunEvent::StepEnded {
-            position,
+            position: of.position,
             step: step.name.clone(),
-            attempt,
+            attempt: of.attempt,
             result,
             elapsed_ms,
             output_sha256: (!output.is_empty()).then(|| sha256(&output)),
         };
-        self.record(
-            lease,
-            &run,
-            vec![Told {
-                event: ended,
-                output,
-            }],
-        )
-        .await
+        let told = Told {
+            event: ended,
+            output,
+        };
+        let run = self.record(lease, run, vec![told]).await?;
+        self.forget(of);
+        Ok(run)
     }
 
     /// Asks the step's `verify` action about an interrupted attempt: go on, run again, or leave it to a person.
@@ -124,37 +183,47 @@ impl Engine {
         answer
     }
 
-    /// Performs the action while its output is kept and shown, the lease renewed, and cancellation looked for.
+    /// Sees an attempt to its end while its output is kept and shown, the lease renewed, and cancellation looked for.
     async fn watch(
         &self,
         lease: &Lease,
         run: &Run,
-        step: &PlannedStep,
-        action: &Action<Rendered>,
         of: OutputRef,
-    ) -> Result<(StepResult, String), StoreError> {
+        kept: String,
+    ) -> Result<(Performed, String), StoreError> {
+        let step = step_of(run, of.position);
+        let folder = self.steps.folder(of);
+        let work = Work {
+            step: &step,
+            surroundings: &self.surroundings,
+            folder: &folder,
+            kept: kept.len(),
+        };
         // Sixty-four chunks; when it is full the action waits until some are kept.
         let (sender, mut receiver) = mpsc::channel(64);
         let stop = CancellationToken::new();
-        let work = perform(step, action, &self.surroundings, sender, &stop);
+        let work = perform(&work, sender, &stop);
         tokio::pin!(work);
         let mut output = Output {
-            whole: String::new(),
-            unkept: 0,
+            unkept: kept.len(),
+            whole: kept,
         };
         let mut changes = self.store.changes();
         let mut show = interval(SHOW_EVERY);
         let mut refresh = interval(REFRESH_EVERY);
         let mut heartbeat = interval(LEASE / 3);
-        if run.cancelled_by.is_some() {
+        // Asked only now: what happened before `changes` was made is no change to it.
+        if run.cancelled_by.is_some() || self.is_cancelled(run).await {
             stop.cancel();
         }
-        let result = loop {
+        let performed = loop {
             tokio::select! {
-                result = &mut work => break result,
+                performed = &mut work => break performed,
                 Some(chunk) = receiver.recv() => output.whole.push_str(&chunk),
                 _ = show.tick() => {
-                    self.keep(lease, run, of, &mut output).await;
+                    if let Err(fault) = self.keep(lease, run, of, &mut output).await {
+                        warn!("output is not kept yet: {fault}");
+                    }
                     if changes.has_changed().unwrap_or(false) {
                         changes.mark_unchanged();
                         if self.is_cancelled(run).await {
@@ -165,23 +234,20 @@ impl Engine {
                 _ = refresh.tick(), if !run.place.platform.shows_live_output() => {
                     self.refresh(lease, run, of, &output.whole).await;
                 }
-                _ = heartbeat.tick() => self.renew(lease, &stop).await?,
+                _ = heartbeat.tick() => self.renew(lease).await?,
             }
         };
         while let Some(chunk) = receiver.recv().await {
             output.whole.push_str(&chunk);
         }
-        self.keep(lease, run, of, &mut output).await;
-        Ok((result, output.whole))
+        self.keep_rest(lease, run, of, &mut output).await;
+        Ok((performed, output.whole))
     }
 
-    /// Renews the lease. A lost one stops the work: somebody else does it now.
-    async fn renew(&self, lease: &Lease, stop: &CancellationToken) -> Result<(), StoreError> {
+    /// Renews the lease. A lost one ends the watch: somebody else does it now.
+    async fn renew(&self, lease: &Lease) -> Result<(), StoreError> {
         match self.store.renew_lease(lease, self.clock.now(), LEASE).await {
-            Err(StoreError::Conflict(what)) => {
-                stop.cancel();
-                Err(StoreError::Conflict(what))
-            }
+            Err(StoreError::Conflict(what)) => Err(StoreError::Conflict(what)),
             Err(fault) => {
                 warn!("the lease could not be renewed: {fault}");
                 Ok(())
@@ -196,10 +262,16 @@ impl Engine {
 
     /// Keeps what was printed since the last time, and shows it where output is live. What can't be kept now is kept
     /// with the next.
-    async fn keep(&self, lease: &Lease, run: &Run, of: OutputRef, output: &mut Output) {
+    async fn keep(
+        &self,
+        lease: &Lease,
+        run: &Run,
+        of: OutputRef,
+        output: &mut Output,
+    ) -> Result<(), StoreError> {
         let fresh = &output.whole[output.unkept..];
         if fresh.is_empty() {
-            return;
+            return Ok(());
         }
         let mut postings = Vec::new();
         if run.place.platform.shows_live_output() {
@@ -213,13 +285,30 @@ impl Engine {
                 message,
             });
         }
-        match self
-            .store
+        self.store
             .append_output(lease, of, fresh.to_owned(), postings, self.clock.now())
-            .await
-        {
-            Ok(()) => output.unkept = output.whole.len(),
-            Err(fault) => warn!("output is not kept yet: {fault}"),
+            .await?;
+        output.unkept = output.whole.len();
+        Ok(())
+    }
+
+    /// Keeps the rest before the end is recorded: the whole output that the thread offers is made of what is kept.
+    async fn keep_rest(&self, lease: &Lease, run: &Run, of: OutputRef, output: &mut Output) {
+        let deadline = tokio::time::Instant::now() + RECORD_WITHIN;
+        loop {
+            match self.keep(lease, run, of, output).await {
+                Err(
+                    fault @ (StoreError::Unavailable(_)
+                    | StoreError::NoAnswer
+                    | StoreError::NotWritable(_)
+                    | StoreError::Busy(_)),
+                ) if tokio::time::Instant::now() < deadline => {
+                    warn!("output is not kept yet: {fault}");
+                    tokio::time::sleep(RECORD_AGAIN).await;
+                }
+                Err(fault) => return warn!("the end of an output is lost: {fault}"),
+                Ok(()) => return,
+            }
         }
     }
 

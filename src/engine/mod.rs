@@ -2,9 +2,10 @@
 
 pub mod actions;
 mod attempt;
+mod left;
 pub mod secrets;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -14,18 +15,24 @@ use tracing::{Instrument, error, info, info_span, warn};
 
 use crate::clock::Clock;
 use crate::domain::{
-    Due, OutputRef, Posting, PostingKind, Run, RunEvent, StepResult, apply, next, render,
+    Due, OutputRef, Posting, PostingKind, Run, RunEvent, RunId, StepResult, apply, next, render,
 };
 use crate::store::{Lease, Store, StoreError, Tell, WorkerId};
 
-use actions::Surroundings;
+use actions::{Steps, Surroundings};
 
-/// How long a lease lasts without a heartbeat.
-pub const LEASE: Duration = Duration::from_secs(15);
+/// How long a lease lasts without a heartbeat; a third of it lies between two. So soon is a dead worker's work taken over.
+pub const LEASE: Duration = Duration::from_secs(6);
 /// How long to wait for a hint that a run is due, before looking anyway.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
+/// How often folders of attempts that are over are looked for.
+const CLEAR_EVERY: Duration = Duration::from_secs(5);
+/// How long leases may take to be handed back at the end.
+const HAND_BACK_WITHIN: Duration = Duration::from_secs(3);
 /// How long a result is kept in memory while the store can't take it.
 const RECORD_WITHIN: Duration = Duration::from_secs(600);
+/// How long to wait before it is recorded again.
+const RECORD_AGAIN: Duration = Duration::from_millis(500);
 
 /// Does runs.
 #[derive(Clone)]
@@ -36,11 +43,14 @@ pub struct Engine {
     pub clock: Clock,
     /// What actions need.
     pub surroundings: Surroundings,
+    /// Where the supervisors of `run` steps leave what they know.
+    pub steps: Steps,
     /// Who holds the leases.
     pub worker: WorkerId,
     /// How many runs are done at the same time; further ones stay queued.
     pub at_once: usize,
-    /// How long running steps may go on after the end of service was asked for. Afterwards they are interrupted.
+    /// How long we wait for running steps after the end of service was asked for. Then `run` steps are left to their
+    /// supervisors, and others are interrupted.
     pub drain: Duration,
 }
 
@@ -49,15 +59,23 @@ impl Engine {
     pub async fn run(&self, cancel: CancellationToken) {
         let mut changes = self.store.changes();
         let mut working = JoinSet::new();
+        let at_work = Arc::new(Mutex::new(Vec::new()));
+        let leave = CancellationToken::new();
+        let mut clear = tokio::time::interval(CLEAR_EVERY);
         while !cancel.is_cancelled() {
             while working.try_join_next().is_some() {}
             changes.mark_unchanged();
-            match self.claim(working.len()).await {
+            match self.claim(&at_work).await {
                 Ok(Some((lease, run))) => {
-                    let engine = self.clone();
+                    let (engine, leave) = (self.clone(), leave.clone());
+                    let here = AtWork::on(run.id, &at_work);
                     let span =
                         info_span!("run", run.id = %run.id, command.name = %run.invocation.command);
-                    working.spawn(async move { engine.work(lease, run).await }.instrument(span));
+                    let work = async move {
+                        engine.work(lease, run, leave).await;
+                        drop(here);
+                    };
+                    working.spawn(work.instrument(span));
                     continue;
                 }
                 Ok(None) => {}
@@ -67,37 +85,54 @@ impl Engine {
                 () = cancel.cancelled() => {}
                 _ = changes.changed() => {}
                 Some(_) = working.join_next(), if !working.is_empty() => {}
+                _ = clear.tick() => self.clear_away().await,
                 () = tokio::time::sleep(LOOK_EVERY) => {}
             }
         }
-        let drained = tokio::time::timeout(self.drain, async {
-            while working.join_next().await.is_some() {}
-        })
-        .await;
-        if drained.is_err() {
-            warn!(
-                "{} runs were still going on at the end; their steps are interrupted",
-                working.len()
-            );
+        let mut all = async |patience| {
+            let all = async { while working.join_next().await.is_some() {} };
+            tokio::time::timeout(patience, all).await.is_ok()
+        };
+        if !all(self.drain).await {
+            leave.cancel();
+            all(HAND_BACK_WITHIN).await;
         }
-        // Dropping the set ends what is left; programs are ended with their tree.
+        // Dropping the set ends what is left, but no supervisor.
     }
 
-    async fn claim(&self, working: usize) -> Result<Option<(Lease, Run)>, StoreError> {
-        if working >= self.at_once {
+    async fn claim(
+        &self,
+        at_work: &Mutex<Vec<RunId>>,
+    ) -> Result<Option<(Lease, Run)>, StoreError> {
+        let at_work = at_work
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone();
+        if at_work.len() >= self.at_once {
             return Ok(None);
         }
         self.store
-            .claim_run(&self.worker, self.clock.now(), LEASE)
+            .claim_run(&self.worker, &at_work, self.clock.now(), LEASE)
             .await
     }
 
-    async fn work(&self, lease: Lease, run: Run) {
+    /// Works on a run until nothing is due, or until it is to be left as it is.
+    async fn work(&self, lease: Lease, run: Run, leave: CancellationToken) {
         let reference = run.reference.clone();
-        match self.drive(&lease, run).await {
+        let worked = tokio::select! {
+            biased;
+            worked = self.drive(&lease, run) => worked,
+            () = leave.cancelled() => {
+                warn!("run {reference} is still going on at the end; a program goes on under its supervisor, other work is interrupted");
+                self.store.release_lease(&lease, self.clock.now()).await
+            }
+        };
+        match worked {
             Ok(()) => {}
             Err(StoreError::Conflict(what)) => {
                 warn!("run {reference} is somebody else's now: {what}");
+                // Whoever it is may have taken the running step as interrupted: then nobody wants it to go on.
+                self.clear_away().await;
             }
             Err(fault) => {
                 error!("run {reference} stays as it is until its lease ends: {fault}");
@@ -120,8 +155,16 @@ impl Engine {
                     self.verify(lease, &run, position, attempt).await?
                 }
                 Due::Interrupt { position, attempt } => {
-                    let event = interrupted(&run, position, attempt);
-                    self.record(lease, &run, vec![Told::of(event)]).await?
+                    let of = OutputRef {
+                        run: run.id,
+                        position,
+                        attempt,
+                    };
+                    if self.is_known_here(&run, of) {
+                        self.resume(lease, &run, of).await?
+                    } else {
+                        self.interrupt(lease, &run, of).await?
+                    }
                 }
                 Due::Finish(_) => self.record(lease, &run, Vec::new()).await?,
             };
@@ -145,10 +188,13 @@ impl Engine {
         }
         if let Due::Finish(outcome) = next(&after, now) {
             let elapsed_ms = elapsed_ms(run.created_at, now);
-            told.push(Told::of(RunEvent::Finished {
+            let finished = RunEvent::Finished {
                 outcome,
                 elapsed_ms,
-            }));
+            };
+            after = apply(&after, &finished, now)
+                .map_err(|unfit| StoreError::Conflict(unfit.to_string()))?;
+            told.push(Told::of(finished));
             info!(
                 outcome = outcome.as_str(),
                 elapsed_ms, "run {} ends", run.reference
@@ -158,6 +204,7 @@ impl Engine {
         }
         let told = Arc::new(told);
         let deadline = tokio::time::Instant::now() + RECORD_WITHIN;
+        let mut tried = false;
         loop {
             let events = told.iter().map(|told| told.event.clone()).collect();
             match self
@@ -167,6 +214,7 @@ impl Engine {
             {
                 Err(
                     fault @ (StoreError::Unavailable(_)
+                    | StoreError::NoAnswer
                     | StoreError::NotWritable(_)
                     | StoreError::Busy(_)),
                 ) if tokio::time::Instant::now() < deadline => {
@@ -174,11 +222,42 @@ impl Engine {
                         "what happened to run {} can't be recorded yet: {fault}",
                         run.reference
                     );
-                    tokio::time::sleep(Duration::from_millis(500)).await;
+                    tried = true;
+                    tokio::time::sleep(RECORD_AGAIN).await;
+                }
+                // A database that gave no answer may have taken it all the same: then it is as we wanted it.
+                Err(StoreError::Conflict(what)) if tried => {
+                    return match self.store.run(run.id).await? {
+                        Some(found) if found == after => Ok(found),
+                        _ => Err(StoreError::Conflict(what)),
+                    };
                 }
                 other => return other,
             }
         }
+    }
+}
+
+/// A run that is worked on here, until this is dropped, even by a panic: its lease may end meanwhile, where it could not
+/// be renewed.
+struct AtWork {
+    run: RunId,
+    all: Arc<Mutex<Vec<RunId>>>,
+}
+
+impl AtWork {
+    fn on(run: RunId, all: &Arc<Mutex<Vec<RunId>>>) -> Self {
+        let mut known = all.lock().unwrap_or_else(PoisonError::into_inner);
+        known.push(run);
+        let all = Arc::clone(all);
+        Self { run, all }
+    }
+}
+
+impl Drop for AtWork {
+    fn drop(&mut self) {
+        let mut known = self.all.lock().unwrap_or_else(PoisonError::into_inner);
+        known.retain(|run| *run != self.run);
     }
 }
 
@@ -194,20 +273,6 @@ impl Told {
             event,
             output: String::new(),
         }
-    }
-}
-
-fn interrupted(run: &Run, position: usize, attempt: u32) -> RunEvent {
-    let step = &run
-        .plan
-        .as_ref()
-        .expect("a step is only due in a run that has a plan")
-        .steps[position];
-    RunEvent::StepInterrupted {
-        position,
-        step: step.name.clone(),
-        attempt,
-        effect: step.effect,
     }
 }
 

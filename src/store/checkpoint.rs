@@ -5,15 +5,14 @@ use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-use data_encoding::HEXLOWER;
-use jiff::Timestamp;
-use sqlx::SqliteConnection;
-
+use super::db::{Db, sql};
 use super::fault::file_fault;
 use super::ledger::read_tree;
-use super::writer::Group;
+use super::writer::{Group, begin};
 use super::{Store, StoreError};
 use crate::domain::NoteSigner;
+use data_encoding::HEXLOWER;
+use jiff::Timestamp;
 
 /// The private key of the ledger, readable by its owner only.
 pub(super) const KEY_FILE: &str = "ledger.key";
@@ -33,21 +32,58 @@ pub(super) fn read_key(data: &Path) -> Result<Option<NoteSigner>, StoreError> {
             ))
         }),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(file_fault(&path, &error)),
+        Err(error) => Err(StoreError::Unavailable(format!(
+            "{}: {error}",
+            path.display()
+        ))),
     }
 }
 
+/// Reads the ledger's key, or makes it. It is made for an empty ledger only: a second key would leave old checkpoints
+/// unproven. All replicas sign with the same one; the database knows which.
+pub(super) async fn open_key(data: &Path, db: &mut Db) -> Result<NoteSigner, StoreError> {
+    begin(db).await?;
+    let known: Option<(String,)> = sql("select public from ledger_key where id = 1")
+        .optional(db)
+        .await?;
+    let path = data.join(KEY_FILE);
+    let signer = match (read_key(data)?, &known) {
+        (Some(found), Some((known,))) if found.public().to_string() != *known => {
+            return Err(StoreError::Corrupt(format!(
+                "{} is not the key of this database's ledger ({known}); replicas share one: copy ledger.key from the \
+                 folder of the first, or restore key and database from one backup",
+                path.display()
+            )));
+        }
+        (Some(found), _) => found,
+        (None, None) => make_key(&path)?,
+        (None, Some((known,))) => {
+            return Err(StoreError::Corrupt(format!(
+                "{} is missing, and the database's ledger is signed with it ({known}); copy ledger.key from the folder \
+                 of the first replica, or restore it from a backup",
+                path.display()
+            )));
+        }
+    };
+    sql("insert into ledger_key (id, public) values (1, $1) on conflict (id) do nothing")
+        .bind(signer.public().to_string())
+        .execute(db)
+        .await?;
+    db.run("commit").await?;
+    publish_key(data, &signer)?;
+    Ok(signer)
+}
+
 /// Makes the ledger's key, durably, before anything is signed with it.
-pub(super) fn make_key(data: &Path) -> Result<NoteSigner, StoreError> {
+fn make_key(path: &Path) -> Result<NoteSigner, StoreError> {
     let id = HEXLOWER.encode(&rand::random::<[u8; 8]>());
     let signer = NoteSigner::new(&format!("midwatch/{id}"), &rand::random());
-    let path = data.join(KEY_FILE);
-    replace(&path, &signer.file_text(), 0o600).map_err(|error| file_fault(&path, &error))?;
+    replace(path, &signer.file_text(), 0o600).map_err(|error| file_fault(path, &error))?;
     Ok(signer)
 }
 
 /// Puts the public key beside the private one, where it is missing or another.
-pub(super) fn publish_key(data: &Path, signer: &NoteSigner) -> Result<(), StoreError> {
+fn publish_key(data: &Path, signer: &NoteSigner) -> Result<(), StoreError> {
     let path = data.join(PUBLIC_FILE);
     let text = format!("{}\n", signer.public());
     if fs::read_to_string(&path).is_ok_and(|found| found == text) {
@@ -57,7 +93,7 @@ pub(super) fn publish_key(data: &Path, signer: &NoteSigner) -> Result<(), StoreE
 }
 
 /// Writes a file whole or not at all: write, fsync, rename, fsync of the folder.
-fn replace(path: &Path, text: &str, mode: u32) -> io::Result<()> {
+pub(super) fn replace(path: &Path, text: &str, mode: u32) -> io::Result<()> {
     let draft = path.with_extension("new");
     fs::remove_file(&draft).ok(); // A draft of a process that died; usually there is none.
     let mut file = OpenOptions::new()
@@ -89,9 +125,7 @@ pub(super) async fn keep_checkpoint(
 ) -> Result<String, StoreError> {
     let (size, root) = group.ledger.head();
     let note = group.signer.sign(size, root);
-    sqlx::query(
-        "insert into checkpoints (size, note, at) values ($1, $2, $3) on conflict (size) do nothing",
-    )
+    sql("insert into checkpoints (size, note, at) values ($1, $2, $3) on conflict (size) do nothing")
     .bind(size.cast_signed())
     .bind(&note)
     .bind(now.as_millisecond())
@@ -101,9 +135,11 @@ pub(super) async fn keep_checkpoint(
 }
 
 /// The newest kept note.
-pub(super) async fn newest_note(db: &mut SqliteConnection) -> Result<Option<String>, StoreError> {
-    let note = sqlx::query_scalar("select note from checkpoints order by size desc limit 1");
-    Ok(note.fetch_optional(db).await?)
+pub(super) async fn newest_note(db: &mut Db) -> Result<Option<String>, StoreError> {
+    let note: Option<(String,)> = sql("select note from checkpoints order by size desc limit 1")
+        .optional(db)
+        .await?;
+    Ok(note.map(|(note,)| note))
 }
 
 impl Store {
@@ -114,8 +150,7 @@ impl Store {
                 .write(move |group| Box::pin(keep_checkpoint(group, now)))
                 .await;
         }
-        let mut db = self.readers().acquire().await?;
-        let tree = read_tree(&mut db).await?;
+        let tree = read_tree(&mut self.reader().await?).await?;
         Ok(self.signer()?.sign(tree.size(), tree.root()))
     }
 

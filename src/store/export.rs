@@ -2,9 +2,8 @@
 
 use std::io::Write;
 
-use sqlx::{Connection, SqliteConnection};
-
 use super::checkpoint::SEAL_FILE;
+use super::db::{Db, sql};
 use super::ledger::{read_tree, rows_from};
 use super::verify::{Checker, Report};
 use super::{Store, StoreError};
@@ -18,8 +17,7 @@ impl Store {
     pub async fn export(&self, mut out: impl Write) -> Result<(), StoreError> {
         let gone = |error: std::io::Error| StoreError::Unavailable(format!("the export: {error}"));
         let signer = self.signer()?;
-        let mut db = self.readers().acquire().await?;
-        let mut snapshot = db.begin().await?;
+        let mut snapshot = self.reader().await?.snapshot().await?;
         let tree = read_tree(&mut snapshot).await?;
         each_line(&mut snapshot, |line| writeln!(out, "{line}").map_err(gone)).await?;
         let note = signer.sign(tree.size(), tree.root());
@@ -33,8 +31,7 @@ impl Store {
         let key = self.signer()?.public().clone();
         // Read before the snapshot begins: a head that is sealed meanwhile would be ahead of it.
         let seal = std::fs::read_to_string(self.data().join(SEAL_FILE));
-        let mut db = self.readers().acquire().await?;
-        let mut snapshot = db.begin().await?;
+        let mut snapshot = self.reader().await?.snapshot().await?;
         let tree = read_tree(&mut snapshot).await;
         let mut checker = Checker::new(Some(key), witnesses);
         for (size, note) in kept_notes(&mut snapshot).await? {
@@ -69,17 +66,15 @@ impl Store {
     }
 }
 
-async fn kept_notes(db: &mut SqliteConnection) -> Result<Vec<(i64, String)>, StoreError> {
-    Ok(
-        sqlx::query_as("select size, note from checkpoints order by size desc")
-            .fetch_all(db)
-            .await?,
-    )
+async fn kept_notes(db: &mut Db) -> Result<Vec<(i64, String)>, StoreError> {
+    sql("select size, note from checkpoints order by size desc")
+        .all(db)
+        .await
 }
 
 /// Every line in order. Gaps in the rows are not filled: the lines' own numbers give them away.
 async fn each_line(
-    db: &mut SqliteConnection,
+    db: &mut Db,
     mut take: impl FnMut(&str) -> Result<(), StoreError>,
 ) -> Result<(), StoreError> {
     let mut next = 0;

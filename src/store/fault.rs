@@ -1,20 +1,29 @@
 //! Turns the database's errors into ours, so that callers can tell a full disk from a broken file.
 
+use sqlx::postgres::PgDatabaseError;
+
 use super::StoreError;
 
-// https://www.sqlite.org/rescode.html
+// Of PostgreSQL: disk full, out of memory, read-only; data and index corrupted.
+// https://www.postgresql.org/docs/current/errcodes-appendix.html
+// Of SQLite: https://www.sqlite.org/rescode.html
 const READONLY: i32 = 8;
 const CORRUPT: i32 = 11;
 const FULL: i32 = 13;
+const CANT_OPEN: i32 = 14;
 const NOT_A_DATABASE: i32 = 26;
-/// Write, fsync, directory fsync, truncate: each says that the disk does not take what we give it.
-const IO_ON_WRITE: [i32; 4] = [778, 1034, 1290, 1546];
+/// Write, fsync, directory fsync, truncate, delete; opening, sizing and mapping of shared memory: each says that the disk
+/// does not take what we give it.
+const IO_ON_WRITE: [i32; 8] = [778, 1034, 1290, 1546, 2570, 4618, 4874, 5386];
 
 impl From<sqlx::Error> for StoreError {
     fn from(error: sqlx::Error) -> Self {
         let why = error.to_string();
         let sqlx::Error::Database(fault) = &error else {
             return match error {
+                sqlx::Error::PoolTimedOut => Self::Unavailable(
+                    "no connection in time; is it up, and does DATABASE_URL lead to it?".to_owned(),
+                ),
                 sqlx::Error::ColumnDecode { .. } | sqlx::Error::Decode(_) => Self::Corrupt(why),
                 _ => Self::Unavailable(why),
             };
@@ -22,9 +31,16 @@ impl From<sqlx::Error> for StoreError {
         if fault.is_unique_violation() {
             return Self::Conflict(why);
         }
+        if fault.try_downcast_ref::<PgDatabaseError>().is_some() {
+            return match fault.code().as_deref() {
+                Some("53100" | "53200" | "25006") => Self::NotWritable(why),
+                Some("XX001" | "XX002") => Self::Corrupt(why),
+                _ => Self::Unavailable(why),
+            };
+        }
         let code: i32 = fault.code().and_then(|c| c.parse().ok()).unwrap_or(0);
         match code & 0xff {
-            READONLY | FULL => Self::NotWritable(why),
+            READONLY | FULL | CANT_OPEN => Self::NotWritable(why),
             CORRUPT | NOT_A_DATABASE => Self::Corrupt(why),
             _ if IO_ON_WRITE.contains(&code) => Self::NotWritable(why),
             _ => Self::Unavailable(why),
@@ -42,17 +58,14 @@ impl From<sqlx::migrate::MigrateError> for StoreError {
     }
 }
 
-/// A file beside the database could not be used.
+/// Whether everything was written, and the disk did not confirm it: after a crash it may be there.
+pub(super) fn is_unconfirmed(why: &str) -> bool {
+    why.contains("(code: 1034)")
+}
+
+/// A file beside the database could not be written.
 pub(super) fn file_fault(path: &std::path::Path, error: &std::io::Error) -> StoreError {
-    use std::io::ErrorKind;
-    let why = format!("{}: {error}", path.display());
-    match error.kind() {
-        ErrorKind::StorageFull
-        | ErrorKind::ReadOnlyFilesystem
-        | ErrorKind::PermissionDenied
-        | ErrorKind::QuotaExceeded => StoreError::NotWritable(why),
-        _ => StoreError::Unavailable(why),
-    }
+    StoreError::NotWritable(format!("{}: {error}", path.display()))
 }
 
 /// A column that should hold our JSON.

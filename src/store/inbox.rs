@@ -1,20 +1,27 @@
 //! The inbox: what came in, recorded before it is acknowledged, forgotten when it is concluded.
 
 use std::collections::HashSet;
+use std::time::Duration;
 
 use data_encoding::HEXLOWER;
 use jiff::Timestamp;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
-use sqlx::SqliteConnection;
 
+use super::db::{Db, Engine, sql, storable};
 use super::fault::{read_json, write_json};
+use super::leases::end_of;
 use super::ledger::FactLine;
 use super::outbox::owe;
 use super::runs::{happen, insert_run};
 use super::writer::Group;
 use super::{Change, Concluded, Conclusion, Receipt, Store, StoreError};
 use crate::domain::{Commitment, Fact, Inbound, InboundKey, Posting};
+
+/// How long the replica that received an inbound has it for itself; afterwards any of them walks it.
+const TAKEN_FOR: Duration = Duration::from_secs(2);
+/// The longest key that is kept as it is: PostgreSQL has no room for long ones in an index.
+const LONGEST_KEY: usize = 512;
 
 /// An inbound on its way into the database. What the caller can compute, the one writer doesn't have to.
 pub(super) struct Delivery {
@@ -31,6 +38,8 @@ struct DeliveryRow<'a> {
     platform: &'static str,
     body: String,
     received_at: i64,
+    taken_by: &'a str,
+    taken_until: i64,
     // The text itself stands in the body until it is concluded; kept here, it would never be forgotten.
     speaker_salt: String,
     speaker: String,
@@ -38,7 +47,7 @@ struct DeliveryRow<'a> {
 }
 
 impl Delivery {
-    fn new(inbound: &Inbound) -> Self {
+    fn new(inbound: &Inbound, home: &str) -> Self {
         let key = column(&inbound.key);
         let who = write_json(&(&inbound.speaker, &inbound.place));
         let (speaker_commitment, speaker_salt) = commit(&who);
@@ -48,6 +57,8 @@ impl Delivery {
             platform: inbound.place.platform.as_str(),
             body: write_json(inbound),
             received_at: inbound.received_at.as_millisecond(),
+            taken_by: home,
+            taken_until: end_of(inbound.received_at, TAKEN_FOR),
             speaker_salt,
             speaker: who,
             text_salt,
@@ -77,26 +88,35 @@ fn commit(value: &str) -> (Commitment, String) {
     (Commitment(HEXLOWER.encode(&digest)), HEXLOWER.encode(&salt))
 }
 
-/// The key as a column holds it: SQLite's JSON ends a text at a NUL, PostgreSQL refuses one.
+/// The key as a column holds it.
 fn column(key: &InboundKey) -> String {
-    key.as_str().replace('\0', "\u{fffd}")
+    let key = key.as_str();
+    if key.len() > LONGEST_KEY {
+        return HEXLOWER.encode(&Sha256::digest(key.as_bytes()));
+    }
+    storable(key).into_owned()
 }
 
-/// Begins the group's transaction and writes its deliveries; those seen before, or twice in the group, are duplicates.
+/// Writes a group's deliveries; those seen before, or twice in the group, are duplicates. On SQLite it begins the
+/// transaction too.
 ///
-/// Two calls, however many deliveries: each costs the writer two switches of threads, more than the statements in it.
-pub(super) async fn begin_and_receive(
+/// Two calls there, however many deliveries: each costs the writer two switches of threads, more than the statements
+/// in it.
+pub(super) async fn receive(
     group: &mut Group,
     deliveries: &[&Delivery],
 ) -> Result<Vec<Receipt>, StoreError> {
-    let keys: Vec<&str> = deliveries.iter().map(|d| d.key.as_str()).collect();
-    let known: Vec<String> = sqlx::query_scalar(
-        "begin immediate; select key from inbound where key in (select value from json_each($1))",
-    )
-    .bind(write_json(&keys))
-    .fetch_all(&mut group.db)
-    .await?;
-    let mut known: HashSet<&str> = known.iter().map(String::as_str).collect();
+    let asked = match group.db.engine() {
+        Engine::Sqlite(_) => {
+            "begin immediate; select key from inbound where key in (select value ->> 'key' from json_each($1))"
+        }
+        Engine::Postgres(_) => {
+            "select key from inbound where key in (select value ->> 'key' from json_each($1))"
+        }
+    };
+    let rows: Vec<&str> = deliveries.iter().map(|d| d.row.as_str()).collect();
+    let known: Vec<(String,)> = sql(asked).bind(array(&rows)).all(&mut group.db).await?;
+    let mut known: HashSet<&str> = known.iter().map(|(key,)| key.as_str()).collect();
     let mut rows = Vec::with_capacity(deliveries.len());
     let mut receipts = Vec::with_capacity(deliveries.len());
     for delivery in deliveries {
@@ -109,22 +129,45 @@ pub(super) async fn begin_and_receive(
         }
     }
     if !rows.is_empty() {
-        insert_deliveries(&mut group.db, &rows).await?;
+        insert_deliveries(&mut group.db, &array(&rows)).await?;
     }
     Ok(receipts)
 }
 
-async fn insert_deliveries(db: &mut SqliteConnection, rows: &[&str]) -> Result<(), StoreError> {
-    sqlx::query(
-        "insert into inbound (key, platform, body, received_at)
-         select value ->> 'key', value ->> 'platform', value ->> 'body', value ->> 'received_at' from json_each($1);
-         insert into commitments (inbound, speaker_salt, speaker, text_salt)
+fn array(rows: &[&str]) -> String {
+    format!("[{}]", rows.join(","))
+}
+
+/// One text, said twice: the engine that takes both statements at once must not be asked twice.
+macro_rules! insert_inbounds {
+    () => {
+        "insert into inbound (arrival, key, platform, body, received_at, taken_by, taken_until)
+         select (select coalesce(max(arrival), 0) from inbound) + row_number() over (),
+                value ->> 'key', value ->> 'platform', value ->> 'body', cast(value ->> 'received_at' as bigint),
+                value ->> 'taken_by', cast(value ->> 'taken_until' as bigint)
+         from json_each($1)"
+    };
+}
+macro_rules! insert_commitments {
+    () => {
+        "insert into commitments (inbound, speaker_salt, speaker, text_salt)
          select arrival, value ->> 'speaker_salt', value ->> 'speaker', value ->> 'text_salt'
-         from json_each($1) join inbound on inbound.key = value ->> 'key'",
-    )
-    .bind(format!("[{}]", rows.join(",")))
-    .execute(db)
-    .await?;
+         from json_each($1) each join inbound on inbound.key = value ->> 'key'"
+    };
+}
+
+async fn insert_deliveries(db: &mut Db, rows: &str) -> Result<(), StoreError> {
+    match db.engine() {
+        Engine::Sqlite(_) => {
+            let both = concat!(insert_inbounds!(), ";", insert_commitments!());
+            sql(both).bind(rows).execute(db).await?;
+        }
+        Engine::Postgres(_) => {
+            for one in [insert_inbounds!(), insert_commitments!()] {
+                sql(one).bind(rows).execute(db).await?;
+            }
+        }
+    }
     Ok(())
 }
 
@@ -158,7 +201,7 @@ async fn forget(
     concluded: Concluded,
     now: Timestamp,
 ) -> Result<(), StoreError> {
-    let done = sqlx::query(
+    let done = sql(
         "update inbound set concluded_at = $2, conclusion = $3, body = null
          where key = $1 and concluded_at is null",
     )
@@ -167,7 +210,7 @@ async fn forget(
     .bind(concluded.as_str())
     .execute(&mut group.db)
     .await?;
-    if done.rows_affected() == 1 {
+    if done == 1 {
         return Ok(());
     }
     Err(StoreError::Conflict(format!(
@@ -179,31 +222,41 @@ async fn forget(
 impl Store {
     /// Records an inbound, durably, before its edge acknowledges it. Group commit: many share one fsync.
     pub async fn receive(&self, inbound: Inbound) -> Result<Receipt, StoreError> {
-        self.writer()?.receive(Delivery::new(&inbound)).await
+        let delivery = Delivery::new(&inbound, self.home());
+        self.writer()?.receive(delivery).await
     }
 
-    /// Inbounds that no conclusion was recorded for, oldest first.
-    pub async fn waiting_inbounds(&self, limit: u32) -> Result<Vec<Inbound>, StoreError> {
-        let bodies: Vec<String> = sqlx::query_scalar(
-            "select body from inbound where concluded_at is null order by arrival limit $1",
+    /// Inbounds that no conclusion was recorded for, oldest first: those that came in here, and those that whoever
+    /// received them did not walk in time.
+    pub async fn waiting_inbounds(
+        &self,
+        now: Timestamp,
+        limit: u32,
+    ) -> Result<Vec<Inbound>, StoreError> {
+        let bodies: Vec<(String,)> = sql(
+            "select body from inbound where concluded_at is null and (taken_by = $1 or taken_until <= $2)
+             order by arrival limit $3",
         )
+        .bind(self.home())
+        .bind(now.as_millisecond())
         .bind(i64::from(limit))
-        .fetch_all(self.readers())
+        .all(&mut self.reader().await?)
         .await?;
         bodies
             .iter()
-            .map(|body| read_json("an inbound", body))
+            .map(|(body,)| read_json("an inbound", body))
             .collect()
     }
 
     /// How an inbound was concluded: `None` while it waits, or when it never came in.
     pub async fn conclusion(&self, inbound: &InboundKey) -> Result<Option<Concluded>, StoreError> {
-        let found: Option<Option<String>> =
-            sqlx::query_scalar("select conclusion from inbound where key = $1")
-                .bind(column(inbound))
-                .fetch_optional(self.readers())
-                .await?;
-        Ok(found.flatten().and_then(|word| Concluded::parse(&word)))
+        let found: Option<(Option<String>,)> = sql("select conclusion from inbound where key = $1")
+            .bind(column(inbound))
+            .optional(&mut self.reader().await?)
+            .await?;
+        Ok(found
+            .and_then(|(word,)| word)
+            .and_then(|word| Concluded::parse(&word)))
     }
 
     /// Concludes an inbound. `Conflict` when it was concluded already, when its run's lock is held (the message then

@@ -2,51 +2,58 @@
 
 use std::time::Duration;
 
-use jiff::Timestamp;
-use sqlx::Row;
-
+use super::db::sql;
+use super::fault::write_json;
 use super::runs::{happen, plan_next_look};
 use super::writer::Group;
 use super::{Lease, Store, StoreError, Tell, WorkerId, run_rows};
 use crate::domain::{Run, RunEvent, RunId};
+use jiff::Timestamp;
+use serde_json::json;
 
 async fn claim(
     group: &mut Group,
     worker: &WorkerId,
+    at_work: &str,
     now: Timestamp,
     until: i64,
 ) -> Result<Option<(Lease, Run)>, StoreError> {
-    let claimed = sqlx::query(
+    let claimed: Option<(String, i64)> = sql(
         "update runs set fence = fence + 1, leased_by = $1, leased_until = $2
          where id = (select id from runs
                      where due_at <= $3 and (leased_until is null or leased_until <= $3)
+                       and id not in (select value ->> 'run' from json_each($4))
                      order by due_at, created_at, id limit 1)
          returning id, fence",
     )
     .bind(&worker.0)
     .bind(until)
     .bind(now.as_millisecond())
-    .fetch_optional(&mut group.db)
+    .bind(at_work)
+    .optional(&mut group.db)
     .await?;
-    let Some(row) = claimed else {
+    let Some((id, fence)) = claimed else {
         return Ok(None);
     };
-    let id: String = row.try_get("id")?;
     let id = RunId::parse(&id).ok_or_else(|| StoreError::Corrupt(format!("run id `{id}`")))?;
-    let fence = row.try_get("fence")?;
     let (run, _) = run_rows::load_for_change(&mut group.db, id).await?;
-    Ok(Some((Lease { run: id, fence }, run)))
+    let lease = Lease {
+        run: id,
+        fence,
+        worker: worker.clone(),
+    };
+    Ok(Some((lease, run)))
 }
 
 /// Fails when the lease was handed back, or another took the run.
 pub(super) async fn check_lease(group: &mut Group, lease: &Lease) -> Result<(), StoreError> {
-    let held: i64 = sqlx::query_scalar(
-        "select count(*) from runs where id = $1 and fence = $2 and leased_by is not null",
-    )
-    .bind(lease.run.to_string())
-    .bind(lease.fence)
-    .fetch_one(&mut group.db)
-    .await?;
+    let (held,): (i64,) =
+        sql("select count(*) from runs where id = $1 and fence = $2 and leased_by = $3")
+            .bind(lease.run.to_string())
+            .bind(lease.fence)
+            .bind(&lease.worker.0)
+            .one(&mut group.db)
+            .await?;
     if held == 1 { Ok(()) } else { Err(lost(lease)) }
 }
 
@@ -57,32 +64,40 @@ fn lost(lease: &Lease) -> StoreError {
     ))
 }
 
-fn end_of(now: Timestamp, lease: Duration) -> i64 {
+pub(super) fn end_of(now: Timestamp, lease: Duration) -> i64 {
     let span = i64::try_from(lease.as_millis()).unwrap_or(i64::MAX);
     now.as_millisecond().saturating_add(span)
 }
 
 impl Store {
     /// Leases the run whose next step has been due longest and that nobody holds. `None` when nothing is due.
+    ///
+    /// Never one of those that the worker is `at_work` on: while the store could not be written it may have missed to
+    /// renew its lease, and it alone knows how the step ended.
     pub async fn claim_run(
         &self,
         worker: &WorkerId,
+        at_work: &[RunId],
         now: Timestamp,
         lease: Duration,
     ) -> Result<Option<(Lease, Run)>, StoreError> {
         // Most looks find nothing: those don't bother the writer.
-        let due: Option<i64> = sqlx::query_scalar(
-            "select 1 from runs where due_at <= $1 and (leased_until is null or leased_until <= $1) limit 1",
+        let due: Option<(String,)> = sql(
+            "select id from runs where due_at <= $1 and (leased_until is null or leased_until <= $1) limit 1",
         )
         .bind(now.as_millisecond())
-        .fetch_optional(self.readers())
+        .optional(&mut self.reader().await?)
         .await?;
         if due.is_none() {
             return Ok(None);
         }
         let (worker, until) = (worker.clone(), end_of(now, lease));
+        let at_work: Vec<_> = at_work.iter().map(|run| json!({ "run": run })).collect();
+        let at_work = write_json(&at_work);
         self.writer()?
-            .write(move |group| Box::pin(async move { claim(group, &worker, now, until).await }))
+            .write(move |group| {
+                Box::pin(async move { claim(group, &worker, &at_work, now, until).await })
+            })
             .await
     }
 
@@ -98,7 +113,7 @@ impl Store {
             .write(move |group| {
                 Box::pin(async move {
                     check_lease(group, &lease).await?;
-                    sqlx::query("update runs set leased_until = $2 where id = $1")
+                    sql("update runs set leased_until = $2 where id = $1")
                         .bind(lease.run.to_string())
                         .bind(until)
                         .execute(&mut group.db)
@@ -116,12 +131,10 @@ impl Store {
             .write(move |group| {
                 Box::pin(async move {
                     check_lease(group, &lease).await?;
-                    sqlx::query(
-                        "update runs set leased_by = null, leased_until = null where id = $1",
-                    )
-                    .bind(lease.run.to_string())
-                    .execute(&mut group.db)
-                    .await?;
+                    sql("update runs set leased_by = null, leased_until = null where id = $1")
+                        .bind(lease.run.to_string())
+                        .execute(&mut group.db)
+                        .await?;
                     plan_next_look(group, lease.run, now).await
                 })
             })

@@ -1,13 +1,12 @@
 //! The ledger: lines that wait for the group's commit, the Merkle tree over all lines, and what is read back.
 
-use data_encoding::HEXLOWER;
-use jiff::Timestamp;
-use serde::Serialize;
-use sqlx::{Row, SqliteConnection, SqlitePool};
-
+use super::db::{Db, Engine, sql};
 use super::fault::{read_json, write_json};
 use super::{Store, StoreError};
 use crate::domain::{Entry, Fact, Frontier, Hash, RunId, canonical_json, leaf_hash};
+use data_encoding::HEXLOWER;
+use jiff::Timestamp;
+use serde::Serialize;
 
 /// Entries that opening hashes again to compare them with the tree.
 const CHECKED_ON_OPENING: u64 = 1_024;
@@ -16,6 +15,14 @@ const CHECKED_ON_OPENING: u64 = 1_024;
 pub(super) struct LedgerEnd {
     tree: Frontier,
     rows: Vec<LedgerRow>,
+    last: Option<Seen>,
+}
+
+/// An entry that was there: while it is, nothing before it is missing.
+#[derive(Clone)]
+pub(super) struct Seen {
+    pub(super) sequence: u64,
+    pub(super) leaf: Hash,
 }
 
 /// A fact in its canonical form, before it has a place in the ledger.
@@ -34,6 +41,7 @@ impl FactLine {
             | Fact::Answered { .. }
             | Fact::CatalogLoaded { .. }
             | Fact::CatalogKept { .. }
+            | Fact::SetBack { .. }
             | Fact::Service { .. } => None,
         };
         let value = serde_json::to_value(fact).expect("a fact has only string keys");
@@ -55,6 +63,7 @@ impl FactLine {
 pub(super) struct Mark {
     tree: Frontier,
     rows: usize,
+    last: Option<Seen>,
 }
 
 #[derive(Serialize)]
@@ -66,11 +75,9 @@ struct LedgerRow {
 
 impl LedgerEnd {
     /// Reads the tree, and refuses one that does not agree with the last entries.
-    pub(super) async fn load(db: &mut SqliteConnection) -> Result<Self, StoreError> {
-        let tree = read_tree(&mut *db).await?;
-        let last: Option<i64> = sqlx::query_scalar("select max(sequence) from ledger")
-            .fetch_one(&mut *db)
-            .await?;
+    pub(super) async fn load(db: &mut Db) -> Result<Self, StoreError> {
+        let tree = read_tree(db).await?;
+        let (last,): (Option<i64>,) = sql("select max(sequence) from ledger").one(db).await?;
         let size = last.map_or(0, |last| last.unsigned_abs() + 1);
         if size != tree.size() {
             return Err(StoreError::Corrupt(format!(
@@ -78,16 +85,18 @@ impl LedgerEnd {
                 tree.size()
             )));
         }
-        check_last_entries(db, &tree).await?;
+        let last = check_last_entries(db, &tree).await?;
         let rows = Vec::new();
-        Ok(Self { tree, rows })
+        Ok(Self { tree, rows, last })
     }
 
     /// Adds an entry to the group.
     pub(super) fn append(&mut self, fact: &FactLine, now: Timestamp) {
         let sequence = self.tree.size();
         let line = fact.line(sequence, now);
-        self.tree.push(leaf_hash(line.as_bytes()));
+        let leaf = leaf_hash(line.as_bytes());
+        self.tree.push(leaf);
+        self.last = Some(Seen { sequence, leaf });
         self.rows.push(LedgerRow {
             sequence,
             run: fact.run,
@@ -100,10 +109,16 @@ impl LedgerEnd {
         (self.tree.size(), self.tree.root())
     }
 
+    /// The last entry that we know of.
+    pub(super) fn seen(&self) -> Option<&Seen> {
+        self.last.as_ref()
+    }
+
     pub(super) fn mark(&self) -> Mark {
         Mark {
             tree: self.tree.clone(),
             rows: self.rows.len(),
+            last: self.last.clone(),
         }
     }
 
@@ -111,55 +126,97 @@ impl LedgerEnd {
     pub(super) fn roll_back(&mut self, mark: Mark) {
         self.tree = mark.tree;
         self.rows.truncate(mark.rows);
+        self.last = mark.last;
     }
 
     /// Writes the group's lines and the tree, and commits: one call, because each costs two switches of threads.
-    pub(super) async fn commit(&mut self, db: &mut SqliteConnection) -> Result<(), StoreError> {
+    pub(super) async fn commit(&mut self, db: &mut Db) -> Result<(), StoreError> {
         if self.rows.is_empty() {
-            sqlx::query("commit").execute(db).await?;
-            return Ok(());
+            return match db.engine() {
+                Engine::Sqlite(_) => db.run("commit").await,
+                // Its commit of a broken transaction is a rollback that looks well.
+                Engine::Postgres(_) => db.run("select 1; commit").await,
+            };
         }
-        let nodes: Vec<String> = self
-            .tree
-            .nodes()
-            .iter()
-            .map(|n| HEXLOWER.encode(n))
-            .collect();
-        sqlx::query(
-            "insert into ledger (sequence, run, line)
-             select value ->> 'sequence', value ->> 'run', value ->> 'line' from json_each($1);
-             update tree set size = $2, nodes = $3 where id = 1;
-             commit",
-        )
-        .bind(write_json(&self.rows))
-        .bind(self.tree.size().cast_signed())
-        .bind(write_json(&nodes))
-        .execute(db)
-        .await?;
+        let (rows, nodes) = (write_json(&self.rows), write_nodes(&self.tree));
+        let size = self.tree.size().cast_signed();
+        match db.engine() {
+            Engine::Sqlite(_) => {
+                sql("insert into ledger (sequence, run, line)
+                     select value ->> 'sequence', value ->> 'run', value ->> 'line' from json_each($1);
+                     update tree set size = $2, nodes = $3 where id = 1;
+                     commit")
+                .bind(rows)
+                .bind(size)
+                .bind(nodes)
+                .execute(db)
+                .await?;
+            }
+            Engine::Postgres(_) => {
+                sql("with added as (
+                         insert into ledger (sequence, run, line)
+                         select (value ->> 'sequence')::bigint, value ->> 'run', value ->> 'line' from json_each($1))
+                     update tree set size = $2, nodes = $3 where id = 1")
+                .bind(rows)
+                .bind(size)
+                .bind(nodes)
+                .execute(db)
+                .await?;
+                // Other replicas hear it when it is committed.
+                db.run("select pg_notify('midwatch', ''); commit").await?;
+            }
+        }
+        self.rows.clear();
+        Ok(())
+    }
+
+    /// On an engine where others append too: goes on from the tree as it is under this transaction's lock.
+    pub(super) fn follow(&mut self, size: i64, nodes: &str) -> Result<(), StoreError> {
+        if let Some(last) = &self.last
+            && size.cast_unsigned() <= last.sequence
+        {
+            return Err(StoreError::Unavailable(format!(
+                "ledger entry {} is not there any more; the next try looks into it",
+                last.sequence
+            )));
+        }
+        self.tree = parse_tree(size, nodes)?;
         self.rows.clear();
         Ok(())
     }
 }
 
+fn write_nodes(tree: &Frontier) -> String {
+    let nodes: Vec<String> = tree.nodes().iter().map(|n| HEXLOWER.encode(n)).collect();
+    write_json(&nodes)
+}
+
 /// Reads the tree as it is committed.
-pub(super) async fn read_tree(db: &mut SqliteConnection) -> Result<Frontier, StoreError> {
-    let row = sqlx::query("select size, nodes from tree where id = 1")
-        .fetch_one(db)
+pub(super) async fn read_tree(db: &mut Db) -> Result<Frontier, StoreError> {
+    let (size, nodes): (i64, String) = sql("select size, nodes from tree where id = 1")
+        .one(db)
         .await?;
-    let nodes: Vec<String> = read_json("the ledger's tree", row.try_get("nodes")?)?;
+    parse_tree(size, &nodes)
+}
+
+fn parse_tree(size: i64, nodes: &str) -> Result<Frontier, StoreError> {
+    let nodes: Vec<String> = read_json("the ledger's tree", nodes)?;
     let nodes: Option<Vec<Hash>> = nodes
         .iter()
         .map(|node| HEXLOWER.decode(node.as_bytes()).ok()?.try_into().ok())
         .collect();
-    let size = row.try_get::<i64, _>("size")?.cast_unsigned();
     nodes
-        .and_then(|nodes| Frontier::from_parts(size, nodes))
+        .and_then(|nodes| Frontier::from_parts(size.cast_unsigned(), nodes))
         .ok_or_else(|| StoreError::Corrupt("the ledger's tree has the wrong shape".to_owned()))
 }
 
 /// Hashes the last entries again: they are the leaves of the tree's smallest subtrees.
-async fn check_last_entries(db: &mut SqliteConnection, tree: &Frontier) -> Result<(), StoreError> {
-    let tail = tree.size() % CHECKED_ON_OPENING;
+async fn check_last_entries(db: &mut Db, tree: &Frontier) -> Result<Option<Seen>, StoreError> {
+    let Some(last) = tree.size().checked_sub(1) else {
+        return Ok(None);
+    };
+    // At least one: the last.
+    let tail = last % CHECKED_ON_OPENING + 1;
     let first = tree.size() - tail;
     let rows = rows_from(db, first.cast_signed(), CHECKED_ON_OPENING.cast_signed()).await?;
     let mut again = Frontier::new();
@@ -168,7 +225,10 @@ async fn check_last_entries(db: &mut SqliteConnection, tree: &Frontier) -> Resul
     }
     let smallest = tree.nodes().len() - tail.count_ones() as usize;
     if rows.len() as u64 == tail && again.nodes() == &tree.nodes()[smallest..] {
-        return Ok(());
+        return Ok(rows.last().map(|(_, line)| Seen {
+            sequence: last,
+            leaf: leaf_hash(line.as_bytes()),
+        }));
     }
     Err(StoreError::Corrupt(format!(
         "the ledger's entries from {first} on do not agree with its tree; run `midwatch ledger verify`"
@@ -177,36 +237,28 @@ async fn check_last_entries(db: &mut SqliteConnection, tree: &Frontier) -> Resul
 
 /// Rows from a sequence on, in order: sequence and line.
 pub(super) async fn rows_from(
-    db: &mut SqliteConnection,
+    db: &mut Db,
     first: i64,
     limit: i64,
 ) -> Result<Vec<(i64, String)>, StoreError> {
-    let rows = sqlx::query_as(
-        "select sequence, line from ledger where sequence >= $1 order by sequence limit $2",
-    )
-    .bind(first)
-    .bind(limit)
-    .fetch_all(db)
-    .await?;
-    Ok(rows)
-}
-
-pub(super) async fn history(readers: &SqlitePool, run: RunId) -> Result<Vec<Entry>, StoreError> {
-    let lines: Vec<String> =
-        sqlx::query_scalar("select line from ledger where run = $1 order by sequence")
-            .bind(run.to_string())
-            .fetch_all(readers)
-            .await?;
-    lines
-        .iter()
-        .map(|line| read_json("a ledger entry", line))
-        .collect()
+    sql("select sequence, line from ledger where sequence >= $1 order by sequence limit $2")
+        .bind(first)
+        .bind(limit)
+        .all(db)
+        .await
 }
 
 impl Store {
     /// Ledger entries of a run, oldest first: what was decided and what happened.
     pub async fn history(&self, run: RunId) -> Result<Vec<Entry>, StoreError> {
-        history(self.readers(), run).await
+        let lines: Vec<(String,)> = sql("select line from ledger where run = $1 order by sequence")
+            .bind(run.to_string())
+            .all(&mut self.reader().await?)
+            .await?;
+        lines
+            .iter()
+            .map(|(line,)| read_json("a ledger entry", line))
+            .collect()
     }
 }
 

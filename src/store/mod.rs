@@ -1,6 +1,10 @@
 //! Keeps the facts and hands out work. The only module with SQL; one method is one intention is one transaction.
 
 mod checkpoint;
+mod copy;
+mod cursors;
+mod db;
+mod duties;
 mod export;
 mod fault;
 mod inbox;
@@ -11,29 +15,39 @@ mod outbox;
 mod output;
 mod run_rows;
 mod runs;
+mod set_back;
 pub mod verify;
 mod writer;
+
+pub use copy::copy;
+pub use cursors::{Behind, RunThread, Space};
+pub use duties::Duty;
 
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use crate::domain::{Fact, InboundKey, Posting, ProjectName, Run, RunEvent, RunId};
+use jiff::Timestamp;
+
+use crate::domain::{Fact, InboundKey, Posting, PostingKind, ProjectName, Run, RunEvent, RunId};
 
 /// Where the facts are kept.
 #[derive(Debug, Clone)]
 pub struct StoreSettings {
-    /// `sqlite:PATH`; PostgreSQL comes with its own issue. `?max_pages=N` bounds the file to N pages of 4 KiB.
+    /// `sqlite:PATH` or `postgres://…`. For SQLite `?max_pages=N` bounds the file to N pages of 4 KiB.
     pub url: String,
     /// Folder of the ledger's key and of the sealed head.
     pub data: PathBuf,
 }
 
-/// Why the store did not do what it was asked. Nothing was changed then.
+/// Why the store did not do what it was asked. Nothing was changed then, but for [`StoreError::NoAnswer`].
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum StoreError {
     /// The database can't be reached or answered with an error of its own.
     #[error("the database is unavailable: {0}")]
     Unavailable(String),
+    /// The database did not say that it is done: it may have taken the change, or may take it yet.
+    #[error("the database does not confirm the change; whether it took it is not known")]
+    NoAnswer,
     /// Another process has the folder.
     #[error(
         "{} is locked: another midwatch runs on this folder; stop it, or set MIDWATCH_DATA to another folder",
@@ -149,6 +163,8 @@ pub struct WorkerId(pub String);
 pub struct Lease {
     run: RunId,
     fence: i64,
+    /// A database that was set back can give the same fence twice.
+    worker: WorkerId,
 }
 
 impl Lease {
@@ -169,13 +185,24 @@ pub struct RunFilter {
     pub limit: u32,
 }
 
-/// Identifies a posting; also sent to platforms, so that a post can be recognised after a lost answer.
+/// Identifies a posting.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct PostingId(pub i64);
 
 /// A message on a platform, as the platform calls it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MessageRef(pub String);
+
+/// What the platform took of a posting.
+#[derive(Debug, Clone)]
+pub struct Standing {
+    /// The message; `None` where it is known already.
+    pub message: Option<MessageRef>,
+    /// Which state; 0 while something of it is missing.
+    pub version: i64,
+    /// When more is due for it.
+    pub until: Timestamp,
+}
 
 /// A posting that may be delivered now: everything before it in its thread has been.
 #[derive(Debug, Clone)]
@@ -186,14 +213,46 @@ pub struct DuePosting {
     pub version: i64,
     /// What and where.
     pub posting: Posting,
-    /// Of a root: the message to edit; `None` before it was first posted.
+    /// The message, once the platform took one: a root's to edit, a line's to attach its file to, a final one's to read
+    /// back.
     pub delivered: Option<MessageRef>,
+    /// Which state of it the platform took last; 0: none.
+    pub delivered_version: i64,
+    /// Whether it is final: the run's last line, or the root of a run that has finished.
+    pub last: bool,
     /// Of a run's line: the thread to post into, made of its root.
     pub thread: Option<MessageRef>,
     /// A delivery began and its end was not recorded: look on the platform before posting again.
     pub in_doubt: bool,
     /// Failed deliveries so far.
     pub attempts: u32,
+}
+
+/// What a message carries, where the platform allows it, to be recognised by.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mark {
+    /// Whose message it is.
+    pub id: String,
+    /// Which state of it the message shows.
+    pub version: i64,
+}
+
+impl DuePosting {
+    /// Of a root the run's id, which is the same even after the database was set back; of others their own.
+    pub fn mark(&self) -> Mark {
+        Mark {
+            id: match (&self.posting.kind, self.posting.run) {
+                (PostingKind::Root, Some(run)) => run.to_string(),
+                _ => self.id.0.to_string(),
+            },
+            version: self.version,
+        }
+    }
+
+    /// Whether the platform took its latest state, and all that is due is a look whether that is there.
+    pub fn is_read_back(&self) -> bool {
+        self.delivered.is_some() && self.delivered_version == self.version
+    }
 }
 
 /// Keeps the facts and hands out work. Cheap to clone.

@@ -1,19 +1,26 @@
-//! Opens the store: one process per folder, a SQLite that is new enough, migrations, and what a dead process left.
+//! Opens the store: one process per folder, a database that is new enough, migrations, the key, and what a dead process
+//! of this folder left.
 
+use std::convert::Infallible;
 use std::fs::{File, OpenOptions, TryLockError};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
+use sqlx::migrate::Migrator;
+use sqlx::postgres::{PgConnectOptions, PgListener, PgPool, PgPoolOptions};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
-use sqlx::{ConnectOptions, SqliteConnection, SqlitePool};
+use sqlx::{ConnectOptions, PgConnection};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
 
-use super::checkpoint::{SEAL_FILE, make_key, publish_key, read_key};
+use super::checkpoint::{SEAL_FILE, open_key, read_key, replace};
+use super::db::{Db, Engine, Readers, sql};
 use super::fault::file_fault;
-use super::writer::{Writer, WriterSettings, open_group};
-use super::{Store, StoreError, StoreSettings};
+use super::writer::{self, Writer, WriterSettings, open_group};
+use super::{Store, StoreError, StoreSettings, WorkerId};
 use crate::domain::NoteSigner;
 
 /// Earlier ones can corrupt a database in WAL mode (<https://www.sqlite.org/releaselog/3_51_3.html>).
@@ -23,79 +30,195 @@ const LOCK_LOOKS: u32 = 25;
 const LOCK_PAUSE: Duration = Duration::from_millis(20);
 /// Reads that go on at once.
 const READERS: u32 = 4;
+/// How long a server may take to let us in.
+const CONNECT_WITHIN: Duration = Duration::from_secs(2);
+/// How long to wait before listening again after the connection broke. Polling goes on meanwhile.
+const LISTEN_AGAIN: Duration = Duration::from_secs(1);
+/// What every connection to PostgreSQL is told: a replica that is stopped amid its transaction is put out by the server,
+/// and nobody waits longer than people do.
+const LIMITS: [(&str, &str); 3] = [
+    ("idle_in_transaction_session_timeout", "2s"),
+    ("lock_timeout", "2s"),
+    ("statement_timeout", "10s"),
+];
+/// SQLite has it: one row for each member of a JSON array. So the same statements run here.
+const JSON_EACH: &str = "begin;
+    select pg_advisory_xact_lock(7380);
+    create or replace function json_each(text) returns table (value json)
+        language sql immutable strict as $$ select json_array_elements($1::json) $$;
+    commit";
+
+static MIGRATIONS: Migrator = sqlx::migrate!("src/store/migrations");
 
 pub(super) struct Inner {
-    readers: SqlitePool,
+    readers: Readers,
     writer: Option<Writer>,
     signer: Option<Arc<NoteSigner>>,
     /// Held for the store's life; `None` once it is closed.
     lock: Mutex<Option<File>>,
+    listener: Mutex<JoinSet<()>>,
     data: PathBuf,
+    home: String,
+}
+
+/// Which database, and how it is reached.
+#[derive(Clone)]
+pub(super) enum Target {
+    Sqlite(Box<SqliteConnectOptions>),
+    Postgres(Box<PgConnectOptions>),
+}
+
+impl Target {
+    pub(super) fn of(settings: &StoreSettings) -> Result<Self, StoreError> {
+        let url = settings.url.as_str();
+        if url.starts_with("postgres:") || url.starts_with("postgresql:") {
+            // The library's message could repeat the address, and with it the password.
+            let unreadable = |_| {
+                StoreError::Unavailable(
+                    "DATABASE_URL is not of the form postgres://USER:PASSWORD@HOST:PORT/DATABASE"
+                        .to_owned(),
+                )
+            };
+            let options = PgConnectOptions::from_str(url).map_err(unreadable)?;
+            let options = options
+                .application_name("midwatch")
+                .options(LIMITS)
+                .disable_statement_logging();
+            return Ok(Self::Postgres(Box::new(options)));
+        }
+        if !url.starts_with("sqlite:") {
+            return Err(StoreError::Unavailable(
+                "DATABASE_URL is of neither form: `sqlite:PATH`, `postgres://…`".to_owned(),
+            ));
+        }
+        let (url, most_pages) = match url.split_once("?max_pages=") {
+            Some((url, pages)) => (url, Some(pages.to_owned())),
+            None => (url, None),
+        };
+        let options = SqliteConnectOptions::from_str(url)?
+            .create_if_missing(true)
+            .journal_mode(SqliteJournalMode::Wal)
+            .synchronous(SqliteSynchronous::Full)
+            .foreign_keys(true)
+            .busy_timeout(Duration::from_secs(5))
+            .disable_statement_logging();
+        Ok(Self::Sqlite(Box::new(match most_pages {
+            Some(pages) => options.pragma("max_page_count", pages),
+            None => options,
+        })))
+    }
+
+    pub(super) async fn connect(&self) -> Result<Db, StoreError> {
+        match self {
+            Self::Sqlite(options) => Ok(Db::Sqlite(options.connect().await?)),
+            Self::Postgres(options) => connect_postgres(options).await.map(Db::Postgres),
+        }
+    }
+
+    fn readers(&self) -> Readers {
+        match self {
+            Self::Sqlite(options) => {
+                let options = (**options).clone().read_only(true).create_if_missing(false);
+                let pool = SqlitePoolOptions::new().max_connections(READERS);
+                Readers::Sqlite(pool.connect_lazy_with(options))
+            }
+            Self::Postgres(options) => {
+                let pool = PgPoolOptions::new().max_connections(READERS);
+                let pool = pool.acquire_timeout(CONNECT_WITHIN);
+                Readers::Postgres(pool.connect_lazy_with((**options).clone()))
+            }
+        }
+    }
+}
+
+async fn connect_postgres(options: &PgConnectOptions) -> Result<PgConnection, StoreError> {
+    tokio::time::timeout(CONNECT_WITHIN, options.connect())
+        .await
+        .unwrap_or_else(|_| Err(sqlx::Error::PoolTimedOut))
+        .map_err(|error| {
+            let (host, port) = (options.get_host(), options.get_port());
+            StoreError::Unavailable(format!("PostgreSQL at {host}:{port}: {error}"))
+        })
 }
 
 impl Store {
-    /// Opens the database, applies migrations, checks the SQLite version, takes the folder's lock (SQLite: one process).
+    /// Opens the database, applies migrations, checks its version, takes the folder's lock: one process for each.
     /// Leases left by a dead process of the same folder are void at once.
-    pub async fn open(settings: &StoreSettings, _now: Timestamp) -> Result<Self, StoreError> {
-        let options = options(settings)?.create_if_missing(true);
-        for folder in [
-            Some(settings.data.as_path()),
-            options.get_filename().parent(),
-        ] {
+    pub async fn open(settings: &StoreSettings, now: Timestamp) -> Result<Self, StoreError> {
+        let target = Target::of(settings)?;
+        let database = match &target {
+            Target::Sqlite(options) => options.get_filename().parent(),
+            Target::Postgres(_) => None,
+        };
+        for folder in [Some(settings.data.as_path()), database] {
             let folder = folder.filter(|folder| !folder.as_os_str().is_empty());
             if let Some(folder) = folder {
                 std::fs::create_dir_all(folder).map_err(|error| file_fault(folder, &error))?;
             }
         }
         let lock = take_lock(&settings.data).await?;
-        let mut db = options.connect().await?;
-        check_version(&mut db).await?;
-        sqlx::migrate!("src/store/migrations").run(&mut db).await?;
+        let home = home(&settings.data)?;
+        let mut db = target.connect().await?;
+        migrate(&mut db).await?;
         let signer = Arc::new(open_key(&settings.data, &mut db).await?);
-        clear_away(&mut db).await?;
-        sqlx::Connection::close(db).await?;
+        clear_away(&mut db, &home).await?;
+        db.close().await?;
         let writer_settings = WriterSettings {
-            options: options.clone(),
+            target: target.clone(),
             signer: signer.clone(),
             seal: settings.data.join(SEAL_FILE),
+            opened: (now, Instant::now()),
         };
-        let group = open_group(&writer_settings).await?;
+        let group = open_group(&writer_settings, None).await?;
+        let writer = Writer::start(writer_settings, group);
+        let mut listener = JoinSet::new();
+        if let Target::Postgres(options) = &target {
+            listener.spawn(listen((**options).clone(), writer.changes().clone()));
+        }
         Ok(Self {
             inner: Arc::new(Inner {
-                readers: readers(options),
-                writer: Some(Writer::start(writer_settings, group)),
+                readers: target.readers(),
+                writer: Some(writer),
                 signer: Some(signer),
                 lock: Mutex::new(Some(lock)),
+                listener: Mutex::new(listener),
                 data: settings.data.clone(),
+                home,
             }),
         })
     }
 
     /// Opens the database for reading, beside a process that has it open or without one. Changes nothing.
     pub async fn open_read_only(settings: &StoreSettings) -> Result<Self, StoreError> {
-        let readers = readers(options(settings)?);
-        sqlx::query("select size from tree")
-            .fetch_one(&readers)
-            .await
-            .map_err(|error| {
-                StoreError::Unavailable(format!(
-                    "{}: {error}; `midwatch serve` or `midwatch try` makes the database",
-                    settings.url
-                ))
-            })?;
+        let readers = Target::of(settings)?.readers();
+        let tried = match readers.lend().await {
+            Ok(mut db) => sql("select size from tree").one::<(i64,)>(&mut db).await,
+            Err(error) => Err(error),
+        };
+        tried.map_err(|error| {
+            StoreError::Unavailable(format!(
+                "{error}; `midwatch serve` or `midwatch try` makes the database"
+            ))
+        })?;
         Ok(Self {
             inner: Arc::new(Inner {
                 readers,
                 writer: None,
                 signer: read_key(&settings.data)?.map(Arc::new),
                 lock: Mutex::new(None),
+                listener: Mutex::new(JoinSet::new()),
                 data: settings.data.clone(),
+                home: String::new(),
             }),
         })
     }
 
     /// Flushes and closes. Later calls answer `Unavailable`.
     pub async fn close(&self) {
+        let listener = &self.inner.listener;
+        drop(std::mem::take(
+            &mut *listener.lock().unwrap_or_else(PoisonError::into_inner),
+        ));
         // Readers first: while one is open, the writer can't bring everything into the database's file.
         self.inner.readers.close().await;
         if let Some(writer) = &self.inner.writer {
@@ -106,10 +229,10 @@ impl Store {
     }
 
     /// Answers when anything was committed since the last look. A hint for promptness; correctness is by polling.
-    pub fn changes(&self) -> tokio::sync::watch::Receiver<u64> {
+    pub fn changes(&self) -> watch::Receiver<u64> {
         match &self.inner.writer {
-            Some(writer) => writer.changes(),
-            None => tokio::sync::watch::channel(0).1,
+            Some(writer) => writer.changes().subscribe(),
+            None => watch::channel(0).1,
         }
     }
 
@@ -118,7 +241,7 @@ impl Store {
         self.writer()?
             .write(move |group| {
                 Box::pin(async move {
-                    sqlx::query("insert into probe (id, at) values (1, $1) on conflict (id) do update set at = $1")
+                    sql("insert into probe (id, at) values (1, $1) on conflict (id) do update set at = $1")
                         .bind(now.as_millisecond())
                         .execute(&mut group.db)
                         .await?;
@@ -126,14 +249,24 @@ impl Store {
                 })
             })
             .await?;
-        sqlx::query("select at from probe where id = 1")
-            .fetch_one(self.readers())
+        sql("select at from probe where id = 1")
+            .one::<(i64,)>(&mut self.reader().await?)
             .await?;
         Ok(())
     }
 
-    pub(super) fn readers(&self) -> &SqlitePool {
-        &self.inner.readers
+    /// The identity of the data folder, and so of this replica over its restarts.
+    pub fn home(&self) -> &str {
+        &self.inner.home
+    }
+
+    /// A worker of this replica. Two processes never share one.
+    pub fn worker(&self) -> WorkerId {
+        WorkerId(format!("{}/{}", self.home(), uuid::Uuid::new_v4()))
+    }
+
+    pub(super) async fn reader(&self) -> Result<Db, StoreError> {
+        self.inner.readers.lend().await
     }
 
     pub(super) fn data(&self) -> &Path {
@@ -154,36 +287,58 @@ impl Store {
     }
 }
 
-fn options(settings: &StoreSettings) -> Result<SqliteConnectOptions, StoreError> {
-    if !settings.url.starts_with("sqlite:") {
-        return Err(StoreError::Unavailable(
-            "DATABASE_URL is not of the form `sqlite:PATH`; other databases are not supported yet"
-                .to_owned(),
-        ));
+/// Counts what other replicas commit as changes.
+async fn listen(options: PgConnectOptions, changes: watch::Sender<u64>) {
+    let mut told = false;
+    loop {
+        let pool = PgPoolOptions::new()
+            .max_connections(1)
+            .acquire_timeout(CONNECT_WITHIN)
+            .connect_lazy_with(options.clone());
+        let Err(error) = hear(&pool, &changes, &mut told).await;
+        if !std::mem::replace(&mut told, true) {
+            tracing::warn!("what other replicas write is seen by polling alone: {error}");
+        }
+        changes.send_modify(|n| *n += 1);
+        tokio::time::sleep(LISTEN_AGAIN).await;
     }
-    let (url, most_pages) = match settings.url.split_once("?max_pages=") {
-        Some((url, pages)) => (url, Some(pages.to_owned())),
-        None => (settings.url.as_str(), None),
-    };
-    let options = SqliteConnectOptions::from_str(url)?
-        .journal_mode(SqliteJournalMode::Wal)
-        .synchronous(SqliteSynchronous::Full)
-        .foreign_keys(true)
-        .busy_timeout(Duration::from_secs(5))
-        .disable_statement_logging();
-    Ok(match most_pages {
-        Some(pages) => options.pragma("max_page_count", pages),
-        None => options,
-    })
 }
 
-fn readers(options: SqliteConnectOptions) -> SqlitePool {
-    SqlitePoolOptions::new()
-        .max_connections(READERS)
-        .connect_lazy_with(options.read_only(true).create_if_missing(false))
+async fn hear(
+    pool: &PgPool,
+    changes: &watch::Sender<u64>,
+    told: &mut bool,
+) -> Result<Infallible, sqlx::Error> {
+    let mut listener = PgListener::connect_with(pool).await?;
+    listener.listen("midwatch").await?;
+    *told = false;
+    loop {
+        // `None`: the connection was made anew, and something may have been missed.
+        listener.try_recv().await?;
+        changes.send_modify(|n| *n += 1);
+    }
 }
 
-async fn take_lock(data: &Path) -> Result<File, StoreError> {
+/// The folder's identity, made once.
+fn home(data: &Path) -> Result<String, StoreError> {
+    let path = data.join("home");
+    let fault = |error: std::io::Error| file_fault(&path, &error);
+    match std::fs::read_to_string(&path) {
+        Ok(home) if uuid::Uuid::parse_str(home.trim()).is_ok() => Ok(home.trim().to_owned()),
+        Ok(_) => Err(StoreError::Corrupt(format!(
+            "{} holds no identity; remove it, and a new one is made",
+            path.display()
+        ))),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            let home = uuid::Uuid::new_v4().to_string();
+            replace(&path, &format!("{home}\n"), 0o644).map_err(fault)?;
+            Ok(home)
+        }
+        Err(error) => Err(fault(error)),
+    }
+}
+
+pub(super) async fn take_lock(data: &Path) -> Result<File, StoreError> {
     let path = data.join("lock");
     let file = OpenOptions::new()
         .create(true)
@@ -206,7 +361,36 @@ async fn take_lock(data: &Path) -> Result<File, StoreError> {
     }
 }
 
-async fn check_version(db: &mut SqliteConnection) -> Result<(), StoreError> {
+/// Brings the tables up to date. A newer neighbour may have added to them: tables are expanded a release before
+/// anything is taken away, so two neighbouring versions work side by side.
+pub(super) async fn migrate(db: &mut Db) -> Result<(), StoreError> {
+    let migrations = Migrator {
+        ignore_missing: true,
+        ..Migrator::DEFAULT
+    };
+    let migrations = Migrator {
+        migrations: MIGRATIONS.migrations.clone(),
+        ..migrations
+    };
+    match db.engine() {
+        Engine::Sqlite(db) => {
+            check_version(db).await?;
+            migrations.run(db).await?;
+        }
+        Engine::Postgres(db) => {
+            // Changing a large table, or waiting for the replica that does, takes its time.
+            let patiently = "set lock_timeout = 0; set statement_timeout = 0";
+            sqlx::raw_sql(patiently).execute(&mut *db).await?;
+            sqlx::raw_sql(JSON_EACH).execute(&mut *db).await?;
+            migrations.run(&mut *db).await?;
+            let as_before = "reset lock_timeout; reset statement_timeout";
+            sqlx::raw_sql(as_before).execute(db).await?;
+        }
+    }
+    Ok(())
+}
+
+async fn check_version(db: &mut sqlx::SqliteConnection) -> Result<(), StoreError> {
     let version: String = sqlx::query_scalar("select sqlite_version()")
         .fetch_one(db)
         .await?;
@@ -220,53 +404,36 @@ async fn check_version(db: &mut SqliteConnection) -> Result<(), StoreError> {
 }
 
 /// The row of the probe fits into a database that is full; what a command writes needs pages of its own.
-async fn has_room(db: &mut SqliteConnection) -> Result<(), StoreError> {
-    sqlx::query("savepoint room").execute(&mut *db).await?;
-    let tried = sqlx::query("update probe set at = zeroblob(32768)")
-        .execute(&mut *db)
-        .await;
+async fn has_room(db: &mut Db) -> Result<(), StoreError> {
+    if let Engine::Postgres(_) = db.engine() {
+        return Ok(()); // The commit itself needs room in the server's log.
+    }
+    db.run("savepoint room").await?;
     // A full database may have rolled the savepoint back already; the intention's own undoes what is left.
-    tried?;
-    for undo in ["rollback to room", "release room"] {
-        sqlx::query(undo).execute(&mut *db).await?;
-    }
-    Ok(())
+    db.run("update probe set at = zeroblob(32768)").await?;
+    db.run("rollback to room").await?;
+    db.run("release room").await
 }
 
-/// Reads the ledger's key. It is made for an empty ledger only: a second key would leave old checkpoints unproven.
-async fn open_key(data: &Path, db: &mut SqliteConnection) -> Result<NoteSigner, StoreError> {
-    let newest_note = super::checkpoint::newest_note(&mut *db).await?;
-    let signer = match (read_key(data)?, &newest_note) {
-        (Some(found), _) => found,
-        (None, None) => make_key(data)?,
-        (None, Some(_)) => {
-            return Err(StoreError::Corrupt(format!(
-                "{}/ledger.key is missing and the ledger has checkpoints signed with it; restore it from a backup",
-                data.display()
-            )));
-        }
+/// What a dead process of this folder left: its leases are void. The lock proves that it is dead. On SQLite there is no
+/// other process, so what stands as being delivered is in doubt; on PostgreSQL whoever takes the duty says so.
+async fn clear_away(db: &mut Db, home: &str) -> Result<(), StoreError> {
+    let whose = match db.engine() {
+        Engine::Sqlite(_) => "%".to_owned(),
+        Engine::Postgres(_) => format!("{home}/%"),
     };
-    if let Some(note) = newest_note {
-        signer.public().verify(&note).map_err(|error| {
-            StoreError::Corrupt(format!(
-                "the newest checkpoint does not fit {}/ledger.key: {error}; restore key and database from one backup",
-                data.display()
-            ))
-        })?;
-    }
-    publish_key(data, &signer)?;
-    Ok(signer)
-}
-
-/// What a dead process left: its leases are void, and its deliveries are in doubt. The lock proves that it is dead.
-async fn clear_away(db: &mut SqliteConnection) -> Result<(), StoreError> {
-    sqlx::query(
-        "update runs set fence = fence + 1, leased_by = null, leased_until = null where leased_by is not null",
-    )
-    .execute(&mut *db)
-    .await?;
-    sqlx::query("update outbox set state = 'waiting', in_doubt = 1 where state = 'sending'")
+    writer::begin(db).await?;
+    sql("update runs set fence = fence + 1, leased_by = null, leased_until = null where leased_by like $1")
+        .bind(&whose)
         .execute(db)
         .await?;
-    Ok(())
+    if let Engine::Sqlite(_) = db.engine() {
+        db.run("update outbox set state = 'waiting', in_doubt = 1 where state = 'sending'")
+            .await?;
+    }
+    sql("update duties set until = 0 where holder like $1")
+        .bind(&whose)
+        .execute(db)
+        .await?;
+    db.run("commit").await
 }

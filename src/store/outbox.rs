@@ -3,9 +3,11 @@
 use jiff::Timestamp;
 use sqlx::FromRow;
 
+use super::db::{Sql, sql};
+use super::duties::check_duty;
 use super::fault::{read_json, write_json};
 use super::writer::Group;
-use super::{DuePosting, MessageRef, PostingId, Store, StoreError};
+use super::{DuePosting, Duty, MessageRef, PostingId, Standing, Store, StoreError};
 use crate::domain::{Platform, Posting, PostingKind};
 
 fn kind(posting: &Posting) -> &'static str {
@@ -25,20 +27,24 @@ pub(super) async fn owe(
     postings: Vec<Posting>,
     now: Timestamp,
 ) -> Result<(), StoreError> {
-    for posting in postings {
+    let first = reserve_numbers(group, postings.len(), now).await?;
+    for (number, posting) in (first..).zip(postings) {
         let last = matches!(posting.kind, PostingKind::Line { last: true, .. });
-        // A deferred root stays deferred: the platform asked us to wait, whatever the state is now.
-        sqlx::query(
-            "insert into outbox (kind, platform, channel, place, run, body, final, state, not_before)
+        // A deferred root stays deferred: the platform asked us to wait, whatever the state is now. One that is to be
+        // read back does not: its newer state is sent at once.
+        // The root of a run that may have begun before may stand there already.
+        sql("insert into outbox (kind, platform, channel, place, run, body, final, state, not_before, in_doubt, id)
              values ($1, $2, $3, $4, $5, $6,
                      case when $1 = 'root'
                           then coalesce((select case when phase = 'finished' then 1 else 0 end from runs where id = $5), 0)
                           else $7 end,
-                     'waiting', $8)
+                     'waiting', $8,
+                     coalesce((select 1 from runs where id = $5 and doubted_at is not null and $1 = 'root'), 0), $9)
              on conflict (run, place) where kind = 'root' do update
              set body = excluded.body, final = excluded.final, version = outbox.version + 1,
-                 state = case when outbox.state = 'sending' then 'sending' else 'waiting' end",
-        )
+                 not_before = case when outbox.delivered_version = outbox.version then excluded.not_before
+                                   else outbox.not_before end,
+                 state = case when outbox.state = 'sending' then 'sending' else 'waiting' end")
         .bind(kind(&posting))
         .bind(posting.to.platform.as_str())
         .bind(write_json(&(&posting.to.space, &posting.to.channel)))
@@ -47,10 +53,35 @@ pub(super) async fn owe(
         .bind(write_json(&posting))
         .bind(i64::from(last))
         .bind(now.as_millisecond())
+        .bind(number)
         .execute(&mut group.db)
         .await?;
     }
     Ok(())
+}
+
+/// The first of as many numbers as are needed. They are never given again: a delivered line is deleted, and platforms
+/// are searched for its number. They go with the clock, so that a restore to an older state gives others.
+async fn reserve_numbers(
+    group: &mut Group,
+    needed: usize,
+    now: Timestamp,
+) -> Result<i64, StoreError> {
+    let needed = i64::try_from(needed).unwrap_or(i64::MAX);
+    if needed == 0 {
+        return Ok(0);
+    }
+    let (last,): (i64,) = sql(
+        "insert into posting_numbers (id, last) values (1, $1 + $2 - 1)
+         on conflict (id) do update
+         set last = case when posting_numbers.last < $1 then $1 - 1 else posting_numbers.last end + $2
+         returning last",
+    )
+    .bind(now.as_millisecond() * 4_096)
+    .bind(needed)
+    .one(&mut group.db)
+    .await?;
+    Ok(last - needed + 1)
 }
 
 #[derive(FromRow)]
@@ -62,6 +93,9 @@ struct DueRow {
     thread: Option<String>,
     in_doubt: i64,
     attempts: i64,
+    delivered_version: i64,
+    #[sqlx(rename = "final")]
+    last: i64,
 }
 
 impl DueRow {
@@ -74,6 +108,8 @@ impl DueRow {
             in_doubt: self.in_doubt != 0 && self.message.is_none(),
             delivered: self.message.map(MessageRef),
             thread: self.thread.map(MessageRef),
+            delivered_version: self.delivered_version,
+            last: self.last != 0,
             attempts: u32::try_from(self.attempts).unwrap_or(u32::MAX),
         })
     }
@@ -85,27 +121,25 @@ async fn delivered(
     version: i64,
     message: Option<MessageRef>,
 ) -> Result<(), StoreError> {
-    let root = sqlx::query(
-        "update outbox
+    let root = sql("update outbox
          set delivered_version = $2, message = coalesce($3, message), in_doubt = 0, attempts = 0, why = null,
              state = case when version > $2 then 'waiting' else 'delivered' end
-         where id = $1 and kind = 'root' and state in ('waiting', 'sending')",
-    )
+         where id = $1 and kind = 'root' and state in ('waiting', 'sending') and coalesce($3, message) is not null")
     .bind(id.0)
     .bind(version)
     .bind(message.map(|message| message.0))
     .execute(&mut group.db)
     .await?;
-    if root.rows_affected() == 1 {
+    if root == 1 {
         return Ok(());
     }
-    let line = sqlx::query(
+    let line = sql(
         "delete from outbox where id = $1 and kind <> 'root' and state in ('waiting', 'sending')",
     )
     .bind(id.0)
     .execute(&mut group.db)
     .await?;
-    one_row(line.rows_affected(), id)
+    one_row(line, id)
 }
 
 fn one_row(changed: u64, id: PostingId) -> Result<(), StoreError> {
@@ -122,7 +156,7 @@ impl Store {
     /// Postings that may be delivered now: of each thread the oldest undelivered; roots first posted before their lines.
     ///
     /// Forms come first, then what somebody waits for an answer by (first roots, answers), then finals, then the rest. Of
-    /// each channel come a few posts and a few edits only: a busy one, held back by its pace, must not hide the others.
+    /// each channel come a few posts, edits and looks only: a busy one, held back by its pace, must not hide the others.
     ///
     /// Answers and whispers come one at a time for each channel, but one that was deferred holds nobody up. Forms come
     /// at once: their handles live some seconds. The lines of a root that was dropped come without a thread.
@@ -132,10 +166,11 @@ impl Store {
         now: Timestamp,
         limit: u32,
     ) -> Result<Vec<DuePosting>, StoreError> {
-        let rows: Vec<DueRow> = sqlx::query_as(
-            "select id, version, body, message, thread, in_doubt, attempts from (
+        let rows: Vec<DueRow> = sql("select id, version, body, message, thread, in_doubt, attempts, delivered_version, final from (
              select o.id, o.version, o.body, o.message, root.message as thread, o.in_doubt, o.attempts, o.rank,
-                    row_number() over (partition by o.channel, o.message is null order by o.rank, o.id) as nth
+                    o.delivered_version, o.final,
+                    row_number() over (partition by o.channel, o.message is null, o.delivered_version = o.version
+                                       order by o.rank, o.id) as nth
              from (select *, case when kind = 'form' then 0
                                   when kind in ('answer', 'whisper') or (kind = 'root' and message is null) then 1
                                   when final = 1 then 2 else 3 end as rank
@@ -157,106 +192,193 @@ impl Store {
                           and earlier.kind in ('answer', 'whisper')
                           and (earlier.state = 'sending'
                             or (earlier.state = 'waiting' and earlier.not_before <= $2)))))
-             ) due where nth <= 4 order by rank, id limit $3",
-        )
+             ) due where nth <= 4 order by rank, id limit $3")
         .bind(platform.as_str())
         .bind(now.as_millisecond())
         .bind(i64::from(limit))
-        .fetch_all(self.readers())
+        .all(&mut self.reader().await?)
         .await?;
         rows.into_iter().map(DueRow::posting).collect()
     }
 
-    /// Remembers that a delivery begins, so that a crash leaves it `in_doubt`.
-    pub async fn begin_posting(&self, id: PostingId, _now: Timestamp) -> Result<(), StoreError> {
+    /// Remembers that a delivery begins, so that a crash leaves it `in_doubt`. This and what follows: `Conflict` when
+    /// the duty is lost.
+    pub async fn begin_posting(&self, duty: &Duty, id: PostingId) -> Result<(), StoreError> {
+        let change = sql("update outbox set state = 'sending' where id = $1 and state = 'waiting'")
+            .bind(id.0);
+        self.change_posting(duty, id, change).await
+    }
+
+    /// Remembers a delivery. A root that has a newer state by now stays due. `Conflict` for an edit of a root that was found
+    /// lost meanwhile.
+    pub async fn posting_delivered(
+        &self,
+        duty: &Duty,
+        id: PostingId,
+        version: i64,
+        message: Option<MessageRef>,
+    ) -> Result<(), StoreError> {
+        let duty = duty.clone();
         self.writer()?
             .write(move |group| {
                 Box::pin(async move {
-                    let done = sqlx::query(
-                        "update outbox set state = 'sending' where id = $1 and state = 'waiting'",
-                    )
-                    .bind(id.0)
-                    .execute(&mut group.db)
-                    .await?;
-                    one_row(done.rows_affected(), id)
+                    check_duty(group, &duty).await?;
+                    delivered(group, id, version, message).await
                 })
             })
             .await
     }
 
-    /// Remembers a delivery. A root that has a newer state by now stays due.
-    pub async fn posting_delivered(
+    /// Remembers that the platform took a posting, and that more is due for it from `until` on: its file, or a look whether
+    /// it is there. `version`: the state that is there; 0 while the file is missing.
+    pub async fn posting_stands(
         &self,
+        duty: &Duty,
         id: PostingId,
-        version: i64,
-        message: Option<MessageRef>,
-        _now: Timestamp,
+        stands: Standing,
     ) -> Result<(), StoreError> {
+        // A root that is lost again and again is sent more and more slowly.
+        let change = sql("update outbox
+             set state = 'waiting', delivered_version = $2, message = coalesce($3, message), in_doubt = 0,
+                 attempts = case when kind = 'root' then attempts else 0 end, why = null,
+                 not_before = case when kind = 'root' and version > $2 then not_before else $4 end
+             where id = $1 and state in ('waiting', 'sending') and coalesce($3, message) is not null")
+        .bind(id.0)
+        .bind(stands.version)
+        .bind(stands.message.map(|message| message.0))
+        .bind(stands.until.as_millisecond());
+        self.change_posting(duty, id, change).await
+    }
+
+    /// The platform took it, and it is not there: it is due again. A line is looked for once more before it is posted.
+    pub async fn posting_lost(
+        &self,
+        duty: &Duty,
+        id: PostingId,
+        until: Timestamp,
+    ) -> Result<(), StoreError> {
+        let change = sql("update outbox
+             set state = 'waiting', version = version + 1, attempts = attempts + 1, not_before = $2,
+                 message = case when kind = 'root' then message end,
+                 delivered_version = case when kind = 'root' then delivered_version else 0 end,
+                 in_doubt = case when kind = 'root' then in_doubt else 1 end,
+                 why = 'the platform took it, and it is not there'
+             where id = $1 and state in ('waiting', 'sending')")
+        .bind(id.0)
+        .bind(until.as_millisecond());
+        self.change_posting(duty, id, change).await
+    }
+
+    /// The root that this posting edits, or whose thread it belongs to, is not there: the root is posted anew, and what
+    /// was to be delivered after it. `false`, and nothing changed, where there is no such root.
+    pub async fn root_lost(
+        &self,
+        duty: &Duty,
+        id: PostingId,
+        until: Timestamp,
+    ) -> Result<bool, StoreError> {
+        let duty = duty.clone();
         self.writer()?
-            .write(move |group| Box::pin(delivered(group, id, version, message)))
+            .write(move |group| {
+                Box::pin(async move {
+                    check_duty(group, &duty).await?;
+                    let roots = sql("update outbox
+                         set state = 'waiting', message = null, delivered_version = 0,
+                             attempts = attempts + 1, not_before = $2, why = 'it is not there any more'
+                         where kind = 'root' and state <> 'dropped'
+                           and (run, place) = (select run, place from outbox where id = $1)")
+                    .bind(id.0)
+                    .bind(until.as_millisecond())
+                    .execute(&mut group.db)
+                    .await?;
+                    if roots == 1 {
+                        sql("update outbox set state = 'waiting', attempts = attempts + 1, not_before = $2
+                             where id = $1 and kind <> 'root'")
+                        .bind(id.0)
+                        .bind(until.as_millisecond())
+                        .execute(&mut group.db)
+                        .await?;
+                    }
+                    Ok(roots == 1)
+                })
+            })
             .await
+    }
+
+    /// The platform asks us to wait. That is no failure of the posting.
+    pub async fn postpone_posting(
+        &self,
+        duty: &Duty,
+        id: PostingId,
+        until: Timestamp,
+    ) -> Result<(), StoreError> {
+        let change = sql("update outbox
+             set state = 'waiting', not_before = $2, why = 'the platform asks us to wait'
+             where id = $1 and state in ('waiting', 'sending')")
+        .bind(id.0)
+        .bind(until.as_millisecond());
+        self.change_posting(duty, id, change).await
     }
 
     /// Tries again later. `in_doubt`: whether it may have arrived; a doubt stays until the delivery is recorded.
     pub async fn defer_posting(
         &self,
+        duty: &Duty,
         id: PostingId,
         until: Timestamp,
         in_doubt: bool,
         why: &str,
     ) -> Result<(), StoreError> {
-        let why = why.to_owned();
-        self.writer()?
-            .write(move |group| {
-                Box::pin(async move {
-                    let done = sqlx::query(
-                        "update outbox set state = 'waiting', not_before = $2, attempts = attempts + 1, why = $4,
-                                           in_doubt = case when $3 = 1 then 1 else in_doubt end
-                         where id = $1 and state in ('waiting', 'sending')",
-                    )
-                    .bind(id.0)
-                    .bind(until.as_millisecond())
-                    .bind(i64::from(in_doubt))
-                    .bind(why)
-                    .execute(&mut group.db)
-                    .await?;
-                    one_row(done.rows_affected(), id)
-                })
-            })
-            .await
+        let change = sql("update outbox
+             set state = 'waiting', not_before = $2, attempts = attempts + 1, why = $4,
+                 in_doubt = case when $3 = 1 then 1 else in_doubt end
+             where id = $1 and state in ('waiting', 'sending')")
+        .bind(id.0)
+        .bind(until.as_millisecond())
+        .bind(i64::from(in_doubt))
+        .bind(why);
+        self.change_posting(duty, id, change).await
     }
 
     /// Gives up: the platform refuses it for good. The thread goes on without it.
     pub async fn drop_posting(
         &self,
+        duty: &Duty,
         id: PostingId,
         why: &str,
-        _now: Timestamp,
     ) -> Result<(), StoreError> {
-        let why = why.to_owned();
+        let change = sql("update outbox set state = 'dropped', why = $2
+             where id = $1 and state in ('waiting', 'sending')")
+        .bind(id.0)
+        .bind(why);
+        self.change_posting(duty, id, change).await
+    }
+
+    async fn change_posting(
+        &self,
+        duty: &Duty,
+        id: PostingId,
+        change: Sql,
+    ) -> Result<(), StoreError> {
+        let duty = duty.clone();
         self.writer()?
             .write(move |group| {
                 Box::pin(async move {
-                    let done = sqlx::query(
-                        "update outbox set state = 'dropped', why = $2 where id = $1 and state in ('waiting', 'sending')",
-                    )
-                    .bind(id.0)
-                    .bind(why)
-                    .execute(&mut group.db)
-                    .await?;
-                    one_row(done.rows_affected(), id)
+                    check_duty(group, &duty).await?;
+                    one_row(change.execute(&mut group.db).await?, id)
                 })
             })
             .await
     }
 
-    /// How many postings wait, on one platform.
+    /// How many postings wait, on one platform; those not counted that the platform took and that are to be read back.
     pub async fn postings_waiting(&self, platform: Platform) -> Result<u64, StoreError> {
-        let waiting: i64 = sqlx::query_scalar(
-            "select count(*) from outbox where platform = $1 and state in ('waiting', 'sending')",
+        let (waiting,): (i64,) = sql(
+            "select count(*) from outbox
+             where platform = $1 and state in ('waiting', 'sending') and delivered_version < version",
         )
         .bind(platform.as_str())
-        .fetch_one(self.readers())
+        .one(&mut self.reader().await?)
         .await?;
         Ok(waiting.unsigned_abs())
     }

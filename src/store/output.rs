@@ -2,6 +2,7 @@
 
 use jiff::Timestamp;
 
+use super::db::sql;
 use super::leases::check_lease;
 use super::outbox::owe;
 use super::writer::Group;
@@ -21,11 +22,9 @@ async fn append_output(
         )));
     }
     let position = i64::try_from(of.position).unwrap_or(i64::MAX);
-    sqlx::query(
-        "insert into output (run, position, attempt, part, text)
+    sql("insert into output (run, position, attempt, part, text)
          select $1, $2, $3, coalesce(max(part), -1) + 1, $4 from output
-         where run = $1 and position = $2 and attempt = $3",
-    )
+         where run = $1 and position = $2 and attempt = $3")
     .bind(of.run.to_string())
     .bind(position)
     .bind(i64::from(of.attempt))
@@ -59,14 +58,14 @@ impl Store {
 
     /// The whole kept output of an attempt.
     pub async fn output(&self, of: OutputRef) -> Result<String, StoreError> {
-        let parts: Vec<String> = sqlx::query_scalar(
+        let parts: Vec<(String,)> = sql(
             "select text from output where run = $1 and position = $2 and attempt = $3 order by part",
         )
         .bind(of.run.to_string())
         .bind(i64::try_from(of.position).unwrap_or(i64::MAX))
         .bind(i64::from(of.attempt))
-        .fetch_all(self.readers())
+        .all(&mut self.reader().await?)
         .await?;
-        Ok(parts.concat())
+        Ok(parts.into_iter().map(|(part,)| part).collect())
     }
 }

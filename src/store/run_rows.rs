@@ -2,9 +2,9 @@
 
 use jiff::Timestamp;
 use serde::Serialize;
-use sqlx::sqlite::SqliteArguments;
-use sqlx::{FromRow, SqliteConnection, SqliteExecutor};
+use sqlx::FromRow;
 
+use super::db::{Db, Sql, sql};
 use super::fault::{read_json, read_time, write_json};
 use super::runs::Details;
 use super::{RunFilter, StoreError};
@@ -62,6 +62,7 @@ struct JoinedRow {
     phase_json: String,
     plan: Option<String>,
     cancelled_by: Option<String>,
+    doubted_at: Option<i64>,
     created_at: i64,
     started_at: Option<i64>,
     finished_at: Option<i64>,
@@ -97,6 +98,7 @@ impl JoinedRow {
                 ),
                 None => None,
             },
+            doubted_at: time(self.doubted_at)?,
             created_at: read_time(self.created_at)?,
             started_at: time(self.started_at)?,
             finished_at: time(self.finished_at)?,
@@ -146,9 +148,9 @@ fn gather(rows: &[JoinedRow]) -> Result<Vec<Run>, StoreError> {
 /// What stands before `where` in every query below. A macro, because a query's text is fixed when it is compiled.
 macro_rules! select_runs {
     ($where:literal) => {
-        sqlx::query_as::<_, JoinedRow>(concat!(
-            "select r.id, r.reference, r.lock, r.details, r.phase_json, r.plan, r.cancelled_by, r.created_at,
-                    r.started_at, r.finished_at, s.state, s.attempt, s.result, s.at
+        sql(concat!(
+            "select r.id, r.reference, r.lock, r.details, r.phase_json, r.plan, r.cancelled_by, r.doubted_at,
+                    r.created_at, r.started_at, r.finished_at, s.state, s.attempt, s.result, s.at
              from runs r left join steps s on s.run = r.id where ",
             $where,
             " order by r.created_at desc, r.id, s.position"
@@ -156,46 +158,35 @@ macro_rules! select_runs {
     };
 }
 
-type Query<'q> = sqlx::query::QueryAs<'q, sqlx::Sqlite, JoinedRow, SqliteArguments>;
-
-async fn one<'e>(db: impl SqliteExecutor<'e>, query: Query<'_>) -> Result<Option<Run>, StoreError> {
-    Ok(gather(&query.fetch_all(db).await?)?.pop())
+async fn one(db: &mut Db, query: Sql) -> Result<Option<Run>, StoreError> {
+    Ok(gather(&query.all(db).await?)?.pop())
 }
 
-pub(super) async fn load<'e>(
-    db: impl SqliteExecutor<'e>,
-    id: RunId,
-) -> Result<Option<Run>, StoreError> {
+pub(super) async fn load(db: &mut Db, id: RunId) -> Result<Option<Run>, StoreError> {
     one(db, select_runs!("r.id = $1").bind(id.to_string())).await
 }
 
-pub(super) async fn load_by_reference<'e>(
-    db: impl SqliteExecutor<'e>,
+pub(super) async fn load_by_reference(
+    db: &mut Db,
     reference: &Reference,
 ) -> Result<Option<Run>, StoreError> {
-    one(
-        db,
-        select_runs!("r.reference = $1").bind(reference.as_str()),
-    )
-    .await
+    let query = select_runs!("r.reference = $1").bind(reference.as_str());
+    one(db, query).await
 }
 
 /// The run with its lock's name, or `Conflict` when there is none.
 pub(super) async fn load_for_change(
-    db: &mut SqliteConnection,
+    db: &mut Db,
     id: RunId,
 ) -> Result<(Run, Option<String>), StoreError> {
     let query = select_runs!("r.id = $1").bind(id.to_string());
-    let mut rows = query.fetch_all(db).await?;
+    let mut rows: Vec<JoinedRow> = query.all(db).await?;
     let run = gather(&rows)?.pop();
     let run = run.ok_or_else(|| StoreError::Conflict(format!("there is no run {id}")))?;
     Ok((run, rows.swap_remove(0).lock))
 }
 
-pub(super) async fn load_holder<'e>(
-    db: impl SqliteExecutor<'e>,
-    lock: &str,
-) -> Result<Option<Run>, StoreError> {
+pub(super) async fn load_holder(db: &mut Db, lock: &str) -> Result<Option<Run>, StoreError> {
     one(
         db,
         select_runs!("r.lock = $1 and r.holds_lock = 1").bind(lock),
@@ -203,8 +194,8 @@ pub(super) async fn load_holder<'e>(
     .await
 }
 
-pub(super) async fn load_latest_success<'e>(
-    db: impl SqliteExecutor<'e>,
+pub(super) async fn load_latest_success(
+    db: &mut Db,
     same_target: &str,
     since: Timestamp,
 ) -> Result<Option<Run>, StoreError> {
@@ -215,10 +206,7 @@ pub(super) async fn load_latest_success<'e>(
     one(db, query.bind(same_target).bind(since.as_millisecond())).await
 }
 
-pub(super) async fn load_list<'e>(
-    db: impl SqliteExecutor<'e>,
-    filter: &RunFilter,
-) -> Result<Vec<Run>, StoreError> {
+pub(super) async fn load_list(db: &mut Db, filter: &RunFilter) -> Result<Vec<Run>, StoreError> {
     let query = select_runs!(
         "r.id in (select id from runs
                   where (cast($1 as text) is null or project = $1)
@@ -234,7 +222,7 @@ pub(super) async fn load_list<'e>(
         )
         .bind(i64::from(filter.open))
         .bind(i64::from(filter.limit))
-        .fetch_all(db)
+        .all(db)
         .await?;
     gather(&rows)
 }

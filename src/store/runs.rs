@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::checkpoint::keep_checkpoint;
+use super::db::sql;
 use super::fault::write_json;
 use super::outbox::owe;
 use super::run_rows::{self, StepRow};
@@ -53,10 +54,10 @@ pub(super) async fn insert_run(
         rule: run.rule.clone(),
         place: run.place.clone(),
     };
-    sqlx::query(
+    sql(
         "insert into runs (id, reference, project, same_target, lock, holds_lock, phase, outcome, details,
-                           phase_json, plan, cancelled_by, created_at, started_at, finished_at, due_at)
-         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)",
+                           phase_json, plan, cancelled_by, created_at, started_at, finished_at, due_at, doubted_at)
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)",
     )
     .bind(run.id.to_string())
     .bind(run.reference.as_str())
@@ -74,6 +75,7 @@ pub(super) async fn insert_run(
     .bind(run.started_at.map(Timestamp::as_millisecond))
     .bind(run.finished_at.map(Timestamp::as_millisecond))
     .bind(due_at(run, now))
+    .bind(run.doubted_at.map(Timestamp::as_millisecond))
     .execute(&mut group.db)
     .await?;
     save_steps(group, None, run).await
@@ -81,15 +83,15 @@ pub(super) async fn insert_run(
 
 /// The unique columns would refuse it too; this says it in words.
 async fn refuse_twin(group: &mut Group, run: &Run) -> Result<(), StoreError> {
-    let twin: Option<String> =
-        sqlx::query_scalar("select reference from runs where id = $1 or reference = $2 limit 1")
+    let twin: Option<(String,)> =
+        sql("select reference from runs where id = $1 or reference = $2 limit 1")
             .bind(run.id.to_string())
             .bind(run.reference.as_str())
-            .fetch_optional(&mut group.db)
+            .optional(&mut group.db)
             .await?;
     match twin {
         None => Ok(()),
-        Some(twin) => Err(StoreError::Conflict(format!(
+        Some((twin,)) => Err(StoreError::Conflict(format!(
             "run {} exists already as `{twin}`, or its reference is taken",
             run.id
         ))),
@@ -98,16 +100,15 @@ async fn refuse_twin(group: &mut Group, run: &Run) -> Result<(), StoreError> {
 
 /// The unique index would refuse it too; this names the holder.
 async fn refuse_held(group: &mut Group, run: &Run, lock: Option<&str>) -> Result<(), StoreError> {
-    let holder: Option<String> = sqlx::query_scalar(
-        "select reference from runs where lock = $1 and holds_lock = 1 and id <> $2",
-    )
-    .bind(lock)
-    .bind(run.id.to_string())
-    .fetch_optional(&mut group.db)
-    .await?;
+    let holder: Option<(String,)> =
+        sql("select reference from runs where lock = $1 and holds_lock = 1 and id <> $2")
+            .bind(lock)
+            .bind(run.id.to_string())
+            .optional(&mut group.db)
+            .await?;
     match holder {
         None => Ok(()),
-        Some(holder) => Err(StoreError::Conflict(format!(
+        Some((holder,)) => Err(StoreError::Conflict(format!(
             "`{}` is held by run {holder}",
             lock.unwrap_or_default()
         ))),
@@ -160,9 +161,9 @@ pub(super) async fn happen(
 }
 
 async fn update_run(group: &mut Group, run: &Run, now: Timestamp) -> Result<(), StoreError> {
-    sqlx::query(
+    sql(
         "update runs set holds_lock = $2, phase = $3, outcome = $4, phase_json = $5, plan = $6, cancelled_by = $7,
-                         started_at = $8, finished_at = $9, due_at = $10
+                         started_at = $8, finished_at = $9, due_at = $10, doubted_at = $11
          where id = $1",
     )
     .bind(run.id.to_string())
@@ -175,6 +176,7 @@ async fn update_run(group: &mut Group, run: &Run, now: Timestamp) -> Result<(), 
     .bind(run.started_at.map(Timestamp::as_millisecond))
     .bind(run.finished_at.map(Timestamp::as_millisecond))
     .bind(due_at(run, now))
+    .bind(run.doubted_at.map(Timestamp::as_millisecond))
     .execute(&mut group.db)
     .await?;
     Ok(())
@@ -190,10 +192,10 @@ async fn save_steps(group: &mut Group, before: Option<&Run>, run: &Run) -> Resul
     if rows.is_empty() {
         return Ok(());
     }
-    sqlx::query(
+    sql(
         "insert into steps (run, position, name, effect, state, attempt, result, at)
-         select $1, value ->> 'position', value ->> 'name', value ->> 'effect', value ->> 'state',
-                value ->> 'attempt', value ->> 'result', value ->> 'at'
+         select $1, cast(value ->> 'position' as bigint), value ->> 'name', value ->> 'effect', value ->> 'state',
+                cast(value ->> 'attempt' as bigint), value ->> 'result', cast(value ->> 'at' as bigint)
          from json_each($2) where true
          on conflict (run, position) do update
          set state = excluded.state, attempt = excluded.attempt, result = excluded.result, at = excluded.at",
@@ -212,7 +214,7 @@ pub(super) async fn plan_next_look(
     now: Timestamp,
 ) -> Result<(), StoreError> {
     let (run, _) = run_rows::load_for_change(&mut group.db, id).await?;
-    sqlx::query("update runs set due_at = $2 where id = $1")
+    sql("update runs set due_at = $2 where id = $1")
         .bind(id.to_string())
         .bind(due_at(&run, now))
         .execute(&mut group.db)
@@ -240,11 +242,13 @@ impl Store {
     ) -> Result<Facts, StoreError> {
         let mut facts = Facts::default();
         if let Some(lock) = lock {
-            let running = run_rows::load_holder(self.readers(), &lock).await?;
+            let running = run_rows::load_holder(&mut self.reader().await?, &lock).await?;
             facts.running = running.map(other);
         }
         if let Some(since) = fresh_since {
-            let done = run_rows::load_latest_success(self.readers(), &same_target, since).await?;
+            let done =
+                run_rows::load_latest_success(&mut self.reader().await?, &same_target, since)
+                    .await?;
             facts.just_done = done.map(other);
         }
         Ok(facts)
@@ -254,11 +258,11 @@ impl Store {
     pub async fn free_reference(&self, run: RunId) -> Result<Reference, StoreError> {
         for length in 4..12 {
             let reference = run.reference(length);
-            let taken: i64 =
-                sqlx::query_scalar("select count(*) from runs where reference = $1 and id <> $2")
+            let (taken,): (i64,) =
+                sql("select count(*) from runs where reference = $1 and id <> $2")
                     .bind(reference.as_str())
                     .bind(run.to_string())
-                    .fetch_one(self.readers())
+                    .one(&mut self.reader().await?)
                     .await?;
             if taken == 0 {
                 return Ok(reference);
@@ -269,26 +273,26 @@ impl Store {
 
     /// A run.
     pub async fn run(&self, run: RunId) -> Result<Option<Run>, StoreError> {
-        run_rows::load(self.readers(), run).await
+        run_rows::load(&mut self.reader().await?, run).await
     }
 
     /// A run, by what people call it.
     pub async fn run_by_reference(&self, reference: &Reference) -> Result<Option<Run>, StoreError> {
-        run_rows::load_by_reference(self.readers(), reference).await
+        run_rows::load_by_reference(&mut self.reader().await?, reference).await
     }
 
     /// How many runs have not ended, those that need attention included.
     pub async fn runs_open(&self) -> Result<u64, StoreError> {
-        let count: i64 = sqlx::query_scalar(
+        let (count,): (i64,) = sql(
             "select count(*) from runs where phase <> 'finished' or outcome = 'needs_attention'",
         )
-        .fetch_one(self.readers())
+        .one(&mut self.reader().await?)
         .await?;
         Ok(count.unsigned_abs())
     }
 
     /// Runs, newest first.
     pub async fn runs(&self, filter: &RunFilter) -> Result<Vec<Run>, StoreError> {
-        run_rows::load_list(self.readers(), filter).await
+        run_rows::load_list(&mut self.reader().await?, filter).await
     }
 }

@@ -8,12 +8,16 @@ mod run;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use midwatch::domain::{
-    Action, Effect, Piece, PlannedStep, Rendered, RunAction, SecretName, StepName, StepResult,
+    Action, Effect, InboundKey, OutputRef, Piece, PlannedStep, Rendered, RunAction, RunId,
+    SecretName, StepName, StepResult,
 };
-use midwatch::engine::actions::{HttpClient, Surroundings, perform};
+use midwatch::engine::actions::{
+    Folder, HttpClient, Performed, Steps, Surroundings, Work, perform,
+};
 use midwatch::engine::secrets::LocalSecrets;
 use tempfile::TempDir;
 use tokio::sync::mpsc;
@@ -28,6 +32,7 @@ struct Bench {
     surroundings: Surroundings,
     timeout: Duration,
     hosts: Vec<String>,
+    attempts: AtomicU32,
 }
 
 impl Bench {
@@ -51,12 +56,14 @@ impl Bench {
             directory: folder.path().to_owned(),
             environment: Arc::new(environment),
             http: HttpClient::new().unwrap(),
+            supervisor: crate::bot::MIDWATCH.into(),
         };
         Self {
             folder,
             surroundings,
             timeout: Duration::from_secs(20),
             hosts: Vec::new(),
+            attempts: AtomicU32::new(0),
         }
     }
 
@@ -81,6 +88,16 @@ impl Bench {
         }
     }
 
+    /// The folder of the next attempt.
+    fn attempt(&self) -> Folder {
+        let of = OutputRef {
+            run: RunId::of_inbound(&InboundKey::new(&["bench"])),
+            position: 0,
+            attempt: self.attempts.fetch_add(1, Ordering::Relaxed) + 1,
+        };
+        Steps::of(&self.path("data")).unwrap().folder(of)
+    }
+
     /// Performs the action; gives its result and all its output.
     async fn perform(&self, action: Action<Rendered>) -> (StepResult, String) {
         self.perform_until(action, &CancellationToken::new()).await
@@ -91,7 +108,28 @@ impl Bench {
         action: Action<Rendered>,
         cancel: &CancellationToken,
     ) -> (StepResult, String) {
-        let step = self.step(action);
+        let (performed, output) = self
+            .perform_in(&self.attempt(), &self.step(action), cancel)
+            .await;
+        let Performed::Ended { result, .. } = performed else {
+            panic!("the supervisor was lost; until then it printed: {output}");
+        };
+        (result, output)
+    }
+
+    /// Performs the attempt with this folder, or goes on with it.
+    async fn perform_in(
+        &self,
+        folder: &Folder,
+        step: &PlannedStep,
+        cancel: &CancellationToken,
+    ) -> (Performed, String) {
+        let work = Work {
+            step,
+            surroundings: &self.surroundings,
+            folder,
+            kept: 0,
+        };
         let (sender, mut receiver) = mpsc::channel::<String>(4);
         let collect = async {
             let mut output = String::new();
@@ -100,10 +138,7 @@ impl Bench {
             }
             output
         };
-        tokio::join!(
-            perform(&step, &step.action, &self.surroundings, sender, cancel),
-            collect
-        )
+        tokio::join!(perform(&work, sender, cancel), collect)
     }
 }
 

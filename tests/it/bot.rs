@@ -52,8 +52,13 @@ impl Home {
     /// Adds a setting.
     #[must_use]
     pub fn setting(mut self, name: &str, value: impl std::fmt::Display) -> Self {
-        self.settings.insert(name.to_owned(), value.to_string());
+        self.set(name, value);
         self
+    }
+
+    /// Changes a setting.
+    pub fn set(&mut self, name: &str, value: impl std::fmt::Display) {
+        self.settings.insert(name.to_owned(), value.to_string());
     }
 
     /// Writes a file below the home.
@@ -76,7 +81,7 @@ impl Home {
             .env_clear()
             .current_dir(self.folder.path())
             .envs(&self.settings);
-        for name in ["PATH", "HOME"] {
+        for name in ["PATH", "HOME", "MIDWATCH_PLANTED"] {
             command.envs(std::env::var_os(name).map(|value| (name, value)));
         }
         command
@@ -141,6 +146,43 @@ impl Home {
         bot
     }
 
+    /// Makes it look as if midwatch had been away for so much longer: all that it heard, it heard earlier. Its database is
+    /// a SQLite file.
+    pub async fn away_for(&self, longer: Duration) {
+        let options = sqlx::sqlite::SqliteConnectOptions::new()
+            .filename(self.path("data/midwatch.db"))
+            .busy_timeout(Duration::from_secs(5));
+        let mut db = sqlx::ConnectOptions::connect(&options)
+            .await
+            .expect("the database opens");
+        let longer = i64::try_from(longer.as_millis()).expect("a gap fits");
+        sqlx::query("update cursors set heard = heard - $1")
+            .bind(longer)
+            .execute(&mut db)
+            .await
+            .expect("the cursors are set back");
+        sqlx::Connection::close(db).await.expect("it closes");
+    }
+
+    /// Living supervisors of steps: process and the name of its attempt's folder, `RUN-POSITION-ATTEMPT`.
+    pub fn supervisors(&self) -> Vec<(rustix::process::Pid, String)> {
+        let steps = self.path("data/steps");
+        let processes = std::fs::read_dir("/proc").into_iter().flatten().flatten();
+        let found = processes.filter_map(|process| {
+            let pid = process.file_name().to_str()?.parse().ok()?;
+            let argv = std::fs::read(process.path().join("cmdline")).ok()?;
+            let argv = String::from_utf8(argv).ok()?;
+            let (_, folder) = argv.trim_end_matches('\0').split_once("\0supervise\0")?;
+            let attempt = Path::new(folder)
+                .strip_prefix(&steps)
+                .ok()?
+                .to_str()?
+                .to_owned();
+            Some((rustix::process::Pid::from_raw(pid)?, attempt))
+        });
+        found.collect()
+    }
+
     /// Everything that midwatch logged.
     pub fn log(&self) -> String {
         std::fs::read_to_string(self.path("log")).unwrap_or_default()
@@ -169,23 +211,28 @@ impl Bot {
         format!("http://{}{path}", self.address)
     }
 
+    /// The id of its process.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Kills it as a power cut would: no signal handler runs.
     pub fn kill9(mut self) {
         self.child.kill().expect("it can be killed");
         self.child.wait().expect("it is reaped");
     }
 
+    /// Sends it a signal.
+    pub fn signal(&self, signal: rustix::process::Signal) {
+        let pid = rustix::process::Pid::from_raw(self.child.id().try_into().expect("a pid"))
+            .expect("a pid is not zero");
+        rustix::process::kill_process(pid, signal).expect("it is there");
+    }
+
     /// Asks it to stop and waits for the end.
     pub fn stop(mut self) -> std::process::ExitStatus {
         self.signal(rustix::process::Signal::TERM);
         self.child.wait().expect("it is reaped")
-    }
-
-    /// Sends it a signal; its children get none.
-    pub fn signal(&self, signal: rustix::process::Signal) {
-        let pid = rustix::process::Pid::from_raw(self.child.id().try_into().expect("a pid"))
-            .expect("a pid is not zero");
-        rustix::process::kill_process(pid, signal).expect("it can be told");
     }
 }
 

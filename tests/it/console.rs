@@ -14,7 +14,7 @@ use midwatch::domain::{
     Block, Button, Catalog, CommandName, Field, Form, Inbound, Message, People, Person, PersonId,
     Place, Platform, ProjectName, Source, Text,
 };
-use midwatch::store::{MessageRef, PostingId, Receipt, StoreError};
+use midwatch::store::{Mark, MessageRef, Receipt, StoreError};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -154,16 +154,19 @@ async fn every_message_is_printed_once_and_lines_of_a_thread_are_indented() {
     let transport = transport(Box::new(out.clone()));
     let (to, says) = (place(), |words: &str| Message::new(Text::from(words)));
     let root = transport
-        .post(&to, None, &says("▶ flush-cache prod"), PostingId(1))
+        .post(&to, None, &says("▶ flush-cache prod"), &mark(1))
         .await
         .unwrap();
     let line = says("1 of 2: ban").with(Block::Output("200\nbanned".to_owned()));
     let other = transport
-        .post(&to, Some(&root), &line, PostingId(2))
+        .post(&to, Some(&root), &line, &mark(2))
         .await
         .unwrap();
     assert_ne!(root, other);
-    transport.edit(&to, &root, &says("✅ done")).await.unwrap();
+    transport
+        .edit(&to, &root, &says("✅ done"), &mark(1))
+        .await
+        .unwrap();
     transport
         .attach(&to, Some(&root), "ban.txt", "200")
         .await
@@ -194,7 +197,7 @@ async fn what_a_console_cannot_do_is_said() {
     let refused = transport.open_form(&place(), "", &form).await;
     assert!(matches!(refused, Err(DeliveryError::Refused(_))));
     let root = MessageRef("1".to_owned());
-    let found = transport.find(&place(), Some(&root), PostingId(1)).await;
+    let found = transport.find(&place(), Some(&root), &mark(1)).await;
     assert_eq!(found.unwrap(), None);
     assert_eq!(out.text(), "");
 }
@@ -203,7 +206,7 @@ async fn what_a_console_cannot_do_is_said() {
 async fn a_closed_output_refuses_for_good() {
     let transport = transport(Box::new(Closed));
     let result = transport
-        .post(&place(), None, &every_block(), PostingId(1))
+        .post(&place(), None, &every_block(), &mark(1))
         .await;
     assert!(
         matches!(result, Err(DeliveryError::Refused(_))),
@@ -398,4 +401,11 @@ async fn a_session_that_is_cut_off_has_failed() {
     let ended = tasks.join_next().await.unwrap().unwrap();
     assert_eq!(ended.unwrap(), Ended::Failed);
     assert_eq!(story.heard.lock().unwrap().len(), 1);
+}
+
+fn mark(n: i64) -> Mark {
+    Mark {
+        id: n.to_string(),
+        version: 1,
+    }
 }

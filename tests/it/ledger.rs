@@ -8,7 +8,7 @@ use midwatch::domain::{Outcome, RunId};
 use midwatch::store::verify::verify_export;
 use midwatch::store::{Store, StoreError};
 
-use crate::world::{World, at, ended, finished, inbound, started};
+use crate::world::{World, at, ended, finished, inbound, on_both_engines, started};
 
 /// A ledger with three finished runs, the notes that were posted for them, and its export.
 struct Evidence {
@@ -20,7 +20,10 @@ struct Evidence {
 
 impl Evidence {
     async fn new() -> Self {
-        let world = World::new().await;
+        Self::of(World::new().await).await
+    }
+
+    async fn of(world: World) -> Self {
         let mut notes = Vec::new();
         for n in 0..3 {
             world.begin(n * 10, None).await.unwrap();
@@ -244,8 +247,8 @@ async fn a_witness_that_is_no_note_is_named() {
     assert!(report.findings[0].starts_with("witness 4:"), "{report}");
 }
 
-#[tokio::test]
-async fn every_kind_of_tampering_in_place_is_found() {
+on_both_engines! {
+async fn every_kind_of_tampering_in_place_is_found(world: World) {
     for (name, statement, finding) in [
         (
             "changed",
@@ -274,31 +277,30 @@ async fn every_kind_of_tampering_in_place_is_found() {
         (
             "checkpoint forged",
             "update checkpoints set note = (
-                select replace(other.note, char(10) || '15' || char(10), char(10) || '23' || char(10))
+                select replace(other.note, '\n15\n', '\n23\n')
                 from checkpoints other where other.size = 15)
              where size = 23",
             "forged",
         ),
         ("tree changed", "update tree set size = 23", "tree"),
     ] {
-        let evidence = Evidence::new().await;
-        let mut db = evidence.world.tamper().await;
-        sqlx::query(statement).execute(&mut db).await.unwrap();
+        let evidence = Evidence::of(world.another().await).await;
+        evidence.world.spoil(statement).await;
         let report = evidence.world.store.verify(&[]).await.unwrap();
         assert!(report.to_string().contains(finding), "{name}: {report}");
     }
 }
+}
 
-#[tokio::test]
-async fn a_ledger_whose_end_was_changed_is_not_opened() {
+on_both_engines! {
+async fn a_ledger_whose_end_was_changed_is_not_opened(world: World) {
     for statement in [
         "update ledger set line = replace(line, 'slack', 'console') where sequence = 23",
         "delete from ledger where sequence = 23",
         "update tree set nodes = '[]'",
     ] {
-        let evidence = Evidence::new().await;
-        let mut db = evidence.world.tamper().await;
-        sqlx::query(statement).execute(&mut db).await.unwrap();
+        let evidence = Evidence::of(world.another().await).await;
+        evidence.world.spoil(statement).await;
         let settings = evidence.world.settings();
         evidence.world.store.close().await;
         let opened = Store::open(&settings, at(0)).await;
@@ -314,6 +316,7 @@ async fn a_ledger_whose_end_was_changed_is_not_opened() {
         );
     }
 }
+}
 
 #[tokio::test]
 async fn a_database_that_was_set_back_is_found_by_the_sealed_head() {
@@ -325,6 +328,7 @@ async fn a_database_that_was_set_back_is_found_by_the_sealed_head() {
     let world = world.reopen().await.unwrap();
     world.begin(2, None).await.unwrap();
     finish(&world).await;
+    let posted = world.store.checkpoint(at(0)).await.unwrap();
     world.store.close().await;
     let wal = world.data("midwatch.db-wal");
     assert!(!wal.exists(), "closing leaves the database's file whole");
@@ -332,8 +336,24 @@ async fn a_database_that_was_set_back_is_found_by_the_sealed_head() {
     std::fs::remove_file(world.data("midwatch.db-wal")).ok();
     std::fs::remove_file(world.data("midwatch.db-shm")).ok();
     let world = world.reopen().await.unwrap();
-    let report = world.store.verify(&[]).await.unwrap();
-    assert!(report.to_string().contains("the sealed head"), "{report}");
+    let set_back_at = world.store.set_back_at().await.unwrap();
+    assert!(set_back_at.is_some());
+    let mut export = Vec::new();
+    world.store.export(&mut export).await.unwrap();
+    let export = String::from_utf8(export).unwrap();
+    assert!(export.contains(r#""kind":"set_back""#), "{export}");
+    let report = world.store.verify(&[posted]).await.unwrap();
+    assert!(
+        !report.is_sound(),
+        "a thread knows what is missing: {report}"
+    );
+    assert!(world.store.verify(&[]).await.unwrap().is_sound());
+    let world = world.reopen().await.unwrap();
+    assert_eq!(
+        world.store.set_back_at().await.unwrap(),
+        set_back_at,
+        "told once"
+    );
 }
 
 #[tokio::test]

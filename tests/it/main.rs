@@ -16,19 +16,30 @@ mod bad_day;
 mod bot;
 mod catalog;
 mod cli_story;
+#[allow(
+    dead_code,
+    unreachable_pub,
+    reason = "shared with the proofs, which use the rest"
+)]
+mod cluster;
 mod config;
 mod console;
+mod copy_story;
+mod cursors;
 mod dockerfile;
 #[allow(dead_code, reason = "each story uses its part of the fakes")]
 mod fakes;
 mod http;
 mod ledger;
 mod outbox;
+mod postgres;
 mod reload_story;
+mod replicas_story;
 mod sample_shop;
 mod slack_adapter;
 mod slack_story;
 mod store;
+mod supervisor;
 mod try_story;
 mod varnish;
 mod varnish_story;

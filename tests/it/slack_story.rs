@@ -1,5 +1,7 @@
 //! Stories on Slack, over both doors: text in, thread out. The real program against a workspace with state and rules.
 
+mod gap;
+
 use std::time::Duration;
 
 use crate::bot::{Bot, Home};
@@ -504,7 +506,8 @@ async fn a_command_that_arrives_late_is_asked_for_again_by_a_button() {
             payload,
         })
         .await;
-    let held = story.whisper(ANA, "was held: it reached us").await;
+    let held = story.root("was held: it reached us").await;
+    assert!(render(&held).contains("<@U0ANA>"), "Ana is asked");
     assert!(!story.home.path("touched").exists(), "nothing has run");
     story.slack.click(ANA, &held, "Run it now").await;
     story.root("touch succeeded").await;

@@ -10,8 +10,8 @@ use sqlx::Row;
 use tokio::task::JoinSet;
 
 use crate::world::{
-    MINUTE, World, at, conclusion, ended, finished, inbound, line, place, posting, queued_run,
-    reference, root, silent, started,
+    MINUTE, World, at, conclusion, ended, finished, inbound, line, on_both_engines, place, posting,
+    queued_run, reference, root, silent, started,
 };
 
 fn conflict<T: std::fmt::Debug>(result: Result<T, StoreError>) -> String {
@@ -21,9 +21,8 @@ fn conflict<T: std::fmt::Debug>(result: Result<T, StoreError>) -> String {
     }
 }
 
-#[tokio::test]
-async fn a_delivery_is_new_once_and_a_duplicate_for_ever() {
-    let world = World::new().await;
+on_both_engines! {
+async fn a_delivery_is_new_once_and_a_duplicate_for_ever(world: World) {
     assert_eq!(world.store.receive(inbound(1)).await.unwrap(), Receipt::New);
     assert_eq!(
         world.store.receive(inbound(1)).await.unwrap(),
@@ -36,12 +35,12 @@ async fn a_delivery_is_new_once_and_a_duplicate_for_ever() {
         world.store.receive(inbound(1)).await.unwrap(),
         Receipt::Duplicate
     );
-    assert!(world.store.waiting_inbounds(10).await.unwrap().is_empty());
+    assert!(world.store.waiting_inbounds(at(0), 10).await.unwrap().is_empty());
+}
 }
 
-#[tokio::test]
-async fn a_key_with_a_nul_is_still_received() {
-    let world = World::new().await;
+on_both_engines! {
+async fn a_key_with_a_nul_is_still_received(world: World) {
     let mut odd = inbound(1);
     odd.key = midwatch::domain::InboundKey::new(&["a\0b"]);
     assert_eq!(
@@ -49,15 +48,37 @@ async fn a_key_with_a_nul_is_still_received() {
         Receipt::New
     );
     assert_eq!(
-        world.store.waiting_inbounds(1).await.unwrap(),
+        world.store.waiting_inbounds(at(0), 1).await.unwrap(),
         [odd.clone()]
     );
     assert_eq!(world.store.receive(odd).await.unwrap(), Receipt::Duplicate);
 }
+}
 
-#[tokio::test]
-async fn two_hundred_concurrent_deliveries_are_durable_and_the_ledger_has_no_gap() {
-    let world = World::new().await;
+on_both_engines! {
+async fn a_nul_in_what_a_step_says_or_a_platform_answers_does_no_harm(world: World) {
+    let run = world.begin(1, None).await.unwrap();
+    let (lease, _) = world.claim().await.unwrap();
+    let of = OutputRef {
+        run: run.id,
+        position: 0,
+        attempt: 1,
+    };
+    let said = world
+        .store
+        .append_output(&lease, of, "a\0b".to_owned(), vec![root(run.id, "c\0d")], at(1));
+    said.await.unwrap();
+    assert_eq!(world.store.output(of).await.unwrap(), "a\u{fffd}b");
+    assert_eq!(world.due_words().await, ["c\0d"]);
+    let duty = world.duty().await;
+    let due = world.due().await[0].id;
+    let refused = world.store.drop_posting(&duty, due, "e\0f");
+    refused.await.unwrap();
+}
+}
+
+on_both_engines! {
+async fn two_hundred_concurrent_deliveries_are_durable_and_the_ledger_has_no_gap(world: World) {
     let mut tasks = JoinSet::new();
     for n in 0..200 {
         let store = world.store.clone();
@@ -69,25 +90,25 @@ async fn two_hundred_concurrent_deliveries_are_durable_and_the_ledger_has_no_gap
     let new = receipts.iter().filter(|r| **r == Receipt::New).count();
     assert_eq!(new, 181);
     let world = world.crash().await;
-    assert_eq!(world.store.waiting_inbounds(500).await.unwrap().len(), 181);
+    assert_eq!(world.store.waiting_inbounds(at(0), 500).await.unwrap().len(), 181);
     let report = world.store.verify(&[]).await.unwrap();
     assert!(report.is_sound(), "{report}");
     assert_eq!(report.entries, 181);
 }
+}
 
-#[tokio::test]
-async fn waiting_inbounds_come_back_as_they_came_in_and_oldest_first() {
-    let world = World::new().await;
+on_both_engines! {
+async fn waiting_inbounds_come_back_as_they_came_in_and_oldest_first(world: World) {
     for n in [3, 1, 2] {
         world.store.receive(inbound(n)).await.unwrap();
     }
-    let waiting = world.store.waiting_inbounds(2).await.unwrap();
+    let waiting = world.store.waiting_inbounds(at(0), 2).await.unwrap();
     assert_eq!(waiting, [inbound(3), inbound(1)]);
 }
+}
 
-#[tokio::test]
-async fn an_inbound_is_concluded_once() {
-    let world = World::new().await;
+on_both_engines! {
+async fn an_inbound_is_concluded_once(world: World) {
     world.store.receive(inbound(1)).await.unwrap();
     let conclude = || world.store.conclude(conclusion(1, Change::Nothing), at(1));
     conclude().await.unwrap();
@@ -97,6 +118,7 @@ async fn an_inbound_is_concluded_once() {
         report.entries, 2,
         "received and answered, and nothing of the second"
     );
+}
 }
 
 /// Tables with a text that contains the needle.
@@ -130,22 +152,21 @@ async fn what_was_said_is_forgotten_when_it_is_concluded() {
     let mut db = world.tamper().await;
     assert_eq!(tables_that_know(&mut db, "secret-7").await, ["inbound"]);
     assert_eq!(
-        tables_that_know(&mut db, "U7").await,
+        tables_that_know(&mut db, "\"U7\"").await,
         ["commitments", "inbound"]
     );
     let done = world.store.conclude(conclusion(7, Change::Nothing), at(1));
     done.await.unwrap();
     assert!(tables_that_know(&mut db, "secret-7").await.is_empty());
-    assert_eq!(tables_that_know(&mut db, "U7").await, ["commitments"]);
+    assert_eq!(tables_that_know(&mut db, "\"U7\"").await, ["commitments"]);
 }
 
-#[tokio::test]
-async fn two_runs_that_race_for_a_lock_have_one_winner_and_the_loser_learns_who() {
-    let world = World::new().await;
+on_both_engines! {
+async fn two_runs_that_race_for_a_lock_have_one_winner_and_the_loser_learns_who(world: World) {
     let first = world.begin(1, Some("flush-cache/shop/prod")).await.unwrap();
     let why = conflict(world.begin(2, Some("flush-cache/shop/prod")).await);
     assert!(why.contains(first.reference.as_str()), "{why}");
-    assert_eq!(world.store.waiting_inbounds(9).await.unwrap(), [inbound(2)]);
+    assert_eq!(world.store.waiting_inbounds(at(0), 9).await.unwrap(), [inbound(2)]);
     world
         .begin(3, Some("flush-cache/shop/staging"))
         .await
@@ -168,10 +189,10 @@ async fn two_runs_that_race_for_a_lock_have_one_winner_and_the_loser_learns_who(
         .await
         .unwrap();
 }
+}
 
-#[tokio::test]
-async fn a_run_that_waits_for_consent_takes_its_lock_only_when_it_is_allowed() {
-    let world = World::new().await;
+on_both_engines! {
+async fn a_run_that_waits_for_consent_takes_its_lock_only_when_it_is_allowed(world: World) {
     world.store.receive(inbound(1)).await.unwrap();
     let queued = queued_run(&inbound(1).key, Effect::Once);
     let mut waiting = queued.clone();
@@ -236,10 +257,10 @@ async fn a_run_that_waits_for_consent_takes_its_lock_only_when_it_is_allowed() {
         (Phase::Queued { since: at(1) }, queued.steps)
     );
 }
+}
 
-#[tokio::test]
-async fn the_same_run_or_reference_can_begin_only_once() {
-    let world = World::new().await;
+on_both_engines! {
+async fn the_same_run_or_reference_can_begin_only_once(world: World) {
     let run = world.begin(1, None).await.unwrap();
     world.store.receive(inbound(2)).await.unwrap();
     let mut twin = queued_run(&inbound(2).key, Effect::Once);
@@ -258,10 +279,10 @@ async fn the_same_run_or_reference_can_begin_only_once() {
         run.reference
     );
 }
+}
 
-#[tokio::test]
-async fn a_run_is_read_back_as_it_was_recorded_at_every_step() {
-    let world = World::new().await;
+on_both_engines! {
+async fn a_run_is_read_back_as_it_was_recorded_at_every_step(world: World) {
     let run = world.begin(1, Some("l")).await.unwrap();
     let (lease, claimed) = world.claim().await.unwrap();
     assert_eq!(claimed, run);
@@ -295,10 +316,10 @@ async fn a_run_is_read_back_as_it_was_recorded_at_every_step() {
     assert_eq!(history.len(), 7);
     assert!(history.is_sorted_by_key(|entry| entry.sequence));
 }
+}
 
-#[tokio::test]
-async fn an_event_that_does_not_fit_changes_nothing_at_all() {
-    let world = World::new().await;
+on_both_engines! {
+async fn an_event_that_does_not_fit_changes_nothing_at_all(world: World) {
     let run = world.begin(1, None).await.unwrap();
     let (lease, _) = world.claim().await.unwrap();
     let entries = world.store.verify(&[]).await.unwrap().entries;
@@ -314,10 +335,10 @@ async fn an_event_that_does_not_fit_changes_nothing_at_all() {
     assert!(report.is_sound(), "{report}");
     assert_eq!(report.entries, entries);
 }
+}
 
-#[tokio::test]
-async fn a_failed_intention_undoes_itself_alone_in_its_group() {
-    let world = World::new().await;
+on_both_engines! {
+async fn a_failed_intention_undoes_itself_alone_in_its_group(world: World) {
     world.begin(1, Some("l")).await.unwrap();
     let world = Arc::new(world);
     let mut tasks = JoinSet::new();
@@ -333,10 +354,10 @@ async fn a_failed_intention_undoes_itself_alone_in_its_group() {
     assert!(report.is_sound(), "{report}");
     assert_eq!(report.entries, 2 + 50 + 25);
 }
+}
 
-#[tokio::test]
-async fn a_run_that_cannot_be_told_of_is_not_changed_and_stops_nobody_else() {
-    let world = World::new().await;
+on_both_engines! {
+async fn a_run_that_cannot_be_told_of_is_not_changed_and_stops_nobody_else(world: World) {
     let run = world.begin(1, None).await.unwrap();
     let (lease, _) = world.claim().await.unwrap();
     let broken = Box::new(|_: &_, _: Option<&str>| panic!("a test's renderer breaks"));
@@ -347,6 +368,7 @@ async fn a_run_that_cannot_be_told_of_is_not_changed_and_stops_nobody_else() {
     assert_eq!(world.store.run(run.id).await.unwrap(), Some(run));
     world.begin(2, None).await.unwrap();
     assert!(world.store.verify(&[]).await.unwrap().is_sound());
+}
 }
 
 #[tokio::test]
@@ -382,15 +404,21 @@ async fn a_full_queue_says_at_once_that_it_is_busy() {
     assert_eq!(report.entries, taken as u64 + 3);
 }
 
-#[tokio::test]
-async fn an_old_lease_can_change_nothing() {
-    let world = World::new().await;
+on_both_engines! {
+async fn an_old_lease_can_change_nothing(world: World) {
     let run = world.begin(1, None).await.unwrap();
     let worker = WorkerId("slow".to_owned());
     let (old, _) = world.claim().await.unwrap();
     assert!(world.claim().await.is_none(), "it is leased");
     let later = at(60_001);
-    let taken = world.store.claim_run(&worker, later, MINUTE).await.unwrap();
+    let busy = [run.id];
+    let again = world.store.claim_run(&worker, &busy, later, MINUTE).await;
+    assert!(again.unwrap().is_none(), "the worker is still at work on it");
+    let taken = world
+        .store
+        .claim_run(&worker, &[], later, MINUTE)
+        .await
+        .unwrap();
     let (new, _) = taken.expect("the first lease has ended");
 
     let of = OutputRef {
@@ -430,10 +458,10 @@ async fn an_old_lease_can_change_nothing() {
             .await,
     );
 }
+}
 
-#[tokio::test]
-async fn the_leases_of_a_dead_process_are_void_when_the_folder_is_opened_again() {
-    let world = World::new().await;
+on_both_engines! {
+async fn the_leases_of_a_dead_process_are_void_when_the_folder_is_opened_again(world: World) {
     world.begin(1, None).await.unwrap();
     let (dead, _) = world.claim().await.unwrap();
     let events = vec![started(0)];
@@ -447,7 +475,7 @@ async fn the_leases_of_a_dead_process_are_void_when_the_folder_is_opened_again()
     let worker = WorkerId("next".to_owned());
     let (_, run) = world
         .store
-        .claim_run(&worker, at(2), MINUTE)
+        .claim_run(&worker, &[], at(2), MINUTE)
         .await
         .unwrap()
         .unwrap();
@@ -459,10 +487,10 @@ async fn the_leases_of_a_dead_process_are_void_when_the_folder_is_opened_again()
         }
     );
 }
+}
 
-#[tokio::test]
-async fn runs_are_claimed_in_the_order_in_which_they_fell_due() {
-    let world = World::new().await;
+on_both_engines! {
+async fn runs_are_claimed_in_the_order_in_which_they_fell_due(world: World) {
     for (n, ms) in [(1, 300), (2, 100), (3, 200)] {
         world.store.receive(inbound(n)).await.unwrap();
         let change = Change::NewRun {
@@ -479,7 +507,7 @@ async fn runs_are_claimed_in_the_order_in_which_they_fell_due() {
     assert!(
         world
             .store
-            .claim_run(&worker, at(99), MINUTE)
+            .claim_run(&worker, &[], at(99), MINUTE)
             .await
             .unwrap()
             .is_none()
@@ -487,7 +515,7 @@ async fn runs_are_claimed_in_the_order_in_which_they_fell_due() {
     for n in [2, 3, 1] {
         let (_, run) = world
             .store
-            .claim_run(&worker, at(999), MINUTE)
+            .claim_run(&worker, &[], at(999), MINUTE)
             .await
             .unwrap()
             .unwrap();
@@ -496,16 +524,16 @@ async fn runs_are_claimed_in_the_order_in_which_they_fell_due() {
     assert!(
         world
             .store
-            .claim_run(&worker, at(999), MINUTE)
+            .claim_run(&worker, &[], at(999), MINUTE)
             .await
             .unwrap()
             .is_none()
     );
 }
+}
 
-#[tokio::test]
-async fn a_finished_run_is_never_due_again() {
-    let world = World::new().await;
+on_both_engines! {
+async fn a_finished_run_is_never_due_again(world: World) {
     let run = world.begin(1, None).await.unwrap();
     let (lease, _) = world.claim().await.unwrap();
     let events = vec![finished(Outcome::Failed)];
@@ -520,7 +548,7 @@ async fn a_finished_run_is_never_due_again() {
     assert!(
         world
             .store
-            .claim_run(&worker, late, MINUTE)
+            .claim_run(&worker, &[], late, MINUTE)
             .await
             .unwrap()
             .is_none()
@@ -546,10 +574,10 @@ async fn a_finished_run_is_never_due_again() {
         None
     );
 }
+}
 
-#[tokio::test]
-async fn facts_name_who_holds_the_lock_and_who_just_did_the_very_same() {
-    let world = World::new().await;
+on_both_engines! {
+async fn facts_name_who_holds_the_lock_and_who_just_did_the_very_same(world: World) {
     let run = world.begin(1, Some("l")).await.unwrap();
     let same = run.invocation.same_target();
     let facts = || {
@@ -583,10 +611,10 @@ async fn facts_name_who_holds_the_lock_and_who_just_did_the_very_same() {
         .unwrap();
     assert_eq!(stale.just_done, None);
 }
+}
 
-#[tokio::test]
-async fn a_root_is_coalesced_and_stays_at_its_message() {
-    let world = World::new().await;
+on_both_engines! {
+async fn a_root_is_coalesced_and_stays_at_its_message(world: World) {
     let run = world.begin(1, None).await.unwrap().id;
     world
         .owe(vec![root(run, "queued"), root(run, "running")])
@@ -598,12 +626,11 @@ async fn a_root_is_coalesced_and_stays_at_its_message() {
     world.owe(vec![root(run, "half done")]).await;
     let due = world.due().await;
     assert_eq!(due[0].delivered.as_ref().unwrap().0, "m1");
-    world.store.begin_posting(due[0].id, at(0)).await.unwrap();
+    world.store.begin_posting(&world.duty().await, due[0].id).await.unwrap();
     world.owe(vec![root(run, "done")]).await;
     assert!(world.due().await.is_empty(), "one delivery at a time");
-    let old = world
-        .store
-        .posting_delivered(due[0].id, due[0].version, None, at(0));
+    let duty = world.duty().await;
+    let old = world.store.posting_delivered(&duty, due[0].id, due[0].version, None);
     old.await.unwrap();
     assert_eq!(
         world.due_words().await,
@@ -619,10 +646,10 @@ async fn a_root_is_coalesced_and_stays_at_its_message() {
         1
     );
 }
+}
 
-#[tokio::test]
-async fn lines_wait_for_the_root_and_then_come_one_by_one() {
-    let world = World::new().await;
+on_both_engines! {
+async fn lines_wait_for_the_root_and_then_come_one_by_one(world: World) {
     let run = world.begin(1, None).await.unwrap().id;
     world
         .owe(vec![line(run, "one"), root(run, "root"), line(run, "two")])
@@ -631,9 +658,8 @@ async fn lines_wait_for_the_root_and_then_come_one_by_one() {
     world.deliver("root", Some("m1")).await;
     let due = world.due().await;
     assert_eq!(due[0].thread.as_ref().unwrap().0, "m1");
-    let deferred = world
-        .store
-        .defer_posting(due[0].id, at(50), false, "too fast");
+    let duty = world.duty().await;
+    let deferred = world.store.defer_posting(&duty, due[0].id, at(50), false, "too fast");
     deferred.await.unwrap();
     assert!(
         world.due().await.is_empty(),
@@ -645,7 +671,7 @@ async fn lines_wait_for_the_root_and_then_come_one_by_one() {
     assert_eq!(later.await.unwrap()[0].attempts, 1);
     world
         .store
-        .drop_posting(due[0].id, "refused", at(50))
+        .drop_posting(&world.duty().await, due[0].id, "refused")
         .await
         .unwrap();
     assert_eq!(world.due_words().await, ["two"]);
@@ -659,10 +685,10 @@ async fn lines_wait_for_the_root_and_then_come_one_by_one() {
         0
     );
 }
+}
 
-#[tokio::test]
-async fn the_root_may_be_edited_while_lines_are_due_and_last_lines_come_first() {
-    let world = World::new().await;
+on_both_engines! {
+async fn the_root_may_be_edited_while_lines_are_due_and_last_lines_come_first(world: World) {
     let first = world.begin(1, None).await.unwrap().id;
     let second = world.begin(2, None).await.unwrap().id;
     world
@@ -679,25 +705,41 @@ async fn the_root_may_be_edited_while_lines_are_due_and_last_lines_come_first() 
         .await;
     assert_eq!(world.due_words().await, ["last", "edit", "one"]);
 }
+}
 
-#[tokio::test]
-async fn lines_of_a_root_that_was_refused_go_on_without_it() {
-    let world = World::new().await;
+on_both_engines! {
+async fn the_number_of_a_delivered_line_is_not_given_again(world: World) {
+    let run = world.begin(1, None).await.unwrap().id;
+    let mut numbers = Vec::new();
+    for n in 0..3 {
+        let says = format!("line {n}");
+        world.owe(vec![line(run, &says)]).await;
+        numbers.push(world.due().await[0].id);
+        world.deliver(&says, None).await;
+    }
+    numbers.sort_unstable();
+    numbers.dedup();
+    assert_eq!(numbers.len(), 3, "within one millisecond: {numbers:?}");
+}
+}
+
+on_both_engines! {
+async fn lines_of_a_root_that_was_refused_go_on_without_it(world: World) {
     let run = world.begin(1, None).await.unwrap().id;
     world.owe(vec![root(run, "root"), line(run, "one")]).await;
     let due = world.due().await;
     world
         .store
-        .drop_posting(due[0].id, "no such channel", at(0))
+        .drop_posting(&world.duty().await, due[0].id, "no such channel")
         .await
         .unwrap();
     let due = world.due().await;
     assert_eq!((due.len(), due[0].thread.clone()), (1, None));
 }
+}
 
-#[tokio::test]
-async fn answers_keep_their_order_and_forms_do_not_wait() {
-    let world = World::new().await;
+on_both_engines! {
+async fn answers_keep_their_order_and_forms_do_not_wait(world: World) {
     let form = PostingKind::Form {
         speaker: "U1".to_owned(),
         handle: "h".to_owned(),
@@ -720,19 +762,96 @@ async fn answers_keep_their_order_and_forms_do_not_wait() {
     world.owe(all).await;
     assert_eq!(world.due_words().await, ["form", "one", "elsewhere"]);
     let first = world.due().await[1].id;
-    world.store.begin_posting(first, at(0)).await.unwrap();
+    world.store.begin_posting(&world.duty().await, first).await.unwrap();
     assert_eq!(world.due_words().await, ["form", "elsewhere"]);
     world
         .store
-        .defer_posting(first, at(9), true, "no answer")
+        .defer_posting(&world.duty().await, first, at(9), true, "no answer")
         .await
         .unwrap();
     assert_eq!(world.due_words().await, ["form", "two", "elsewhere"]);
 }
+}
 
-#[tokio::test]
-async fn a_busy_channel_does_not_hide_another_from_delivery() {
-    let world = World::new().await;
+on_both_engines! {
+async fn a_final_is_read_back_and_sent_again_when_it_is_not_there(world: World) {
+    let run = world.begin(1, None).await.unwrap().id;
+    world.owe(vec![root(run, "root"), line(run, "last")]).await;
+    world.deliver("root", Some("m1")).await;
+    let due = world.due().await;
+    assert!(due[0].last && !due[0].is_read_back());
+    world.take("last", "m2", 50).await;
+    assert!(world.due().await.is_empty());
+    let slack = midwatch::domain::Platform::Slack;
+    assert_eq!(world.store.postings_waiting(slack).await.unwrap(), 0);
+
+    let due = world.store.due_postings(slack, at(50), 9).await.unwrap();
+    assert!(due[0].is_read_back());
+    assert_eq!(due[0].delivered.as_ref().unwrap().0, "m2");
+    let duty = world.duty().await;
+    world.store.begin_posting(&duty, due[0].id).await.unwrap();
+    world.store.posting_lost(&duty, due[0].id, at(0)).await.unwrap();
+    let due = world.due().await;
+    assert!(due[0].in_doubt, "it is looked for before it is posted");
+    assert_eq!((due[0].version, due[0].delivered.clone()), (2, None));
+    world.take("last", "m3", 0).await;
+    assert!(world.due().await[0].is_read_back());
+    world.deliver("last", None).await;
+    assert!(world.due().await.is_empty());
+}
+}
+
+on_both_engines! {
+async fn a_root_that_is_read_back_shows_its_next_state_at_once(world: World) {
+    let run = world.begin(1, None).await.unwrap().id;
+    world.owe(vec![root(run, "first")]).await;
+    world.take("first", "m1", 50).await;
+    assert!(world.due().await.is_empty());
+    world.owe(vec![root(run, "second")]).await;
+    let due = world.due().await;
+    assert!(!due[0].is_read_back());
+    world.store.postpone_posting(&world.duty().await, due[0].id, at(40)).await.unwrap();
+    world.owe(vec![root(run, "third")]).await;
+    assert!(world.due().await.is_empty(), "one that must wait waits on");
+    let later = midwatch::domain::Platform::Slack;
+    let due = world.store.due_postings(later, at(40), 9).await.unwrap();
+    assert_eq!(due[0].attempts, 0, "to wait is no failure");
+    let duty = world.duty().await;
+    world.store.begin_posting(&duty, due[0].id).await.unwrap();
+    world.store.posting_lost(&duty, due[0].id, at(0)).await.unwrap();
+    let due = world.due().await;
+    assert_eq!(due[0].delivered.as_ref().unwrap().0, "m1", "it is edited again");
+    assert_eq!(due[0].attempts, 1);
+}
+}
+
+on_both_engines! {
+async fn a_root_that_is_gone_is_posted_anew_before_its_lines(world: World) {
+    let run = world.begin(1, None).await.unwrap().id;
+    world.owe(vec![root(run, "root"), line(run, "one")]).await;
+    world.deliver("root", Some("m1")).await;
+    let (duty, due) = (world.duty().await, world.due().await);
+    world.store.begin_posting(&duty, due[0].id).await.unwrap();
+    assert!(world.store.root_lost(&duty, due[0].id, at(0)).await.unwrap());
+    assert_eq!(world.due_words().await, ["root"]);
+    assert_eq!(world.due().await[0].delivered, None);
+    // An edit that was under way meanwhile can't say that the root stands.
+    let root = world.due().await[0].id;
+    conflict(world.store.posting_delivered(&duty, root, 1, None).await);
+    world.deliver("root", Some("m2")).await;
+    let due = world.due().await;
+    assert_eq!(due[0].thread.as_ref().unwrap().0, "m2");
+
+    let answer = posting(PostingKind::Answer, None, "of no run");
+    world.owe(vec![answer]).await;
+    let due = world.due().await;
+    let answer = due.iter().find(|due| due.posting.run.is_none()).unwrap().id;
+    assert!(!world.store.root_lost(&duty, answer, at(0)).await.unwrap());
+}
+}
+
+on_both_engines! {
+async fn a_busy_channel_does_not_hide_another_from_delivery(world: World) {
     let mut busy = Vec::new();
     for number in 1..=100 {
         let run = world.begin(number, None).await.unwrap();
@@ -746,25 +865,26 @@ async fn a_busy_channel_does_not_hide_another_from_delivery() {
     assert!(due.contains(&"elsewhere".to_owned()), "{due:?}");
     assert!(due.len() < 10, "{due:?}");
 }
+}
 
-#[tokio::test]
-async fn a_delivery_that_a_crash_cut_short_is_in_doubt() {
-    let world = World::new().await;
+on_both_engines! {
+async fn a_delivery_that_a_crash_cut_short_is_in_doubt(world: World) {
     world
         .owe(vec![posting(PostingKind::Answer, None, "one")])
         .await;
     let due = world.due().await;
     assert!(!due[0].in_doubt);
-    world.store.begin_posting(due[0].id, at(0)).await.unwrap();
+    world.store.begin_posting(&world.duty().await, due[0].id).await.unwrap();
     assert!(world.due().await.is_empty());
-    conflict(world.store.begin_posting(due[0].id, at(0)).await);
+    conflict(world.store.begin_posting(&world.duty().await, due[0].id).await);
     let world = world.crash().await;
+    world.duty().await;
     assert!(world.due().await[0].in_doubt);
 }
+}
 
-#[tokio::test]
-async fn a_folder_has_one_process() {
-    let world = World::new().await;
+on_both_engines! {
+async fn a_folder_has_one_process(world: World) {
     let second = Store::open(&world.settings(), at(0)).await;
     let Err(StoreError::InUse(lock)) = second else {
         panic!("the folder is locked");
@@ -773,22 +893,23 @@ async fn a_folder_has_one_process() {
     world.store.close().await;
     Store::open(&world.settings(), at(0)).await.unwrap();
 }
+}
 
-#[tokio::test]
-async fn a_closed_store_answers_unavailable() {
-    let world = World::new().await;
+on_both_engines! {
+async fn a_closed_store_answers_unavailable(world: World) {
     world.store.probe(at(0)).await.unwrap();
     world.store.close().await;
     for result in [
         world.store.receive(inbound(1)).await.map(|_| ()),
         world.store.probe(at(0)).await,
-        world.store.waiting_inbounds(1).await.map(|_| ()),
+        world.store.waiting_inbounds(at(0), 1).await.map(|_| ()),
     ] {
         assert!(
             matches!(result, Err(StoreError::Unavailable(_))),
             "{result:?}"
         );
     }
+}
 }
 
 #[tokio::test]
@@ -807,7 +928,7 @@ async fn a_full_database_takes_nothing_and_goes_on_when_there_is_room_again() {
         assert!(kept < 5_000, "the database never becomes full");
     };
     assert!(matches!(error, StoreError::NotWritable(_)), "{error:?}");
-    let waiting = world.store.waiting_inbounds(9_999).await.unwrap();
+    let waiting = world.store.waiting_inbounds(at(0), 9_999).await.unwrap();
     assert_eq!(waiting.len(), kept as usize, "nothing half-done");
     let report = world.store.verify(&[]).await.unwrap();
     assert!(report.is_sound(), "{report}");

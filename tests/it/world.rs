@@ -12,7 +12,7 @@ use midwatch::domain::{
     StepState,
 };
 use midwatch::store::{
-    Change, Conclusion, DuePosting, Lease, Receipt, Store, StoreError, StoreSettings, Tell,
+    Change, Conclusion, DuePosting, Duty, Lease, Receipt, Standing, Store, StoreError, StoreSettings, Tell,
     WorkerId,
 };
 
@@ -30,9 +30,77 @@ pub(crate) struct World {
     url: String,
 }
 
+/// What the facts are kept in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Engine {
+    Sqlite,
+    Postgres,
+}
+
+/// A test of the store, on each engine: `name::sqlite` and `name::postgres`. Where PostgreSQL is not installed the second
+/// says so and passes.
+macro_rules! on_both_engines {
+    ($(async fn $name:ident($world:ident: World) $body:block)*) => {$(
+        mod $name {
+            #[allow(unused_imports, reason = "not each test needs everything of the file")]
+            use super::*;
+
+            async fn story($world: $crate::world::World) $body
+
+            #[tokio::test]
+            async fn sqlite() {
+                story($crate::world::World::new().await).await;
+            }
+
+            #[tokio::test]
+            async fn postgres() {
+                if let Some(world) = $crate::world::World::on($crate::world::Engine::Postgres).await {
+                    story(world).await;
+                }
+            }
+        }
+    )*};
+}
+pub(crate) use on_both_engines;
+
 impl World {
     pub(crate) async fn new() -> Self {
         Self::with("").await
+    }
+
+    /// `None` where the engine is not installed.
+    pub(crate) async fn on(engine: Engine) -> Option<Self> {
+        if engine == Engine::Sqlite {
+            return Some(Self::new().await);
+        }
+        let url = crate::cluster::shared()?.database().await;
+        Some(Self::at(&url).await)
+    }
+
+    /// On the database of this address.
+    pub(crate) async fn at(url: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(&settings(&folder, url), at(0)).await.unwrap();
+        let url = url.to_owned();
+        Self { folder, store, url }
+    }
+
+    /// A new one on the same engine.
+    pub(crate) async fn another(&self) -> Self {
+        let engine = if self.url.starts_with("sqlite:") {
+            Engine::Sqlite
+        } else {
+            Engine::Postgres
+        };
+        Self::on(engine).await.expect("this one is on it too")
+    }
+
+    /// Another replica on the same database, with the same key and a folder of its own.
+    pub(crate) async fn replica(&self) -> Self {
+        let (folder, settings) = self.neighbour(true);
+        let store = Store::open(&settings, at(0)).await.unwrap();
+        let url = settings.url;
+        Self { folder, store, url }
     }
 
     /// `options` follow the path in the database's URL.
@@ -42,6 +110,28 @@ impl World {
         let url = format!("sqlite:{}{options}", database.display());
         let store = Store::open(&settings(&folder, &url), at(0)).await.unwrap();
         Self { folder, store, url }
+    }
+
+    /// Another folder for another process on the same database; `key`: with the first one's.
+    pub(crate) fn neighbour(&self, key: bool) -> (tempfile::TempDir, StoreSettings) {
+        let folder = tempfile::tempdir().unwrap();
+        if key {
+            std::fs::copy(self.data("ledger.key"), folder.path().join("ledger.key")).unwrap();
+        }
+        let settings = settings(&folder, &self.url);
+        (folder, settings)
+    }
+
+    /// Does to the database what midwatch does not, as someone with access to it.
+    pub(crate) async fn spoil(&self, statement: &str) {
+        let statement = sqlx::raw_sql(sqlx::AssertSqlSafe(statement));
+        if self.url.starts_with("sqlite:") {
+            let mut db = self.tamper().await;
+            statement.execute(&mut db).await.unwrap();
+        } else {
+            let mut db = connect(&self.url).await;
+            statement.execute(&mut db).await.unwrap();
+        }
     }
 
     pub(crate) fn settings(&self) -> StoreSettings {
@@ -92,8 +182,17 @@ impl World {
     }
 
     pub(crate) async fn claim(&self) -> Option<(Lease, Run)> {
-        let worker = WorkerId("worker".to_owned());
-        self.store.claim_run(&worker, at(0), MINUTE).await.unwrap()
+        let worker = WorkerId(format!("{}/worker", self.store.home()));
+        self.store.claim_run(&worker, &[], at(0), MINUTE).await.unwrap()
+    }
+
+    /// The duty to deliver to Slack.
+    pub(crate) async fn duty(&self) -> Duty {
+        let worker = WorkerId(format!("{}/worker", self.store.home()));
+        let duty = self
+            .store
+            .take_duty(Platform::Slack, &worker, at(0), MINUTE);
+        duty.await.unwrap().expect("nobody else has it")
     }
 
     /// Owes postings that belong to no inbound.
@@ -117,18 +216,42 @@ impl World {
             .collect()
     }
 
+    /// The platform takes what is due under this text; it is read back after so many milliseconds.
+    pub(crate) async fn take(&self, says: &str, message: &str, after_ms: i64) {
+        let due = self.due().await;
+        let due = due.iter().find(|due| words(&due.posting) == says);
+        let due = due.unwrap_or_else(|| panic!("`{says}` is due"));
+        let duty = self.duty().await;
+        self.store.begin_posting(&duty, due.id).await.unwrap();
+        let stands = Standing {
+            message: Some(midwatch::store::MessageRef(message.to_owned())),
+            version: due.version,
+            until: at(after_ms),
+        };
+        let taken = self.store.posting_stands(&duty, due.id, stands);
+        taken.await.unwrap();
+    }
+
     /// Delivers what is due under this text.
     pub(crate) async fn deliver(&self, says: &str, message: Option<&str>) {
         let due = self.due().await;
         let due = due.iter().find(|due| words(&due.posting) == says);
         let due = due.unwrap_or_else(|| panic!("`{says}` is due"));
-        self.store.begin_posting(due.id, at(0)).await.unwrap();
+        let duty = self.duty().await;
+        self.store.begin_posting(&duty, due.id).await.unwrap();
         let message = message.map(|m| midwatch::store::MessageRef(m.to_owned()));
         let done = self
             .store
-            .posting_delivered(due.id, due.version, message, at(0));
+            .posting_delivered(&duty, due.id, due.version, message);
         done.await.unwrap();
     }
+}
+
+/// A connection to PostgreSQL beside midwatch's.
+pub(crate) async fn connect(url: &str) -> sqlx::PgConnection {
+    <sqlx::PgConnection as sqlx::Connection>::connect(url)
+        .await
+        .unwrap()
 }
 
 fn settings(folder: &tempfile::TempDir, url: &str) -> StoreSettings {
@@ -233,6 +356,7 @@ pub(crate) fn queued_run(key: &InboundKey, effect: Effect) -> Run {
         }),
         steps: vec![StepState::Pending; 2],
         cancelled_by: None,
+        doubted_at: None,
         created_at: at(0),
         started_at: None,
         finished_at: None,

@@ -1,18 +1,21 @@
 //! kill -9 at random moments of a mixed workload: nothing is lost, no `once` step runs twice, what can't be known is shown.
 //!
-//! The real program, over one data folder, against a Slack with state. The seed fixes what is typed and when it is
-//! killed; what the machine makes of it differs from run to run.
+//! The real program, over one data folder, against a Slack with state. Mostly midwatch alone is killed, and then no step
+//! is interrupted; in a share of the rounds supervisors of steps die with it. The seed fixes what is typed and when it
+//! is killed; what the machine makes of it differs from run to run.
 
 mod judge;
 mod people;
 mod record;
 mod yard;
 
+use std::collections::HashSet;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
+use rustix::process::{Signal, kill_process};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
@@ -60,6 +63,9 @@ async fn kill_and_look(round: Round) -> String {
         tokio::time::sleep(until_kill).await;
         bot.kill9();
         yard.kills += 1;
+        if random.random_bool(0.45) {
+            yard.kill_supervisors(&mut random);
+        }
         if random.random_bool(0.25) {
             yard.kill_while_starting(Duration::from_millis(random.random_range(5..250)));
         }
@@ -85,6 +91,8 @@ struct Yard {
     ready_after: Vec<Duration>,
     kills: u32,
     killed_while_starting: u32,
+    /// Attempts whose supervisor was killed, as their folders are named.
+    lost: HashSet<String>,
 }
 
 impl Yard {
@@ -104,6 +112,7 @@ impl Yard {
             ready_after: Vec::new(),
             kills: 0,
             killed_while_starting: 0,
+            lost: HashSet::new(),
         }
     }
 
@@ -126,6 +135,16 @@ impl Yard {
         child.wait().expect("it is reaped");
         self.kills += 1;
         self.killed_while_starting += 1;
+    }
+
+    /// Kills most of the supervisors that live.
+    fn kill_supervisors(&mut self, random: &mut StdRng) {
+        for (process, attempt) in self.home.supervisors() {
+            // One that has ended meanwhile left its result.
+            if random.random_bool(0.8) && kill_process(process, Signal::KILL).is_ok() {
+                self.lost.insert(attempt);
+            }
+        }
     }
 
     /// Waits until nothing is left to complain about; what is left at the deadline is found by the verdict.
@@ -169,6 +188,7 @@ impl Yard {
             marks: &marks,
             threads: &threads,
             doubled: &doubled,
+            lost: &self.lost,
         })
     }
 
@@ -236,7 +256,7 @@ impl Yard {
             .to_vec();
         format!(
             "{} kills ({} of them while starting), {} commands ({acknowledged} acknowledged, {} answered otherwise, {delivered_again} delivered again), \
-             {} presses; runs by outcome {:?}; interrupted steps: {}; {} marks; {} ledger entries, {} starts recorded; \
+             {} presses; runs by outcome {:?}; {} attempts taken up again, {} supervisors killed, interrupted steps: {}; {} marks; {} ledger entries, {} starts recorded; \
              start to ready p99 {} ms, longest {} ms",
             self.kills,
             self.killed_while_starting,
@@ -244,6 +264,8 @@ impl Yard {
             odd_answers.len(),
             pressed.len(),
             evidence.outcomes(),
+            self.home.log().matches("is taken up again").count(),
+            self.lost.len(),
             interrupted.join(", "),
             evidence.marks.count,
             evidence.record.entries,

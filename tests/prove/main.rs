@@ -7,6 +7,7 @@
     reason = "a proof ends by panicking, and says what it found"
 )]
 
+mod argv;
 #[path = "../it/bot.rs"]
 #[allow(
     dead_code,
@@ -23,10 +24,27 @@ mod bot;
 )]
 mod fakes;
 mod clock;
+#[path = "../it/cluster.rs"]
+#[allow(
+    dead_code,
+    unreachable_pub,
+    reason = "shared with the stories, which use the rest"
+)]
+mod cluster;
+mod dbdown;
+mod forge;
+mod gap;
+mod iofail;
 mod kill9;
+mod lab;
+mod partition;
+mod proxy;
+mod ssrf;
 mod sim;
+mod malformed;
 mod tamper;
 
+use std::ffi::OsString;
 use std::process::ExitCode;
 
 /// What a proof is run with.
@@ -57,11 +75,22 @@ struct Proof {
 }
 
 const PROOFS: &[Proof] = &[
+    proof("partition", "troubles", 6, partition::prove),
+    proof("dbdown", "outages", 3, dbdown::prove),
+    proof("argv", "values", 200, argv::prove),
+    proof("iofail", "calls that fail", 16, iofail::prove),
     proof("kill9", "kills", 5, kill9::prove),
     proof("clock", "walks of the clock", 200, clock::prove),
+    proof("gap", "gaps", 4, gap::prove),
+    proof("ssrf", "addresses", 300, ssrf::prove),
     proof("sim", "seeds", 1_000, sim::prove),
     proof("tamper", "mutants", 64, tamper::prove),
+    proof("malformed", "mutants", 800, malformed::prove),
+    proof("forge", "forged requests", 1_000, forge::prove),
 ];
+
+/// What this program is when a proof starts it as something else: `prove --as PART ARGUMENT…`.
+const PARTS: &[(&str, fn(&[OsString]))] = &[("record", argv::record), ("ssrf", ssrf::inside)];
 
 const fn proof(
     name: &'static str,
@@ -79,6 +108,14 @@ const fn proof(
 
 fn main() -> ExitCode {
     let _ = rustls::crypto::ring::default_provider().install_default(); // The first in this process.
+    let given: Vec<OsString> = std::env::args_os().skip(1).collect();
+    if let [first, part, arguments @ ..] = given.as_slice()
+        && first == "--as"
+    {
+        let part = PARTS.iter().find(|(name, _)| part == name);
+        part.expect("a part of this program").1(arguments);
+        return ExitCode::SUCCESS;
+    }
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let option = |name: &str| {
         let position = arguments.iter().position(|argument| argument == name)?;

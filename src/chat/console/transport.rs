@@ -11,7 +11,7 @@ use super::screen::Screen;
 use crate::chat::{CurrentCatalog, DeliveryError, Pace, Transport};
 use crate::clock::Clock;
 use crate::domain::{Form, Message, Place, Platform};
-use crate::store::{MessageRef, PostingId};
+use crate::store::{Mark, MessageRef};
 
 /// Prints messages on a [`Screen`].
 #[derive(Debug)]
@@ -61,6 +61,8 @@ impl Transport for ConsoleTransport {
         Pace {
             between_posts: Duration::ZERO,
             between_edits: Duration::ZERO,
+            between_looks: Duration::ZERO,
+            read_back_after: None,
         }
     }
 
@@ -69,7 +71,7 @@ impl Transport for ConsoleTransport {
         to: &Place,
         thread: Option<&MessageRef>,
         message: &Message,
-        _id: PostingId,
+        _: &Mark,
     ) -> Result<MessageRef, DeliveryError> {
         self.print(message, thread.is_some() || to.thread.is_some())
             .await?;
@@ -78,7 +80,13 @@ impl Transport for ConsoleTransport {
     }
 
     /// What is printed stays; the lines of the thread tell what changed.
-    async fn edit(&self, _: &Place, _: &MessageRef, _: &Message) -> Result<(), DeliveryError> {
+    async fn edit(
+        &self,
+        _: &Place,
+        _: &MessageRef,
+        _: &Message,
+        _: &Mark,
+    ) -> Result<(), DeliveryError> {
         Ok(())
     }
 
@@ -108,9 +116,19 @@ impl Transport for ConsoleTransport {
         &self,
         _: &Place,
         _: Option<&MessageRef>,
-        _: PostingId,
+        _: &Mark,
     ) -> Result<Option<MessageRef>, DeliveryError> {
         Ok(None)
+    }
+
+    async fn stands(
+        &self,
+        _: &Place,
+        _: Option<&MessageRef>,
+        _: &MessageRef,
+        _: &Mark,
+    ) -> Result<bool, DeliveryError> {
+        Ok(true)
     }
 }
 

@@ -1,5 +1,7 @@
 //! Slack's Web API: each call under a time limit, each error sorted by what is true afterwards.
 
+use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use hyper_util::client::legacy;
@@ -9,6 +11,7 @@ use slack_morphism::errors::SlackClientError;
 use slack_morphism::hyper_tokio::{SlackClientHyperConnector, SlackHyperClient};
 use slack_morphism::{SlackApiToken, SlackApiTokenValue, SlackClientApiCallContext};
 use slack_morphism::{SlackClient, SlackClientHttpConnector};
+use tokio::time::Instant;
 use url::{Host, Url};
 
 use super::{SetupError, as_text};
@@ -24,7 +27,12 @@ pub(super) struct Api {
     client: SlackHyperClient,
     bot: SlackApiToken,
     app: Option<SlackApiToken>,
+    quiet: Quiet,
 }
+
+/// Until when Slack wants to hear nothing of a method: whoever calls it, for whatever message, keeps to it.
+#[derive(Default)]
+struct Quiet(Mutex<HashMap<String, Instant>>);
 
 /// Which of our tokens a call needs.
 #[derive(Clone, Copy)]
@@ -44,6 +52,9 @@ pub(super) enum CallError {
     /// Nothing happened; trying again may help.
     #[error("{0}")]
     NotDone(String),
+    /// Nothing happened, until an operator mends tokens or scopes.
+    #[error("slack answered `{0}`: check the tokens and the app's scopes")]
+    NotAllowed(String),
     /// Nothing is known.
     #[error("{0}")]
     NoAnswer(String),
@@ -66,9 +77,16 @@ impl CallError {
         match self {
             Self::Limited(wait) => DeliveryError::Limited(wait),
             Self::NotDone(why) | Self::NoAnswer(why) => DeliveryError::Failed(why),
+            why @ Self::NotAllowed(_) => DeliveryError::Failed(why.to_string()),
+            Self::Refused(word) if is_gone(&word) => DeliveryError::Gone(word),
             Self::Refused(word) => DeliveryError::Refused(word),
         }
     }
+}
+
+/// Whether the word says that a message, or the thread it is to be in, is not there.
+pub(super) fn is_gone(word: &str) -> bool {
+    matches!(word, "message_not_found" | "thread_not_found")
 }
 
 impl Api {
@@ -91,6 +109,7 @@ impl Api {
             client: SlackClient::new(connector),
             bot: token(bot),
             app: app.map(token),
+            quiet: Quiet::default(),
         })
     }
 
@@ -102,11 +121,8 @@ impl Api {
         body: &Value,
     ) -> Result<Value, CallError> {
         let session = self.client.open_session(self.token(token)?);
-        limited(
-            method,
-            session.http_session_api.http_post(method, body, None),
-        )
-        .await
+        let call = session.http_session_api.http_post(method, body, None);
+        self.quiet.keep(method, call).await
     }
 
     /// Calls a method that takes no JSON, with parameters in the address.
@@ -120,11 +136,8 @@ impl Api {
             .map(|(name, value)| (*name, Some(value)))
             .collect();
         let session = self.client.open_session(&self.bot);
-        limited(
-            method,
-            session.http_session_api.http_get(method, &parameters, None),
-        )
-        .await
+        let call = session.http_session_api.http_get(method, &parameters, None);
+        self.quiet.keep(method, call).await
     }
 
     /// Sends a file's bytes to the address Slack gave for them. Our token stays at home.
@@ -159,7 +172,31 @@ fn token(secret: &SecretString) -> SlackApiToken {
     SlackApiToken::new(SlackApiTokenValue(secret.expose_secret().to_owned()))
 }
 
-async fn limited<F>(method: &str, call: F) -> Result<Value, CallError>
+impl Quiet {
+    /// Calls unless Slack asked us to wait, and remembers when it does.
+    async fn keep<F>(&self, method: &str, call: F) -> Result<Value, CallError>
+    where
+        F: Future<Output = Result<Value, SlackClientError>>,
+    {
+        let now = Instant::now();
+        let until = self.methods().get(method).copied();
+        if let Some(until) = until.filter(|until| *until > now) {
+            return Err(CallError::Limited(until - now));
+        }
+        let answer = answered(method, call).await;
+        if let Err(CallError::Limited(wait)) = &answer {
+            let until = Instant::now() + *wait;
+            self.methods().insert(method.to_owned(), until);
+        }
+        answer
+    }
+
+    fn methods(&self) -> MutexGuard<'_, HashMap<String, Instant>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+async fn answered<F>(method: &str, call: F) -> Result<Value, CallError>
 where
     F: Future<Output = Result<Value, SlackClientError>>,
 {
@@ -240,9 +277,7 @@ fn said(word: &str, wait: Option<Duration>) -> CallError {
         | "org_login_required"
         | "token_expired"
         | "token_revoked"
-        | "team_access_not_granted" => CallError::NotDone(format!(
-            "slack answered `{word}`: check the tokens and the app's scopes"
-        )),
+        | "team_access_not_granted" => CallError::NotAllowed(word.to_owned()),
         _ => CallError::Refused(word.to_owned()),
     }
 }

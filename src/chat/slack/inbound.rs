@@ -30,7 +30,7 @@ pub(super) struct Delivery<'a> {
     pub(super) me: Option<&'a Me>,
     /// When it reached us.
     pub(super) now: Timestamp,
-    /// When Slack sent it, where its signature says so.
+    /// When Slack sent it: as its signature says, or at the earliest.
     pub(super) sent_at: Option<Timestamp>,
     /// As it came: its hash is the identity of what has no other.
     pub(super) raw: &'a [u8],
@@ -332,9 +332,11 @@ fn kind_of(message: &Value) -> SpeakerKind {
     }
 }
 
-/// The workspace a payload belongs to; where a whole organisation installed us, what comes closest.
+/// The workspace that we hear it through; where a whole organisation installed us, what comes closest. In channels that
+/// are shared with another workspace `team_id` may be the other one: the same message must not have two keys.
 fn space_of(payload: &Value) -> &str {
     first([
+        at(payload, "/context_team_id"),
         at(payload, "/team_id"),
         at(payload, "/team/id"),
         at(payload, "/user/team_id"),
@@ -355,7 +357,7 @@ fn home_of<'a>(message: &'a Value, space: &'a str) -> &'a str {
 }
 
 /// A moment as Slack writes it: `1595926230.009600`.
-fn moment(ts: &str) -> Option<Timestamp> {
+pub(super) fn moment(ts: &str) -> Option<Timestamp> {
     let (seconds, fraction) = ts.split_once('.').unwrap_or((ts, "0"));
     if fraction.is_empty() || fraction.len() > 9 || !fraction.bytes().all(|b| b.is_ascii_digit()) {
         return None;

@@ -1,10 +1,11 @@
 //! Slack: its payloads become inbounds, our messages become its blocks. Nothing Slack-like leaves this module.
 //!
 //! Two doors let payloads in: signed HTTP ([`routes`]) and Socket Mode ([`run_sockets`]). Both commit before they
-//! acknowledge. [`Slack`] is the sending side.
+//! acknowledge. [`History`] reads what was said while neither was open. [`Slack`] is the sending side.
 
 mod api;
 mod encode;
+mod history;
 mod http;
 mod inbound;
 mod socket;
@@ -21,7 +22,9 @@ use self::api::{Api, As, CallError};
 use self::inbound::Heard;
 use super::{CurrentCatalog, DeliveryError, Intake};
 use crate::clock::Clock;
+use crate::store::StoreError;
 
+pub use self::history::History;
 pub use self::http::routes;
 pub use self::socket::{SocketStatus, SocketsStopped, Timing, run_sockets};
 
@@ -172,6 +175,12 @@ impl Door {
         };
         match tokio::time::timeout_at(deadline, (self.intake)(inbound)).await {
             Ok(Ok(_)) => Taken::Done,
+            Ok(Err(StoreError::NoAnswer)) => {
+                metrics::counter!("midwatch_deliveries_not_kept_total", "platform" => "slack")
+                    .increment(1);
+                tracing::error!("whether an inbound from slack was recorded is not known");
+                Taken::NotKept(UNKNOWN)
+            }
             Ok(Err(error)) => {
                 metrics::counter!("midwatch_deliveries_not_kept_total", "platform" => "slack")
                     .increment(1);
@@ -184,13 +193,15 @@ impl Door {
                 metrics::counter!("midwatch_deliveries_not_kept_total", "platform" => "slack")
                     .increment(1);
                 tracing::error!("an inbound from slack was not recorded in time");
-                Taken::NotKept(
-                    "⏳ the ledger is slow: if no answer appears within a minute, nothing was done; try again then",
-                )
+                Taken::NotKept(UNKNOWN)
             }
         }
     }
 }
+
+/// What we say when we don't know whether an inbound was recorded.
+const UNKNOWN: &str =
+    "⏳ the ledger is slow: if no answer appears within a minute, nothing was done; try again then";
 
 /// What we say to somebody whose payload made no sense.
 const MISUNDERSTOOD: &str =

@@ -57,6 +57,8 @@ pub struct SocketStatus {
     pub connected: usize,
     /// What went wrong last; `None` once a socket is connected again.
     pub trouble: Option<String>,
+    /// How often we began to hear after being deaf: each time something may have been missed.
+    pub beginnings: u64,
 }
 
 /// Why listening ended although nobody asked for it.
@@ -198,6 +200,7 @@ impl Slot {
             timing: self.timing,
             commits: JoinSet::new(),
             counted: None,
+            empty_at: self.door.clock.now(),
         };
         match timeout(OPEN_LIMIT, connection.greeted()).await {
             Ok(Ok(())) => {}
@@ -235,6 +238,7 @@ struct Counted(Arc<watch::Sender<SocketStatus>>);
 impl Counted {
     fn new(status: &Arc<watch::Sender<SocketStatus>>) -> Self {
         status.send_modify(|status| {
+            status.beginnings += u64::from(status.connected == 0);
             status.connected += 1;
             status.trouble = None;
         });

@@ -5,15 +5,17 @@ use std::time::Duration;
 use async_trait::async_trait;
 use serde_json::{Value, json};
 
-use super::api::{As, CallError};
+use super::api::{As, CallError, is_gone};
 use super::encode::{self, Encoded};
 use super::{Slack, as_text};
 use crate::chat::{DeliveryError, Pace, Transport};
 use crate::domain::{Form, Message, Place, Platform};
-use crate::store::{MessageRef, PostingId};
+use crate::store::{Mark, MessageRef};
 
 /// What our messages call their metadata.
 const POSTING_EVENT: &str = "midwatch_posting";
+/// Slack may take a message and show it a moment later; looked for too early, it would be posted twice.
+const READ_BACK_AFTER: Duration = Duration::from_secs(4);
 /// How far back a posting in doubt is looked for: pages of 200 messages.
 const PAGES_SEARCHED: usize = 10;
 
@@ -23,11 +25,15 @@ impl Transport for Slack {
         Platform::Slack
     }
 
-    /// One post a second in a channel; 50 edits a minute in a workspace, of which we leave some to others.
+    /// One post a second in a channel; 50 edits and 50 looks a minute in a workspace, of which we leave some to others:
+    /// 45 in any minute, its first and its last second included.
     fn pace(&self) -> Pace {
+        let some_of_fifty = Duration::from_millis(60_000 / 44);
         Pace {
             between_posts: Duration::from_secs(1),
-            between_edits: Duration::from_millis(60_000 / 45),
+            between_edits: some_of_fifty,
+            between_looks: some_of_fifty,
+            read_back_after: Some(READ_BACK_AFTER),
         }
     }
 
@@ -36,14 +42,11 @@ impl Transport for Slack {
         to: &Place,
         thread: Option<&MessageRef>,
         message: &Message,
-        id: PostingId,
+        mark: &Mark,
     ) -> Result<MessageRef, DeliveryError> {
         let thread = thread_of(to, thread)?;
         let mut body = self.addressed(to, thread.as_deref(), message);
-        body["metadata"] = json!({
-            "event_type": POSTING_EVENT,
-            "event_payload": { "id": id.0.to_string() },
-        });
+        body["metadata"] = metadata(mark);
         let answer = self
             .api
             .call(As::Bot, "chat.postMessage", &body)
@@ -57,11 +60,13 @@ impl Transport for Slack {
         to: &Place,
         at: &MessageRef,
         message: &Message,
+        mark: &Mark,
     ) -> Result<(), DeliveryError> {
         let (channel, ts) = located(at)?;
         let Encoded { text, blocks } = self.encode(to, message);
         let mut body = neutral(channel, &text, &blocks);
         body["ts"] = ts.into();
+        body["metadata"] = metadata(mark);
         self.api
             .call(As::Bot, "chat.update", &body)
             .await
@@ -148,7 +153,7 @@ impl Transport for Slack {
         &self,
         to: &Place,
         thread: Option<&MessageRef>,
-        id: PostingId,
+        mark: &Mark,
     ) -> Result<Option<MessageRef>, DeliveryError> {
         let mut wanted = vec![
             ("channel", to.channel.clone()),
@@ -169,7 +174,7 @@ impl Transport for Slack {
                 .await
                 .map_err(CallError::of_edit)?;
             let mut messages = page["messages"].as_array().into_iter().flatten();
-            if let Some(found) = messages.find(|message| self.carries(message, id)) {
+            if let Some(found) = messages.find(|message| self.carries(message, mark)) {
                 return reference(&to.channel, as_text(found, "/ts")).map(Some);
             }
             let next = as_text(&page, "/response_metadata/next_cursor").to_owned();
@@ -180,6 +185,32 @@ impl Transport for Slack {
             wanted.push(("cursor", next));
         }
         Ok(None)
+    }
+
+    async fn stands(
+        &self,
+        to: &Place,
+        thread: Option<&MessageRef>,
+        at: &MessageRef,
+        mark: &Mark,
+    ) -> Result<bool, DeliveryError> {
+        let (channel, ts) = located(at)?;
+        let thread = thread_of(to, thread)?.unwrap_or_else(|| ts.to_owned());
+        let wanted = [
+            ("channel", channel.to_owned()),
+            ("ts", thread),
+            ("oldest", ts.to_owned()),
+            ("latest", ts.to_owned()),
+            ("inclusive", "true".to_owned()),
+            ("include_all_metadata", "true".to_owned()),
+        ];
+        let page = match self.api.read("conversations.replies", &wanted).await {
+            Err(CallError::Refused(word)) if is_gone(&word) => return Ok(false),
+            page => page.map_err(CallError::of_edit)?,
+        };
+        let mut messages = page["messages"].as_array().into_iter().flatten();
+        let found = messages.find(|message| as_text(message, "/ts") == ts);
+        Ok(found.is_some_and(|message| shows(message, mark)))
     }
 }
 
@@ -198,14 +229,27 @@ impl Slack {
         body
     }
 
-    /// Whether this is our message that carries the posting's id. Others may write the same metadata.
-    fn carries(&self, message: &Value, id: PostingId) -> bool {
+    /// Whether this is our message that carries the mark. Others may write the same metadata.
+    fn carries(&self, message: &Value, mark: &Mark) -> bool {
         let (user, bot) = (as_text(message, "/user"), as_text(message, "/bot_id"));
         let unsigned = user.is_empty() && bot.is_empty();
         let ours = unsigned || self.me().is_none_or(|me| me.is(user, bot));
         ours && as_text(message, "/metadata/event_type") == POSTING_EVENT
-            && as_text(message, "/metadata/event_payload/id") == id.0.to_string()
+            && as_text(message, "/metadata/event_payload/id") == mark.id
     }
+}
+
+fn metadata(mark: &Mark) -> Value {
+    json!({
+        "event_type": POSTING_EVENT,
+        "event_payload": { "id": mark.id, "version": mark.version.to_string() },
+    })
+}
+
+/// Whether it shows the state that the mark names. One that says nothing of it does: we would send it for ever.
+fn shows(message: &Value, mark: &Mark) -> bool {
+    let version = as_text(message, "/metadata/event_payload/version");
+    version.is_empty() || version == mark.version.to_string()
 }
 
 /// A body in which no text can ping, link or unfurl, whatever Slack's defaults are.
@@ -239,7 +283,8 @@ fn reference(channel: &str, ts: &str) -> Result<MessageRef, DeliveryError> {
     Ok(MessageRef(format!("{channel}:{ts}")))
 }
 
-fn located(at: &MessageRef) -> Result<(&str, &str), DeliveryError> {
+/// Channel and timestamp of a message.
+pub(super) fn located(at: &MessageRef) -> Result<(&str, &str), DeliveryError> {
     let wrong = || DeliveryError::Refused(format!("`{}` is no message of slack's", at.0));
     at.0.split_once(':').ok_or_else(wrong)
 }

@@ -340,6 +340,7 @@ fn fact_in_words(run: &Run, fact: &Fact) -> Option<Text> {
         | Fact::Answered { .. }
         | Fact::CatalogLoaded { .. }
         | Fact::CatalogKept { .. }
+        | Fact::SetBack { .. }
         | Fact::Service { .. } => None,
     }
 }

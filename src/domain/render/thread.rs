@@ -350,11 +350,18 @@ pub fn line(run: &Run, event: &RunEvent, output: &str) -> Option<Message> {
                 Effect::Checked => "its check is asked whether it happened",
                 Effect::Once => "it is not repeated; a person has to say what happened",
             };
+            let why = if run.doubted_at.is_some() {
+                "may have run in what the database lost"
+            } else {
+                "interrupted: midwatch stopped while it ran"
+            };
             let text = Text::new().plain("⚠️ ").code(name(*position, step));
-            Message::new(text.plain(format!(
-                " interrupted: midwatch stopped while it ran, outcome unknown; {next}"
-            )))
+            Message::new(text.plain(format!(" {why}, outcome unknown; {next}")))
         }
+        RunEvent::Doubted => Message::new(Text::new().plain(
+            "⚠️ the database was set back to an older state: what this thread shows beyond it really happened, and is \
+             not in the ledger any more; nothing that may have been done is done again without a person",
+        )),
         RunEvent::Settled { by, verdict } => {
             let words = match verdict {
                 Verdict::Happened => " says that it happened; the run goes on with the next step",

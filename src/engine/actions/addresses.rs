@@ -38,15 +38,26 @@ fn never_by_name(address: IpAddr) -> bool {
         IpAddr::V4(v4) => never_by_name_v4(v4),
         IpAddr::V6(v6) => match embedded_v4(v6) {
             Some(v4) => never_by_name_v4(v4),
-            None => {
-                v6.is_unicast_link_local()
-                    || v6.is_unspecified()
-                    || v6.is_multicast()
-                    // Amazon's metadata service.
-                    || v6 == Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254)
-            }
+            None => never_by_name_v6(v6),
         },
     }
+}
+
+fn never_by_name_v6(v6: Ipv6Addr) -> bool {
+    /// Metadata services: Google, Oracle, Alibaba, Linode, Scaleway.
+    const METADATA: [Ipv6Addr; 5] = [
+        Ipv6Addr::new(0xfd20, 0xce, 0, 0, 0, 0, 0, 0x254),
+        Ipv6Addr::new(0xfd00, 0xc1, 0, 0, 0, 0, 0xa9fe, 0xa9fe),
+        Ipv6Addr::new(0xfd00, 0x100, 0, 0, 0, 0, 0x100, 0x200),
+        Ipv6Addr::new(0xfd00, 0xa9fe, 0xa9fe, 0, 0, 0, 0, 1),
+        Ipv6Addr::new(0xfd00, 0x42, 0, 0, 0, 0, 0, 0x42),
+    ];
+    v6.is_unicast_link_local()
+        || v6.is_unspecified()
+        || v6.is_multicast()
+        // Amazon's services for its machines: metadata, identity of pods, names, time.
+        || v6.segments()[..2] == [0xfd00, 0xec2]
+        || METADATA.contains(&v6)
 }
 
 fn never_by_name_v4(v4: Ipv4Addr) -> bool {
@@ -63,7 +74,7 @@ fn never_by_name_v4(v4: Ipv4Addr) -> bool {
         || METADATA.contains(&v4)
 }
 
-/// The IPv4 address inside an IPv6 one: mapped, compatible, NAT64 (RFC 6052) or 6to4 (RFC 3056).
+/// The IPv4 address inside an IPv6 one: mapped, compatible, NAT64 (RFC 6052, RFC 8215) or 6to4 (RFC 3056).
 fn embedded_v4(v6: Ipv6Addr) -> Option<Ipv4Addr> {
     let from = |high: u16, low: u16| {
         let ([a, b], [c, d]) = (high.to_be_bytes(), low.to_be_bytes());
@@ -73,13 +84,14 @@ fn embedded_v4(v6: Ipv6Addr) -> Option<Ipv4Addr> {
         [0, 0, 0, 0, 0, 0, 0, 0 | 1] => None,
         [0, 0, 0, 0, 0, 0 | 0xffff, high, low]
         | [0, 0, 0, 0, 0xffff, 0, high, low]
-        | [0x64, 0xff9b, 0, 0, 0, 0, high, low]
+        | [0x64, 0xff9b, 0 | 1, _, _, _, high, low]
         | [0x2002, high, low, ..] => from(high, low),
         _ => None,
     }
 }
 
-/// Looks names up with the system and drops addresses that no name may lead to. The connection goes to what was checked.
+/// Looks names up with the system, and refuses a name of which one address is forbidden. The connection goes to what was
+/// checked.
 pub(super) struct SafeResolver;
 
 impl Resolve for SafeResolver {
@@ -158,6 +170,9 @@ mod tests {
             ("febf::1", true),
             ("::", true),
             ("fd00:ec2::254", true),
+            ("fd00:ec2::23", true),
+            ("fd20:ce::254", true),
+            ("64:ff9b:1::169.254.169.254", true),
             ("::ffff:169.254.169.254", true),
             ("::169.254.169.254", true),
             ("64:ff9b::169.254.169.254", true),

@@ -2,27 +2,38 @@
 
 mod addresses;
 mod answer;
+mod folder;
 mod http;
+mod leash;
 mod output;
 mod run;
 mod strays;
+mod supervised;
+mod supervisor;
 mod tree;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use secrecy::{ExposeSecret, SecretString};
 use tokio::sync::mpsc;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+pub use folder::{Folder, Found, Report, Steps};
 pub use http::HttpClient;
+pub use leash::{LEASH, become_program};
+pub use supervisor::{SUPERVISE, supervise};
 
 use crate::domain::{
     Action, ControlFilter, JsonTemplate, Piece, PlannedStep, Redactor, Rendered, SecretName,
     StepResult, clean,
 };
+use leash::Leash;
 use output::Output;
+use run::Program;
 
 /// Resolves secrets, at the moment a step starts. Values are never stored.
 pub trait Secrets: Send + Sync {
@@ -43,6 +54,58 @@ pub struct Surroundings {
     pub environment: Arc<BTreeMap<String, String>>,
     /// Speaks HTTP; made once.
     pub http: HttpClient,
+    /// midwatch's own program, which supervises those of `run` steps: [`own_program`], but for tests.
+    pub supervisor: PathBuf,
+}
+
+/// The program of this process, also after the file it came from was replaced.
+pub fn own_program() -> std::io::Result<PathBuf> {
+    if cfg!(target_os = "linux") {
+        Ok(PathBuf::from("/proc/self/exe"))
+    } else {
+        std::env::current_exe()
+    }
+}
+
+/// One attempt of a step.
+pub struct Work<'a> {
+    /// The step.
+    pub step: &'a PlannedStep,
+    /// What it needs.
+    pub surroundings: &'a Surroundings,
+    /// Where the supervisor of a `run` step and we meet.
+    pub folder: &'a Folder,
+    /// So much of its output is kept already, in bytes: a midwatch before this one began the attempt.
+    pub kept: usize,
+}
+
+/// What came of an attempt.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Performed {
+    /// It ended.
+    Ended {
+        /// How.
+        result: StepResult,
+        /// How long it took, in milliseconds.
+        elapsed_ms: u64,
+    },
+    /// Its supervisor is gone and left no result: what it did is not known.
+    Lost,
+}
+
+impl Performed {
+    fn at_once(result: StepResult) -> Self {
+        Self::Ended {
+            result,
+            elapsed_ms: 0,
+        }
+    }
+}
+
+impl From<Report> for Performed {
+    fn from(Report { result, elapsed_ms }: Report) -> Self {
+        Self::Ended { result, elapsed_ms }
+    }
 }
 
 /// What a step's `verify` action found out.
@@ -56,24 +119,46 @@ pub enum Verified {
     Unknown(String),
 }
 
-/// Does one attempt of a step's action.
+/// Does one attempt of a step.
 ///
 /// `output` takes clean, redacted text in order, whole lines; when it is full the action goes on and its output is kept
-/// here, up to the cap. Ends the whole process tree on time-out, on cancellation and when it is dropped. Never panics,
-/// never errs: what went wrong is in the result.
+/// here, up to the cap. Ends the whole process tree on time-out and on cancellation. Dropped, it leaves a `run` step to
+/// its supervisor: called again with the same folder it goes on. Never panics, never errs: what went wrong is in the
+/// result.
 pub async fn perform(
-    step: &PlannedStep,
-    action: &Action<Rendered>,
-    surroundings: &Surroundings,
+    work: &Work<'_>,
     output: mpsc::Sender<String>,
     cancel: &CancellationToken,
-) -> StepResult {
-    attempt(step, action, surroundings, output, cancel)
-        .await
-        .result
+) -> Performed {
+    let began = Instant::now();
+    match &work.step.action {
+        Action::Run(action) => supervised::perform(action, work, output, cancel).await,
+        action @ Action::Http(_) => Performed::Ended {
+            result: attempt(work.step, action, work.surroundings, output, cancel)
+                .await
+                .result,
+            elapsed_ms: millis(began.elapsed()),
+        },
+    }
 }
 
-/// Asks a step's `verify` action whether the step happened. Otherwise like [`perform`].
+impl Work<'_> {
+    /// Nothing was done, and why.
+    fn not_started(&self, why: &str) -> Performed {
+        let secrets = self.surroundings.secrets.all();
+        let redactor = Redactor::new(secrets.iter().map(ExposeSecret::expose_secret));
+        let result = StepResult::Failed {
+            why: why.to_owned(),
+        };
+        Performed::at_once(presentable(result, &redactor))
+    }
+}
+
+fn millis(span: Duration) -> u64 {
+    u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// Asks a step's `verify` action whether the step happened. It only reads, so it needs no supervisor: dropped, it ends.
 pub async fn verify(
     step: &PlannedStep,
     action: &Action<Rendered>,
@@ -141,7 +226,10 @@ async fn attempt(
         Ok(revealed) => revealed,
         Err(why) => return Ended::failed(why),
     };
-    let redactor = Arc::new(revealed.redactor(surroundings.secrets.as_ref()));
+    let hidden = revealed.to_redact(surroundings.secrets.as_ref());
+    let redactor = Arc::new(Redactor::new(
+        hidden.iter().map(ExposeSecret::expose_secret),
+    ));
     let mut output = Output::new(redactor.clone(), sender);
     let attempt = Attempt {
         step,
@@ -150,7 +238,10 @@ async fn attempt(
         cancel,
     };
     let ended = match action {
-        Action::Run(action) => run::perform(action, &attempt, &mut output).await,
+        Action::Run(action) => match Program::prepare(action, step, surroundings, &revealed) {
+            Ok(program) => program.run(Leash::None, cancel, &mut output).await,
+            Err(why) => Ended::failed(why),
+        },
         Action::Http(action) => http::perform(action, &attempt, &mut output).await,
     };
     output.finish().await;
@@ -205,10 +296,11 @@ impl Revealed {
         Ok(Self(values))
     }
 
-    fn redactor(&self, secrets: &dyn Secrets) -> Redactor {
-        let all = secrets.all();
-        let values = all.iter().chain(self.0.values());
-        Redactor::new(values.map(ExposeSecret::expose_secret))
+    /// These, and all others that exist.
+    fn to_redact(&self, secrets: &dyn Secrets) -> Vec<SecretString> {
+        let mut all = secrets.all();
+        all.extend(self.0.values().cloned());
+        all
     }
 
     /// The text with the secrets' values in it.

@@ -3,52 +3,122 @@
 use std::io;
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Component, Path, PathBuf};
-use std::process::{ExitStatus, Stdio};
+use std::process::ExitStatus;
+use std::time::Duration;
 
-use process_wrap::tokio::{CommandWrap, KillOnDrop, ProcessGroup};
+use serde::{Deserialize, Serialize};
 use tokio::net::unix::pipe;
 use tokio::time::{Instant, sleep_until};
+use tokio_util::sync::CancellationToken;
 
+use super::leash::Leash;
 use super::output::Output;
 use super::tree::Tree;
-use super::{Attempt, Ended, Revealed, Surroundings};
-use crate::domain::{Rendered, RunAction, StepResult, show_duration};
+use super::{Ended, Revealed, Surroundings};
+use crate::domain::{PlannedStep, Rendered, RunAction, StepResult, show_duration};
 
 /// Variables that every program gets, where midwatch has them.
 const ALWAYS_PASSED: [&str; 7] = ["PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "USER"];
 
-pub(super) async fn perform(
-    action: &RunAction<Rendered>,
-    attempt: &Attempt<'_>,
+/// A program with everything filled in, the values of secrets included: it goes through memory and pipes alone.
+#[derive(Serialize, Deserialize)]
+pub(super) struct Program {
+    /// What is executed and its arguments.
+    argv: Vec<String>,
+    /// What is executed, as it may be shown.
+    shown: String,
+    directory: PathBuf,
+    environment: Vec<(String, String)>,
+    time_limit: Duration,
+}
+
+impl Program {
+    /// Fills everything in and checks what can be checked without starting it.
+    pub(super) fn prepare(
+        action: &RunAction<Rendered>,
+        step: &PlannedStep,
+        surroundings: &Surroundings,
+        revealed: &Revealed,
+    ) -> Result<Self, String> {
+        let Some(shown) = action.argv.first() else {
+            return Err("the step names no program".to_owned());
+        };
+        let program = Self {
+            argv: action.argv.iter().map(|text| revealed.text(text)).collect(),
+            shown: shown.to_string(),
+            directory: working_directory(&surroundings.directory, action.directory.as_deref())?,
+            environment: environment(action, surroundings, revealed),
+            time_limit: step.timeout(),
+        };
+        check_nul(&program.shown, &program.argv, &program.environment)?;
+        Ok(program)
+    }
+
+    /// Runs it to its end, or to the end of its time.
+    pub(super) async fn run(
+        &self,
+        leash: Leash,
+        cancel: &CancellationToken,
+        output: &mut Output,
+    ) -> Ended {
+        let deadline = Instant::now() + self.time_limit;
+        let mut tree = match self.start(leash) {
+            Ok(tree) => tree,
+            Err(why) => return Ended::failed(why),
+        };
+        match end_of(&mut tree, deadline, cancel, output).await {
+            End::Itself(status) => {
+                tree.settle(output).await;
+                conclude(status)
+            }
+            End::Cancelled => {
+                tree.end(output).await;
+                StepResult::Stopped.into()
+            }
+            End::TimeLimit => {
+                tree.end(output).await;
+                let limit = show_duration(self.time_limit);
+                Ended::unknown(format!(
+                    "ended after {limit} by its time limit; what it had done until then is not known"
+                ))
+            }
+        }
+    }
+
+    /// Starts it. Nothing runs when this errs.
+    fn start(&self, leash: Leash) -> Result<Tree, String> {
+        let fault = |error: io::Error| format!("no pipe for `{}`: {error}", self.shown);
+        // One pipe for both, so that their lines arrive in the order in which they were written.
+        let (reader, writer) = io::pipe().map_err(fault)?;
+        let errors = writer.try_clone().map_err(fault)?;
+        let reader = pipe::Receiver::from_owned_fd(reader.into()).map_err(fault)?;
+        let spawned = leash.spawn(&self.argv, |command| {
+            command
+                .current_dir(&self.directory)
+                .env_clear()
+                .envs(self.environment.iter().map(|(name, value)| (name, value)))
+                .stdout(writer)
+                .stderr(errors);
+        });
+        match spawned {
+            Ok(child) => Ok(Tree::new(child, reader)),
+            Err(error) => Err(why_not_started(&self.shown, &self.directory, &error)),
+        }
+    }
+}
+
+/// Waits for the first thing that ends the program.
+async fn end_of(
+    tree: &mut Tree,
+    deadline: Instant,
+    cancel: &CancellationToken,
     output: &mut Output,
-) -> Ended {
-    let deadline = Instant::now() + attempt.step.timeout();
-    let mut tree = match start(action, attempt.surroundings, attempt.revealed) {
-        Ok(tree) => tree,
-        Err(why) => return Ended::failed(why),
-    };
-    let end = tokio::select! {
+) -> End {
+    tokio::select! {
         biased;
-        () = attempt.cancel.cancelled() => End::Cancelled,
+        () = cancel.cancelled() => End::Cancelled,
         () = sleep_until(deadline) => End::TimeLimit,
         status = tree.leader_exit(output) => End::Itself(status),
-    };
-    match end {
-        End::Itself(status) => {
-            tree.settle(output).await;
-            conclude(status)
-        }
-        End::Cancelled => {
-            tree.end(output).await;
-            StepResult::Stopped.into()
-        }
-        End::TimeLimit => {
-            tree.end(output).await;
-            let limit = show_duration(attempt.step.timeout());
-            Ended::unknown(format!(
-                "ended after {limit} by its time limit; what it had done until then is not known"
-            ))
-        }
     }
 }
 
@@ -77,45 +147,6 @@ fn conclude(status: io::Result<ExitStatus>) -> Ended {
         (None, Some(signal)) => Ended::failed(format!("ended by signal {signal}")),
         (None, None) => Ended::unknown(format!("the program ended strangely: {status}")),
     }
-}
-
-/// Starts the program. Nothing runs when this errs.
-fn start(
-    action: &RunAction<Rendered>,
-    surroundings: &Surroundings,
-    revealed: &Revealed,
-) -> Result<Tree, String> {
-    let argv: Vec<String> = action.argv.iter().map(|text| revealed.text(text)).collect();
-    let Some((program, arguments)) = argv.split_first() else {
-        return Err("the step names no program".to_owned());
-    };
-    let shown = action.argv[0].to_string();
-    let directory = working_directory(&surroundings.directory, action.directory.as_deref())?;
-    let environment = environment(action, surroundings, revealed);
-    check_nul(&shown, &argv, &environment)?;
-
-    let fault = |error: io::Error| format!("no pipe for the output of `{shown}`: {error}");
-    // One pipe for both, so that their lines arrive in the order in which they were written.
-    let (reader, writer) = io::pipe().map_err(fault)?;
-    let errors = writer.try_clone().map_err(fault)?;
-    let reader = pipe::Receiver::from_owned_fd(reader.into()).map_err(fault)?;
-    let mut command = CommandWrap::with_new(program, |command| {
-        command
-            .args(arguments)
-            .current_dir(&directory)
-            .env_clear()
-            .envs(environment)
-            .stdin(Stdio::null())
-            .stdout(writer)
-            .stderr(errors);
-    });
-    command.wrap(ProcessGroup::leader()).wrap(KillOnDrop);
-    let child = command
-        .spawn()
-        .map_err(|error| why_not_started(&shown, &directory, &error))?;
-    // The command holds the pipe's writing end; the reader would never see the end of it.
-    drop(command);
-    Ok(Tree::new(child, reader))
 }
 
 fn why_not_started(program: &str, directory: &Path, error: &io::Error) -> String {

@@ -1,11 +1,13 @@
 -- Times are milliseconds since 1970, booleans 0 or 1, structures JSON as text: so the same statements run on any engine.
 
 create table inbound (
-    arrival      integer primary key,
+    arrival      bigint  not null primary key,
     key          text    not null unique,
     platform     text    not null check (platform in ('slack', 'discord', 'console')),
     body         text,             -- forgotten when it is concluded
     received_at  bigint  not null,
+    taken_by     text,             -- the worker that may walk it
+    taken_until  bigint,           -- and for how long it alone may
     concluded_at bigint,
     conclusion   text    check (conclusion in ('refused', 'answered', 'run', 'not_run')),
     check ((conclusion is null) = (concluded_at is null)),
@@ -16,14 +18,14 @@ create index inbound_waiting on inbound (arrival) where concluded_at is null;
 -- What the ledger's commitments are made of: SHA-256 over salt and value. The only home of personal data that lasts;
 -- deleting a row leaves the ledger whole. Of a text the salt alone is kept: whoever still has the text can prove it.
 create table commitments (
-    inbound      integer not null primary key references inbound (arrival),
+    inbound      bigint  not null primary key references inbound (arrival),
     speaker_salt text    not null,
     speaker      text    not null,
     text_salt    text    not null
 );
 
 create table ledger (
-    sequence integer primary key check (sequence >= 0),
+    sequence bigint not null primary key check (sequence >= 0),
     run      text,
     line     text not null
 );
@@ -31,7 +33,7 @@ create index ledger_of_run on ledger (run, sequence) where run is not null;
 
 -- The Merkle tree over `ledger`, reduced to the roots of its perfect subtrees.
 create table tree (
-    id    integer primary key check (id = 1),
+    id    bigint not null primary key check (id = 1),
     size  bigint not null check (size >= 0),
     nodes text   not null
 );
@@ -56,6 +58,7 @@ create table runs (
     phase_json   text   not null,
     plan         text,
     cancelled_by text,
+    doubted_at   bigint,           -- the database was set back then
     created_at   bigint not null,
     started_at   bigint,
     finished_at  bigint,
@@ -63,6 +66,7 @@ create table runs (
     fence        bigint not null default 0,
     leased_by    text,
     leased_until bigint,
+    home         text,             -- where the supervisor of its running step is
     check ((phase = 'finished') = (outcome is not null)),
     check ((phase = 'finished') = (finished_at is not null)),
     check (phase <> 'awaiting_approval' or plan is null),
@@ -98,7 +102,7 @@ create table output (
 
 -- What we owe to people. A line is deleted when it is delivered; a root stays, because it is edited.
 create table outbox (
-    id                integer primary key autoincrement,
+    id                bigint not null primary key,  -- never given twice, not even after a restore
     kind              text   not null check (kind in ('root', 'line', 'output', 'answer', 'whisper', 'form')),
     platform          text   not null check (platform in ('slack', 'discord', 'console')),
     channel           text   not null,
@@ -122,7 +126,43 @@ create index outbox_due on outbox (state, platform, id);
 create index outbox_thread on outbox (run, place, id) where kind in ('line', 'output');
 create index outbox_answers on outbox (platform, channel, id) where kind in ('answer', 'whisper');
 
+-- The last number that a posting got.
+create table posting_numbers (
+    id   bigint not null primary key check (id = 1),
+    last bigint not null
+);
+
 create table probe (
-    id integer primary key check (id = 1),
+    id bigint not null primary key check (id = 1),
     at bigint not null
+);
+
+-- What one worker does for all: the delivery to a platform.
+create table duties (
+    name   text   not null primary key,
+    holder text   not null,
+    until  bigint not null,
+    fence  bigint not null
+);
+
+-- The public key of the ledger: every replica signs with the same one.
+create table ledger_key (
+    id     bigint not null primary key check (id = 1),
+    public text   not null
+);
+
+-- Which database this is, as far as the engine can tell, and when it was last found set back to an older state.
+create table incarnation (
+    id          bigint not null primary key check (id = 1),
+    name        text   not null,
+    set_back_at bigint
+);
+
+-- Up to when everything was heard that was said in a channel. The channel '' stands for those without a row of their own.
+create table cursors (
+    platform text   not null check (platform in ('slack', 'discord', 'console')),
+    space    text   not null,
+    channel  text   not null,
+    heard    bigint not null,
+    primary key (platform, space, channel)
 );

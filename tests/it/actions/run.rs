@@ -227,12 +227,7 @@ async fn cancellation_ends_the_whole_tree() {
     let script = "sh -c 'echo $$ >pid; sleep 60' & wait";
     let argv = ["sh", "-c", script];
     let cancelling = async {
-        while std::fs::read_to_string(bench.path("pid"))
-            .unwrap_or_default()
-            .is_empty()
-        {
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
+        begun(&bench).await;
         cancel.cancel();
     };
     let ((result, _), ()) = tokio::join!(bench.perform_until(run(&argv), &cancel), cancelling);
@@ -253,22 +248,40 @@ async fn what_is_cancelled_before_it_starts_does_not_start() {
 }
 
 #[tokio::test]
-async fn a_dropped_attempt_leaves_no_process_behind() {
+async fn a_dropped_attempt_goes_on_and_is_taken_up_again() {
     let bench = Bench::new();
-    let script = "sh -c 'echo $$ >pid; sleep 60' & wait";
-    let argv = ["sh", "-c", script];
-    let attempt = bench.perform(run(&argv));
-    let begun = async {
-        while std::fs::read_to_string(bench.path("pid"))
-            .unwrap_or_default()
-            .is_empty()
-        {
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-    };
+    let script = "echo begun; sh -c 'echo $$ >pid; sleep 1'; echo ended; echo . >>times; exit 5";
+    let step = bench.step(run(&["sh", "-c", script]));
+    let (folder, cancel) = (bench.attempt(), CancellationToken::new());
     tokio::select! {
-        _ = attempt => panic!("it ended by itself"),
-        () = begun => {}
+        _ = bench.perform_in(&folder, &step, &cancel) => panic!("it ended by itself"),
+        () = begun(&bench) => {}
+    }
+    let (performed, output) = bench.perform_in(&folder, &step, &cancel).await;
+    let Performed::Ended { result, elapsed_ms } = performed else {
+        panic!("its supervisor lived");
+    };
+    assert_eq!(
+        (result, output.as_str()),
+        (failed("exit code 5"), "begun\nended\n")
+    );
+    assert!(elapsed_ms >= 1_000, "{elapsed_ms}");
+    // Whoever asks again is told again, and nothing is done again.
+    let (performed, output) = bench.perform_in(&folder, &step, &cancel).await;
+    assert!(matches!(performed, Performed::Ended { .. }));
+    assert_eq!(output, "begun\nended\n");
+    assert_eq!(std::fs::read_to_string(bench.path("times")).unwrap(), ".\n");
+}
+
+#[tokio::test]
+async fn a_dropped_check_leaves_no_process_behind() {
+    let bench = Bench::new();
+    let step = bench.step(run(&["sh", "-c", "sh -c 'echo $$ >pid; sleep 60' & wait"]));
+    let (sender, _receiver) = mpsc::channel(1);
+    let cancel = CancellationToken::new();
+    tokio::select! {
+        _ = verify(&step, &step.action, &bench.surroundings, sender, &cancel) => panic!("it ended by itself"),
+        () = begun(&bench) => {}
     }
     assert!(is_gone(&bench), "the grandchild lives");
 }
@@ -370,8 +383,18 @@ async fn an_output_that_nobody_takes_hangs_nobody() {
     let (sender, receiver) = mpsc::channel(1);
     drop(receiver);
     let cancel = CancellationToken::new();
-    let attempt = perform(&step, &step.action, &bench.surroundings, sender, &cancel);
-    assert_eq!(movable_between_threads(attempt).await, succeeded());
+    let folder = bench.attempt();
+    let work = Work {
+        step: &step,
+        surroundings: &bench.surroundings,
+        folder: &folder,
+        kept: 0,
+    };
+    let performed = movable_between_threads(perform(&work, sender, &cancel)).await;
+    let Performed::Ended { result, .. } = performed else {
+        panic!("its supervisor was lost");
+    };
+    assert_eq!(result, succeeded());
 }
 
 #[tokio::test]
@@ -419,6 +442,14 @@ async fn secrets_come_from_files_too() {
         .perform(run(&["echo", "other step: from-a-file"]))
         .await;
     assert_eq!(output, "other step: [redacted]\n");
+}
+
+/// Waits until a process has written the file `pid`.
+async fn begun(bench: &Bench) {
+    let pid = || std::fs::read_to_string(bench.path("pid")).unwrap_or_default();
+    while pid().is_empty() {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
 }
 
 /// Whether the process that wrote the file `pid` is gone, or is about to be.

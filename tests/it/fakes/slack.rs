@@ -3,9 +3,11 @@
 //! Tests play the people (`slash`, `mention`, `click` …) and read what they would read (`thread`, `messages`).
 
 mod api;
+mod history;
 mod people;
 mod rules;
 mod sockets;
+mod weather;
 
 use std::collections::{BTreeMap, HashMap};
 use std::net::SocketAddr;
@@ -21,6 +23,7 @@ use tokio::time::Instant;
 
 pub(crate) use self::people::{Ack, Delivery, Kind, signed};
 pub(crate) use self::rules::render;
+pub(crate) use self::weather::Storm;
 
 pub(crate) const BOT_TOKEN: &str = "xoxb-1-fake";
 pub(crate) const APP_TOKEN: &str = "xapp-1-fake";
@@ -29,6 +32,8 @@ pub(crate) const TEAM: &str = "T1";
 pub(crate) const BOT_USER: &str = "UBOT";
 pub(crate) const BOT: &str = "BBOT";
 pub(crate) const APP: &str = "A1";
+/// Another app's account.
+pub(crate) const OTHER_BOT: &str = "UOTHERBOT";
 
 /// A workspace. Cheap to clone; ends with its last clone.
 #[derive(Clone)]
@@ -47,7 +52,7 @@ struct Inner {
 }
 
 /// A message as the workspace keeps it.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Posted {
     pub(crate) channel: String,
     pub(crate) ts: String,
@@ -58,6 +63,8 @@ pub(crate) struct Posted {
     pub(crate) metadata: Value,
     pub(crate) files: Vec<(String, String)>,
     pub(crate) edits: usize,
+    /// When its writer changed it last.
+    pub(crate) edited: Option<String>,
     /// Only this person sees it.
     pub(crate) only_for: Option<String>,
 }
@@ -91,19 +98,18 @@ struct State {
     app: Option<String>,
     trouble: Trouble,
     pace: HashMap<String, (f64, Instant)>,
-    quiet_until: HashMap<String, Instant>,
     sockets: sockets::Sockets,
+    reading: history::Reading,
+    weather: weather::Weather,
 }
 
 /// What goes wrong, on request.
 #[derive(Default)]
 struct Trouble {
-    storm: f64,
     refuse_next: usize,
     fail_next: usize,
     drop_answer_next: usize,
     paced: bool,
-    seed: u64,
 }
 
 impl FakeSlack {
@@ -163,11 +169,6 @@ impl FakeSlack {
     /// Deliveries go over the sockets from now on; so it begins.
     pub(crate) fn use_sockets(&self) {
         self.state().app = None;
-    }
-
-    /// Each call is refused with 429 and this probability.
-    pub(crate) fn storm(&self, probability: f64) {
-        self.state().trouble.storm = probability;
     }
 
     /// The next writing calls are refused with 429.
@@ -336,17 +337,6 @@ impl State {
     fn violation(&mut self, what: impl Into<String>) {
         self.violations.push(what.into());
     }
-
-    /// A small generator, so that a storm is the same each time.
-    fn chance(&mut self) -> f64 {
-        let seed = self
-            .trouble
-            .seed
-            .wrapping_mul(6_364_136_223_846_793_005)
-            .wrapping_add(1_442_695_040_888_963_407);
-        self.trouble.seed = seed;
-        f64::from(u32::try_from(seed >> 32).unwrap()) / f64::from(u32::MAX)
-    }
 }
 
 impl Posted {
@@ -360,6 +350,10 @@ impl Posted {
         if self.user == BOT_USER {
             message["bot_id"] = BOT.into();
             message["app_id"] = APP.into();
+        }
+        if self.user == OTHER_BOT {
+            message["bot_id"] = "BOTHER".into();
+            message["app_id"] = "AOTHER".into();
         }
         if with_metadata && !self.metadata.is_null() {
             message["metadata"] = self.metadata.clone();

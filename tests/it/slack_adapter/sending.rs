@@ -2,14 +2,22 @@
 
 use midwatch::chat::{DeliveryError, Transport};
 use midwatch::domain::{Block, Button, CommandName, Form, FormField, Message, ParameterName, Text};
-use midwatch::store::{MessageRef, PostingId};
+use midwatch::store::{Mark, MessageRef};
 use serde_json::json;
 
 use super::*;
-use crate::fakes::slack::{BOT_USER, render};
+use crate::fakes::slack::{BOT_USER, Storm, render};
 
 fn said(words: &str) -> Message {
     Message::new(Text::from(words))
+}
+
+/// The mark of a posting's first state.
+fn mark(posting: i64) -> Mark {
+    Mark {
+        id: posting.to_string(),
+        version: 1,
+    }
 }
 
 fn form() -> Form {
@@ -38,17 +46,17 @@ async fn a_run_has_one_root_that_is_edited_and_a_thread() {
     let (slack, here) = (&app.slack, place("C1"));
     let ana = PersonId::parse("ana").unwrap();
     let root = slack
-        .post(&here, None, &said("queued"), PostingId(1))
+        .post(&here, None, &said("queued"), &mark(1))
         .await
         .unwrap();
     let line = Message::new(Text::new().ping(&ana).plain(" please approve <!channel>"))
         .buttons(vec![Button::primary("Approve", "approve 7f3k")]);
     slack
-        .post(&here, Some(&root), &line, PostingId(2))
+        .post(&here, Some(&root), &line, &mark(2))
         .await
         .unwrap();
     let done = said("done").with(Block::Output("a\nb\n".to_owned()));
-    slack.edit(&here, &root, &done).await.unwrap();
+    slack.edit(&here, &root, &done, &mark(1)).await.unwrap();
     slack
         .attach(&here, Some(&root), "ban.txt", "whole output")
         .await
@@ -96,11 +104,11 @@ async fn a_root_within_a_thread_has_its_lines_there_too() {
     };
     let root = app
         .slack
-        .post(&here, None, &said("queued"), PostingId(1))
+        .post(&here, None, &said("queued"), &mark(1))
         .await
         .unwrap();
     app.slack
-        .post(&here, Some(&root), &said("line"), PostingId(2))
+        .post(&here, Some(&root), &said("line"), &mark(2))
         .await
         .unwrap();
     assert_eq!(fake.thread("C1", &asked)[1..], ["queued", "line"]);
@@ -174,38 +182,34 @@ async fn a_post_without_answer_is_in_doubt_and_found_again() {
     let fake = FakeSlack::start().await;
     let app = App::start(&fake).await;
     let (slack, here) = (&app.slack, place("C1"));
-    assert_eq!(slack.find(&here, None, PostingId(7)).await.unwrap(), None);
+    assert_eq!(slack.find(&here, None, &mark(7)).await.unwrap(), None);
     fake.drop_answer_next(1);
-    let lost = slack.post(&here, None, &said("root"), PostingId(7)).await;
+    let lost = slack.post(&here, None, &said("root"), &mark(7)).await;
     assert!(matches!(lost, Err(DeliveryError::InDoubt(_))), "{lost:?}");
-    let root = slack
-        .find(&here, None, PostingId(7))
-        .await
-        .unwrap()
-        .unwrap();
+    let root = slack.find(&here, None, &mark(7)).await.unwrap().unwrap();
     assert_eq!(root.0, format!("C1:{}", fake.messages("C1")[0].ts));
 
     for number in 100..330 {
         slack
-            .post(&here, Some(&root), &said("line"), PostingId(number))
+            .post(&here, Some(&root), &said("line"), &mark(number))
             .await
             .unwrap();
     }
     fake.drop_answer_next(1);
     let lost = slack
-        .post(&here, Some(&root), &said("last"), PostingId(8))
+        .post(&here, Some(&root), &said("last"), &mark(8))
         .await;
     assert!(matches!(lost, Err(DeliveryError::InDoubt(_))), "{lost:?}");
     assert!(
         slack
-            .find(&here, Some(&root), PostingId(8))
+            .find(&here, Some(&root), &mark(8))
             .await
             .unwrap()
             .is_some(),
         "on a later page"
     );
     assert_eq!(
-        slack.find(&here, Some(&root), PostingId(9)).await.unwrap(),
+        slack.find(&here, Some(&root), &mark(9)).await.unwrap(),
         None
     );
     assert_eq!(fake.violations(), Vec::<String>::new());
@@ -217,27 +221,23 @@ async fn each_failure_says_what_is_true_afterwards() {
     let app = App::start(&fake).await;
     let (slack, here) = (&app.slack, place("C1"));
     let root = slack
-        .post(&here, None, &said("root"), PostingId(1))
+        .post(&here, None, &said("root"), &mark(1))
         .await
         .unwrap();
     let post = async |channel: &str| {
         slack
-            .post(&place(channel), None, &said("x"), PostingId(2))
+            .post(&place(channel), None, &said("x"), &mark(2))
             .await
             .unwrap_err()
     };
 
-    fake.refuse_next(1);
-    assert!(
-        matches!(post("C2").await, DeliveryError::Limited(wait) if wait == Duration::from_secs(1))
-    );
-    fake.refuse_next(1);
-    let edit = slack.edit(&here, &root, &said("x")).await.unwrap_err();
-    assert!(matches!(edit, DeliveryError::Limited(_)), "{edit:?}");
     fake.fail_next(1);
     assert!(matches!(post("C1").await, DeliveryError::InDoubt(_)));
     fake.fail_next(1);
-    let edit = slack.edit(&here, &root, &said("x")).await.unwrap_err();
+    let edit = slack
+        .edit(&here, &root, &said("x"), &mark(1))
+        .await
+        .unwrap_err();
     assert!(matches!(edit, DeliveryError::Failed(_)), "{edit:?}");
     fake.archive_channel("C2");
     for (channel, word) in [
@@ -252,12 +252,25 @@ async fn each_failure_says_what_is_true_afterwards() {
         );
     }
     let gone = slack
-        .edit(&here, &MessageRef("C1:1.1".to_owned()), &said("x"))
+        .edit(
+            &here,
+            &MessageRef("C1:1.1".to_owned()),
+            &said("x"),
+            &mark(1),
+        )
         .await
         .unwrap_err();
-    assert!(matches!(gone, DeliveryError::Refused(_)), "{gone:?}");
+    assert!(matches!(gone, DeliveryError::Gone(_)), "{gone:?}");
+    let thread = MessageRef("C1:1.1".to_owned());
+    let gone = slack.post(&here, Some(&thread), &said("x"), &mark(4)).await;
+    assert!(matches!(gone, Err(DeliveryError::Gone(_))), "{gone:?}");
     let nonsense = slack
-        .edit(&here, &MessageRef("console".to_owned()), &said("x"))
+        .edit(
+            &here,
+            &MessageRef("console".to_owned()),
+            &said("x"),
+            &mark(1),
+        )
         .await
         .unwrap_err();
     assert!(
@@ -281,13 +294,76 @@ async fn each_failure_says_what_is_true_afterwards() {
     );
     let nobody = Slack::new(&settings("http://127.0.0.1:9/api"), catalog()).unwrap();
     let error = nobody
-        .post(&here, None, &said("x"), PostingId(3))
+        .post(&here, None, &said("x"), &mark(3))
         .await
         .unwrap_err();
     assert!(
         matches!(error, DeliveryError::Failed(_)),
         "nothing was sent: {error:?}"
     );
+}
+
+#[tokio::test]
+async fn nothing_is_called_before_slack_wants_to_hear_of_it_again() {
+    let fake = FakeSlack::start().await;
+    let app = App::start(&fake).await;
+    let (slack, here) = (&app.slack, place("C1"));
+    let second = Duration::from_secs(1);
+    fake.refuse_next(1);
+    let post = slack.post(&here, None, &said("x"), &mark(1)).await;
+    assert!(
+        matches!(post, Err(DeliveryError::Limited(wait)) if wait == second),
+        "{post:?}"
+    );
+    let calls = fake.calls("chat.postMessage");
+    let sooner = slack
+        .post(&place("C2"), None, &said("x"), &mark(2))
+        .await
+        .unwrap_err();
+    assert!(
+        matches!(sooner, DeliveryError::Limited(rest) if rest < second),
+        "{sooner:?}"
+    );
+    assert_eq!(fake.calls("chat.postMessage"), calls, "it was not asked");
+    tokio::time::sleep(second).await;
+    let root = slack.post(&here, None, &said("x"), &mark(1)).await.unwrap();
+    fake.refuse_next(1);
+    let edit = slack.edit(&here, &root, &said("y"), &mark(1)).await;
+    assert!(matches!(edit, Err(DeliveryError::Limited(_))), "{edit:?}");
+    // Another method has a time of its own.
+    assert!(slack.stands(&here, None, &root, &mark(1)).await.unwrap());
+    assert_eq!(fake.violations(), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn what_was_taken_is_read_back() {
+    let fake = FakeSlack::start().await;
+    let app = App::start(&fake).await;
+    let (slack, here) = (&app.slack, place("C1"));
+    let newer = |posting| Mark {
+        version: 2,
+        ..mark(posting)
+    };
+    let root = slack.post(&here, None, &said("1"), &mark(1)).await.unwrap();
+    assert!(slack.stands(&here, None, &root, &mark(1)).await.unwrap());
+    assert!(!slack.stands(&here, None, &root, &newer(1)).await.unwrap());
+    slack
+        .edit(&here, &root, &said("2"), &newer(1))
+        .await
+        .unwrap();
+    assert!(slack.stands(&here, None, &root, &newer(1)).await.unwrap());
+
+    let line = slack
+        .post(&here, Some(&root), &said("line"), &mark(2))
+        .await
+        .unwrap();
+    let stands = slack.stands(&here, Some(&root), &line, &mark(2)).await;
+    assert!(stands.unwrap());
+    let nowhere = MessageRef("C1:1.1".to_owned());
+    let stands = slack.stands(&here, Some(&root), &nowhere, &mark(2)).await;
+    assert!(!stands.unwrap());
+    let stands = slack.stands(&here, None, &nowhere, &mark(2)).await;
+    assert!(!stands.unwrap(), "a thread that is not there");
 }
 
 #[tokio::test]
@@ -305,7 +381,7 @@ async fn the_longest_message_is_taken() {
                 .collect(),
         );
     app.slack
-        .post(&place("C1"), None, &message, PostingId(1))
+        .post(&place("C1"), None, &message, &mark(1))
         .await
         .unwrap();
     assert_eq!(fake.violations(), Vec::<String>::new());
@@ -320,11 +396,11 @@ async fn our_own_messages_are_not_heard() {
     let here = place(&channel);
     let root = app
         .slack
-        .post(&here, None, &said("an answer"), PostingId(1))
+        .post(&here, None, &said("an answer"), &mark(1))
         .await
         .unwrap();
     app.slack
-        .edit(&here, &root, &said("another answer"))
+        .edit(&here, &root, &said("another answer"), &mark(1))
         .await
         .unwrap();
     // A later event has passed the same door, so the echoes had their chance.
@@ -424,21 +500,47 @@ async fn the_fake_refuses_what_slack_refuses() {
     fake.keep_pace(true);
     let fine = || json!({ "channel": "C2", "text": "x", "parse": "none" });
     let mut answers = Vec::new();
-    for _ in 0..6 {
+    for _ in 0..5 {
         answers.push(call(BOT_TOKEN, "chat.postMessage", fine()).await);
     }
-    assert_eq!(answers[..4], ["ok", "ok", "ok", "ok"]);
-    assert_eq!(answers[4], "ratelimited");
+    assert_eq!(answers, ["ok", "ok", "ok", "ok", "ratelimited"]);
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    call(BOT_TOKEN, "chat.postMessage", fine()).await;
     assert!(
         fake.take_violations()
             .iter()
             .any(|violation| violation.contains("Retry-After"))
     );
     fake.keep_pace(false);
-    fake.storm(1.0);
+    let posts = fake.calls("chat.postMessage");
+    let storm = |refuse, lose| Storm {
+        refuse,
+        lose,
+        ..Storm::default()
+    };
+    fake.storm(storm(1.0, 0.0), 1);
+    let post = || json!({ "channel": "C1", "text": "stormy", "parse": "none" });
     assert_eq!(
-        call(BOT_TOKEN, "chat.postMessage", fine()).await,
+        call(BOT_TOKEN, "chat.postMessage", post()).await,
         "ratelimited"
     );
-    assert_eq!(fake.calls("chat.postMessage"), 16);
+    fake.storm(storm(0.0, 1.0), 1);
+    assert_eq!(call(BOT_TOKEN, "chat.postMessage", post()).await, "ok");
+    assert_eq!(fake.toll().lost, 1);
+    fake.calm();
+    let stormy = |fake: &FakeSlack| {
+        fake.messages("C1")
+            .iter()
+            .filter(|it| it.text == "stormy")
+            .count()
+    };
+    assert_eq!(stormy(&fake), 0, "taken, and not kept");
+    fake.take_violations();
+    fake.judge_pace();
+    for _ in 0..3 {
+        assert_eq!(call(BOT_TOKEN, "chat.postMessage", post()).await, "ok");
+    }
+    assert_eq!(stormy(&fake), 2, "a burst is not kept");
+    assert!(fake.take_violations()[0].contains("3 posts in"));
+    assert_eq!(fake.calls("chat.postMessage"), posts + 5);
 }

@@ -14,7 +14,7 @@ use midwatch::domain::{
     Due, Fact, Inbound, InboundKey, Manner, Outcome, Phase, Place, Platform, Run, RunEvent, RunId,
     Source, Speaker, SpeakerKind, next,
 };
-use midwatch::engine::actions::{HttpClient, Surroundings};
+use midwatch::engine::actions::{HttpClient, Steps, Surroundings};
 use midwatch::engine::secrets::LocalSecrets;
 use midwatch::engine::{Engine, LEASE};
 use midwatch::store::{Receipt, Store, StoreSettings, WorkerId};
@@ -193,7 +193,9 @@ impl House {
                 directory: folder.path().to_owned(),
                 environment: Arc::new(environment),
                 http: HttpClient::new().expect("a client"),
+                supervisor: crate::bot::MIDWATCH.into(),
             },
+            steps: Steps::of(&folder.path().join("data")).expect("the folder has a path"),
             worker: WorkerId("house".to_owned()),
             at_once: 2,
             drain: Duration::ZERO,
@@ -488,13 +490,13 @@ impl House {
             later(now, lease - SignedDuration::from_millis(1)),
             later(now, -lease * 9_000),
         ] {
-            let taken = self.store.claim_run(&other, at, LEASE).await.unwrap();
+            let taken = self.store.claim_run(&other, &[], at, LEASE).await.unwrap();
             assert!(taken.is_none(), "taken at {at}, and its lease is of {now}");
         }
         // Another worker's clock says that it has ended. From then on the first can change nothing.
         let taken = self
             .store
-            .claim_run(&other, later(now, lease), LEASE)
+            .claim_run(&other, &[], later(now, lease), LEASE)
             .await
             .unwrap();
         let (theirs, _) = taken.expect("its lease has ended");
@@ -534,11 +536,14 @@ impl House {
             back,
             SignedDuration::from_millis(self.random.random_range(1..61_000)),
         );
-        self.store.begin_posting(root, back).await.unwrap();
-        self.store
-            .defer_posting(root, until, false, "told to wait")
-            .await
-            .unwrap();
+        let postman = WorkerId("postman".to_owned());
+        let duty = self.store.take_duty(Platform::Slack, &postman, back, LEASE);
+        let duty = duty.await.unwrap().expect("nobody else delivers");
+        self.store.begin_posting(&duty, root).await.unwrap();
+        let defer = self
+            .store
+            .defer_posting(&duty, root, until, false, "told to wait");
+        defer.await.unwrap();
         for (at, expected) in [
             (back, false),
             (later(until, SignedDuration::from_millis(-1)), false),

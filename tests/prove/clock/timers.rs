@@ -65,6 +65,7 @@ impl Yard {
             plan: None,
             steps: Vec::new(),
             cancelled_by: None,
+            doubted_at: None,
             created_at: at,
             started_at: None,
             finished_at: None,

@@ -15,6 +15,8 @@ pub(super) struct Evidence<'a> {
     pub(super) marks: &'a Marks,
     pub(super) threads: &'a HashMap<String, Thread>,
     pub(super) doubled: &'a [String],
+    /// Attempts whose supervisor was killed, as their folders are named: `RUN-POSITION-ATTEMPT`.
+    pub(super) lost: &'a HashSet<String>,
 }
 
 impl Evidence<'_> {
@@ -161,6 +163,14 @@ impl Evidence<'_> {
             complain(format!(
                 "a `once` step's outcome is unknown: {unknown}; the run ended {outcome}"
             ));
+        }
+        for (position, attempt) in life.interrupted() {
+            if !self.lost.contains(&format!("{id}-{position}-{attempt}")) {
+                complain(format!(
+                    "attempt {attempt} of step {} was interrupted, and nobody killed its supervisor",
+                    position + 1
+                ));
+            }
         }
         match self.threads.get(&life.tag) {
             None => complain("nothing was posted".to_owned()),

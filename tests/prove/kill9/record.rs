@@ -121,6 +121,9 @@ impl Record {
             },
             Fact::Service { now, .. } => self.starts += u32::from(now == "started"),
             Fact::CatalogLoaded { .. } | Fact::CatalogKept { .. } => {}
+            Fact::SetBack { why } => self
+                .unreadable
+                .push(format!("a kill took back what was committed: {why}")),
         }
     }
 
@@ -158,6 +161,16 @@ impl Life {
             }
         }
         attempts
+    }
+
+    /// Position and attempt of each attempt that was interrupted.
+    pub(super) fn interrupted(&self) -> impl Iterator<Item = (usize, u32)> {
+        self.events.iter().filter_map(|event| match event {
+            RunEvent::StepInterrupted {
+                position, attempt, ..
+            } => Some((*position, *attempt)),
+            _ => None,
+        })
     }
 
     /// How many messages its thread holds below the root when nothing is lost and nothing is doubled.
@@ -246,7 +259,7 @@ pub(super) fn threads(
         let mut identities: HashMap<String, &Posted> = HashMap::new();
         for message in &messages {
             // Each posting carries its own identity: two messages with the same one are one posting, delivered twice.
-            let identity = message.metadata["event_payload"].to_string();
+            let identity = message.metadata["event_payload"]["id"].to_string();
             if let Some(first) = identities.insert(identity, message) {
                 doubled.push(format!(
                     "{} and {}: {}",

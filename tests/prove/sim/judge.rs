@@ -390,13 +390,13 @@ impl Case<'_> {
 
     /// Whether this person may do this to the run, as it is before.
     fn may(&self, run: &Run, event: &RunEvent) -> Result<(), Violation> {
+        self.must_be_fresh()?;
         let requester = requester(run);
         let lead = leads(self.revision).contains(&self.who);
         let has_a_say = lead || self.rule(run, self.who) == May::Yes;
         let by = |person: &PersonId| person.as_str() == self.who;
         let fits = match event {
             RunEvent::Approved { by: person } => {
-                self.must_be_fresh()?;
                 let Phase::AwaitingApproval {
                     until, approvers, ..
                 } = &run.phase
@@ -418,7 +418,6 @@ impl Case<'_> {
                 by: person,
                 verdict,
             } => {
-                self.must_be_fresh()?;
                 let since = run.finished_at.map(Timestamp::as_second);
                 let of_this_doubt = since.is_some_and(|since| self.sent_at.as_second() >= since);
                 check(of_this_doubt, || {

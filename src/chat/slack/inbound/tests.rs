@@ -89,6 +89,16 @@ fn message_and_mention_of_one_message_are_one_inbound() {
 }
 
 #[test]
+fn in_a_shared_channel_the_key_names_the_workspace_that_we_hear_it_through() {
+    let mut payload = message_event(&json!({}));
+    payload["team_id"] = "T9".into();
+    payload["context_team_id"] = "T1".into();
+    let said = inbound(heard(event, &payload));
+    assert_eq!(said.key.as_str(), "slack:T1:C1:1595926230.009600");
+    assert_eq!(said.place.space, "T1");
+}
+
+#[test]
 fn who_is_addressed_and_what_is_left_alone() {
     let rows = [
         ("a mention first", json!({}), "flush-cache prod"),

@@ -14,8 +14,10 @@ use axum::routing::{any, post};
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
+use super::weather::{self, Fate};
 use super::{
-    APP_TOKEN, BOT, BOT_TOKEN, BOT_USER, FakeSlack, Inner, OpenedForm, Posted, State, TEAM, rules,
+    APP_TOKEN, BOT, BOT_TOKEN, BOT_USER, FakeSlack, Inner, OpenedForm, Posted, State, TEAM,
+    history, rules,
 };
 
 const WRITING: [&str; 5] = [
@@ -25,7 +27,6 @@ const WRITING: [&str; 5] = [
     "views.open",
     "files.completeUploadExternal",
 ];
-const RETRY_AFTER: Duration = Duration::from_secs(1);
 
 /// `Err` is Slack's word for what is wrong.
 type Answer = Result<Value, &'static str>;
@@ -79,29 +80,43 @@ fn answered(
         state.trouble.fail_next -= 1;
         return (StatusCode::SERVICE_UNAVAILABLE.into_response(), None);
     }
-    if writing && limited(&mut state, method, body) {
-        let seconds = RETRY_AFTER.as_secs().to_string();
-        let error = json!({ "ok": false, "error": "ratelimited" }).to_string();
-        let headers = [
-            ("retry-after", seconds.as_str()),
-            ("content-type", "application/json"),
-        ];
-        return (
-            (StatusCode::TOO_MANY_REQUESTS, headers, error).into_response(),
-            None,
-        );
+    weather::expect_patience(&mut state, method, body);
+    if let Some(wait) = history::too_fast(&mut state, method) {
+        weather::refused(&mut state, &weather::key(method, body), wait);
+        return (limited(wait), None);
     }
+    let refuse = writing && is_refused(&mut state, method, body);
+    let fate = weather::fate(&mut state, method, body, refuse);
+    if let Fate::Refused(wait) = fate {
+        return (limited(wait), None);
+    }
+    let before = (fate == Fate::Lost).then(|| state.messages.clone());
     let answer = token(method, headers).and_then(|()| dispatch(inner, &mut state, method, body));
     let echo = answer
         .as_ref()
         .ok()
-        .filter(|_| ["chat.postMessage", "chat.update"].contains(&method));
+        .filter(|_| before.is_none() && ["chat.postMessage", "chat.update"].contains(&method));
     let echo = echo.map(|answer| json!({ "method": method, "message": answer["message"] }));
-    if let Err(error) = answer {
-        state.violation(format!("{method}: {error}"));
-    } else if writing && state.trouble.drop_answer_next > 0 {
-        state.trouble.drop_answer_next -= 1;
-        return (cut(), echo);
+    match &answer {
+        Err(error) if !weather::is_excused(&state, body) => {
+            state.violation(format!("{method}: {error}"));
+        }
+        Err(_) => {}
+        Ok(answer) => {
+            if let Some(before) = before {
+                state.messages = before;
+                if method == "chat.postMessage" {
+                    weather::not_kept(&mut state, answer["ts"].as_str().unwrap());
+                }
+            }
+            if fate == Fate::Cut {
+                return (cut(), echo);
+            }
+            if writing && state.trouble.drop_answer_next > 0 {
+                state.trouble.drop_answer_next -= 1;
+                return (cut(), echo);
+            }
+        }
     }
     let body = match answer {
         Ok(mut answer) => {
@@ -130,20 +145,20 @@ fn cut() -> Response {
         .into_response()
 }
 
-fn limited(state: &mut State, method: &str, body: &Value) -> bool {
+/// "Too fast", and when to come again.
+fn limited(wait: Duration) -> Response {
+    let headers = [
+        ("retry-after", wait.as_secs().to_string()),
+        ("content-type", "application/json".to_owned()),
+    ];
+    let error = json!({ "ok": false, "error": "ratelimited" }).to_string();
+    (StatusCode::TOO_MANY_REQUESTS, headers, error).into_response()
+}
+
+fn is_refused(state: &mut State, method: &str, body: &Value) -> bool {
     let channel = body["channel"].as_str().unwrap_or_default();
-    let bucket = format!("{method} {channel}");
     let now = Instant::now();
-    if state
-        .quiet_until
-        .get(&bucket)
-        .is_some_and(|until| now + Duration::from_millis(50) < *until)
-    {
-        state.violation(format!(
-            "{bucket}: called again before Retry-After had passed"
-        ));
-    }
-    let mut refuse = state.trouble.storm > 0.0 && state.chance() < state.trouble.storm;
+    let mut refuse = false;
     if state.trouble.refuse_next > 0 {
         state.trouble.refuse_next -= 1;
         refuse = true;
@@ -156,9 +171,6 @@ fn limited(state: &mut State, method: &str, body: &Value) -> bool {
             channel.to_owned(),
             (if refuse { tokens } else { tokens - 1.0 }, now),
         );
-    }
-    if refuse {
-        state.quiet_until.insert(bucket, now + RETRY_AFTER);
     }
     refuse
 }
@@ -197,8 +209,6 @@ fn dispatch(inner: &Arc<Inner>, state: &mut State, method: &str, body: &Value) -
             post_message(state, body, Some(&user))
         }
         "chat.update" => update(state, body),
-        "conversations.replies" => replies(state, body),
-        "conversations.history" => history(state, body),
         "views.open" => open_view(state, body),
         "files.getUploadURLExternal" => {
             let length = body["length"]
@@ -213,7 +223,7 @@ fn dispatch(inner: &Arc<Inner>, state: &mut State, method: &str, body: &Value) -
             Ok(json!({ "upload_url": format!("http://{}/upload/{id}", inner.api), "file_id": id }))
         }
         "files.completeUploadExternal" => complete_upload(state, body),
-        _ => Err("unknown_method"),
+        _ => history::read(state, method, body).unwrap_or(Err("unknown_method")),
     }
 }
 
@@ -250,9 +260,8 @@ fn post_message(state: &mut State, body: &Value, only_for: Option<&str>) -> Answ
         text: text(body, "text").unwrap_or_default(),
         blocks: body["blocks"].as_array().cloned().unwrap_or_default(),
         metadata: body["metadata"].clone(),
-        files: Vec::new(),
-        edits: 0,
         only_for: only_for.map(str::to_owned),
+        ..Posted::default()
     };
     state.messages.push(message.clone());
     if only_for.is_some() {
@@ -276,6 +285,10 @@ fn update(state: &mut State, body: &Value) -> Answer {
     }
     message.text = text(body, "text").unwrap_or_default();
     message.blocks = body["blocks"].as_array().cloned().unwrap_or_default();
+    // Without new metadata the message keeps what it has.
+    if !body["metadata"].is_null() {
+        message.metadata = body["metadata"].clone();
+    }
     message.edits += 1;
     Ok(json!({ "channel": channel, "ts": ts, "message": message.json(true) }))
 }
@@ -300,50 +313,6 @@ fn reachable(state: &State, channel: &str) -> Result<(), &'static str> {
         Some(found) if !found.member => Err("not_in_channel"),
         Some(_) => Ok(()),
     }
-}
-
-fn replies(state: &State, body: &Value) -> Answer {
-    let channel = text(body, "channel").ok_or("channel_not_found")?;
-    reachable(state, &channel)?;
-    let ts = text(body, "ts").ok_or("thread_not_found")?;
-    let thread = |message: &&Posted| {
-        message.channel == channel && (message.ts == ts || message.thread.as_ref() == Some(&ts))
-    };
-    let messages: Vec<&Posted> = state.messages.iter().filter(thread).collect();
-    Ok(page(&messages, body))
-}
-
-fn history(state: &State, body: &Value) -> Answer {
-    let channel = text(body, "channel").ok_or("channel_not_found")?;
-    reachable(state, &channel)?;
-    let roots = |message: &&Posted| message.channel == channel && message.thread.is_none();
-    let messages: Vec<&Posted> = state.messages.iter().rev().filter(roots).collect();
-    Ok(page(&messages, body))
-}
-
-fn page(messages: &[&Posted], body: &Value) -> Value {
-    let number = |name: &str| {
-        body[name]
-            .as_str()
-            .and_then(|value| value.parse::<usize>().ok())
-    };
-    let (from, limit) = (
-        number("cursor").unwrap_or(0),
-        number("limit").unwrap_or(100),
-    );
-    let with_metadata = body["include_all_metadata"] == "true";
-    let seen = messages.iter().filter(|message| message.only_for.is_none());
-    let shown: Vec<Value> = seen
-        .skip(from)
-        .take(limit)
-        .map(|message| message.json(with_metadata))
-        .collect();
-    let next = if from + limit < messages.len() {
-        (from + limit).to_string()
-    } else {
-        String::new()
-    };
-    json!({ "messages": shown, "response_metadata": { "next_cursor": next } })
 }
 
 fn open_view(state: &mut State, body: &Value) -> Answer {
@@ -392,12 +361,8 @@ fn complete_upload(state: &mut State, body: &Value) -> Answer {
         ts,
         thread: text(body, "thread_ts"),
         user: BOT_USER.to_owned(),
-        text: String::new(),
-        blocks: Vec::new(),
-        metadata: Value::Null,
         files,
-        edits: 0,
-        only_for: None,
+        ..Posted::default()
     });
     Ok(json!({ "files": body["files"] }))
 }

@@ -9,6 +9,8 @@ use serde_json::{Value, json};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::protocol::frame::Frame;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::{Data, OpCode};
 use tokio_tungstenite::tungstenite::handshake::server::{ErrorResponse, Request, Response};
 
 use super::{FakeSlack, Inner};
@@ -33,6 +35,8 @@ pub(super) struct Sockets {
 /// What a socket's task shall do.
 enum Order {
     Send(String),
+    /// Send these bytes as a text, whatever they are.
+    SendBytes(Vec<u8>),
     /// End without a close frame, as a broken network does.
     Cut,
     /// Neither read nor write any more, but stay open.
@@ -119,6 +123,15 @@ impl FakeSlack {
         self.order(|| Order::Send(text.to_owned()));
     }
 
+    /// Sends any bytes as a text, to one socket after the other; whether there is one that takes them.
+    pub(crate) fn send_bytes(&self, bytes: Vec<u8>) -> bool {
+        let sockets = &mut self.state().sockets;
+        sockets.turn += 1;
+        let next = sockets.turn % sockets.open.len().max(1);
+        let socket = sockets.open.values().nth(next);
+        socket.is_some_and(|socket| socket.try_send(Order::SendBytes(bytes)).is_ok())
+    }
+
     /// Announces the end of all sockets that are open now.
     pub(crate) fn disconnect(&self, reason: &str) {
         self.send_raw(&json!({ "type": "disconnect", "reason": reason }).to_string());
@@ -149,6 +162,9 @@ impl FakeSlack {
     pub(super) async fn envelope(&self, kind: &str, payload: &Value) -> Option<Value> {
         let id = {
             let mut state = self.state();
+            if kind != "events_api" && state.sockets.is_deaf() {
+                return None; // Slack tells the person at once, and keeps nothing.
+            }
             let id = state.next_id("envelope-");
             let frame = json!({ "envelope_id": id, "type": kind, "payload": payload,
                                 "accepts_response_payload": kind != "events_api" });
@@ -227,6 +243,10 @@ async fn serve(stream: TcpStream, weak: Weak<Inner>) {
                 order = todo.recv() => match order {
                     Some(Order::Send(text)) => {
                         if socket.send(Message::text(text)).await.is_err() { break }
+                    }
+                    Some(Order::SendBytes(bytes)) => {
+                        let frame = Frame::message(bytes, OpCode::Data(Data::Text), true);
+                        if socket.send(Message::Frame(frame)).await.is_err() { break }
                     }
                     Some(Order::Deafen) => { todo.close(); std::future::pending::<()>().await; }
                     Some(Order::Cut) | None => break,

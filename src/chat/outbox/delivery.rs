@@ -1,0 +1,381 @@
+//! One delivery: what is sent, and what is true afterwards.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+use tracing::{info, warn};
+
+use super::Held;
+use super::pace::{Blocked, block_key};
+use crate::chat::{DeliveryError, Transport};
+use crate::clock::Clock;
+use crate::domain::{Button, Message, OutputRef, Posting, PostingKind};
+use crate::store::{DuePosting, MessageRef, Standing, Store, StoreError};
+
+/// How long to wait before what became of a delivery is recorded again.
+const RECORD_AGAIN: Duration = Duration::from_millis(500);
+/// The longest wait between two tries of the same posting.
+const LONGEST_WAIT: Duration = Duration::from_secs(60);
+/// How often a file is tried before the line stands without it.
+const FILE_TRIES: u32 = 3;
+/// How often a line that was taken and is not there is posted again.
+const POSTED_AGAIN: i64 = 8;
+
+/// How a delivery ended well.
+enum Sent {
+    /// Nothing more is due for this state.
+    Delivered {
+        /// Where; `None` where it can't be referred to, or that is known already.
+        message: Option<MessageRef>,
+        /// Which state of the posting. A newer one stays due.
+        version: i64,
+    },
+    /// The platform took it; after `wait` more is due for it.
+    Stands {
+        /// Where; `None` where that is known already.
+        message: Option<MessageRef>,
+        /// Which state; 0 while its file is missing, or which one it shows is not known.
+        version: i64,
+        /// How long.
+        wait: Duration,
+    },
+    /// The platform took it before, and it is not there.
+    Lost,
+}
+
+/// One delivery, from beginning to recorded end.
+pub(super) struct Delivery {
+    pub(super) held: Held,
+    pub(super) store: Store,
+    pub(super) transport: Arc<dyn Transport>,
+    pub(super) clock: Clock,
+    pub(super) blocked: Blocked,
+}
+
+impl Delivery {
+    pub(super) async fn deliver(&self, due: &DuePosting) -> Result<(), StoreError> {
+        let duty = &self.held.duty;
+        self.store.begin_posting(duty, due.id).await?;
+        if !duty.lasts() && tokio::time::Instant::now() >= self.held.ends_at {
+            // We were stopped meanwhile: somebody else delivers it.
+            return Err(StoreError::Conflict(
+                "the duty to deliver has ended".to_owned(),
+            ));
+        }
+        let sent = self.send(due).await;
+        self.tell(due, &sent);
+        let now = self.clock.now();
+        recorded(|| self.record(due, &sent, now)).await
+    }
+
+    /// Counts it, logs what somebody should know, and keeps the rest quiet while the platform asks for it.
+    fn tell(&self, due: &DuePosting, sent: &Result<Sent, DeliveryError>) {
+        let id = due.id;
+        let word = match sent {
+            Ok(Sent::Delivered { .. }) => "delivered",
+            Ok(Sent::Stands { .. }) => "taken",
+            Ok(Sent::Lost) => {
+                warn!("posting {id:?} was taken and is not there: it is sent again");
+                "lost"
+            }
+            Err(DeliveryError::Limited(wait)) => {
+                let until = tokio::time::Instant::now() + *wait;
+                self.blocked
+                    .lock()
+                    .expect("no code panics while it holds this")
+                    .insert(block_key(due), until);
+                "deferred"
+            }
+            Err(DeliveryError::Gone(why)) => {
+                warn!("posting {id:?} finds nothing to edit or no thread: {why}");
+                "lost"
+            }
+            Err(DeliveryError::InDoubt(_)) => "in_doubt",
+            Err(DeliveryError::Failed(_)) => "deferred",
+            Err(DeliveryError::Refused(why)) => {
+                warn!("posting {id:?} is given up: {why}");
+                "dropped"
+            }
+        };
+        count(due, word);
+    }
+
+    async fn record(
+        &self,
+        due: &DuePosting,
+        sent: &Result<Sent, DeliveryError>,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let (store, duty, id) = (&self.store, &self.held.duty, due.id);
+        let after = |wait: Duration| {
+            now.saturating_add(SignedDuration::try_from(wait).unwrap_or(SignedDuration::ZERO))
+                .unwrap_or(now)
+        };
+        let again = after(wait_for(due));
+        match sent {
+            Ok(Sent::Delivered { message, version }) => {
+                let message = message.clone();
+                store.posting_delivered(duty, id, *version, message).await
+            }
+            Ok(Sent::Stands {
+                message,
+                version,
+                wait,
+            }) => {
+                let stands = Standing {
+                    message: message.clone(),
+                    version: *version,
+                    until: after(*wait),
+                };
+                store.posting_stands(duty, id, stands).await
+            }
+            Ok(Sent::Lost) => store.posting_lost(duty, id, again).await,
+            Err(DeliveryError::Limited(wait)) => {
+                store.postpone_posting(duty, id, after(*wait)).await
+            }
+            Err(DeliveryError::InDoubt(why)) => {
+                store.defer_posting(duty, id, again, true, why).await
+            }
+            Err(DeliveryError::Failed(why)) => {
+                store.defer_posting(duty, id, again, false, why).await
+            }
+            Err(DeliveryError::Gone(why)) => {
+                // The first post of a root finds no thread where it was asked for in one that was deleted since.
+                if is_first_root(due) || !store.root_lost(duty, id, again).await? {
+                    return store.drop_posting(duty, id, why).await;
+                }
+                Ok(())
+            }
+            Err(DeliveryError::Refused(why)) => store.drop_posting(duty, id, why).await,
+        }
+    }
+
+    async fn send(&self, due: &DuePosting) -> Result<Sent, DeliveryError> {
+        let Posting {
+            to, kind, message, ..
+        } = &due.posting;
+        let said_in = to.thread.clone().map(MessageRef);
+        let thread = said_in.clone().or_else(|| due.thread.clone());
+        let message = match kind {
+            PostingKind::Root => return self.root(due, said_in.as_ref()).await,
+            PostingKind::Line { attachment, .. } => {
+                return self.line(due, thread.as_ref(), *attachment).await;
+            }
+            PostingKind::Output { .. } => Some(self.post_once(due, thread.as_ref()).await?),
+            PostingKind::Answer => Some(self.post_once(due, said_in.as_ref()).await?),
+            PostingKind::Whisper { speaker } => {
+                self.transport.whisper(to, speaker, message).await?;
+                None
+            }
+            PostingKind::Form {
+                speaker,
+                handle,
+                form,
+            } => {
+                match self.transport.open_form(to, handle, form).await {
+                    Err(DeliveryError::Limited(wait)) => return Err(DeliveryError::Limited(wait)),
+                    Err(why) => {
+                        info!("no form, a button instead: {why}");
+                        let message = fill_in(message.clone(), &form.says);
+                        self.transport.whisper(to, speaker, &message).await?;
+                    }
+                    Ok(()) => {}
+                }
+                None
+            }
+        };
+        Ok(Sent::Delivered {
+            message,
+            version: due.version,
+        })
+    }
+
+    async fn root(
+        &self,
+        due: &DuePosting,
+        thread: Option<&MessageRef>,
+    ) -> Result<Sent, DeliveryError> {
+        let Posting { to, message, .. } = &due.posting;
+        match &due.delivered {
+            Some(at) if due.is_read_back() => self.read_back(due, thread, at).await,
+            Some(at) => {
+                self.transport.edit(to, at, message, &due.mark()).await?;
+                Ok(self.taken(due, None))
+            }
+            None => match self.found(due, thread).await? {
+                // It shows the state in which it was posted, which may be older than this one: an edit is due.
+                Some(found) => Ok(Sent::Stands {
+                    message: Some(found),
+                    version: 0,
+                    wait: Duration::ZERO,
+                }),
+                None => {
+                    let at = self
+                        .transport
+                        .post(to, thread, message, &due.mark())
+                        .await?;
+                    Ok(self.taken(due, Some(at)))
+                }
+            },
+        }
+    }
+
+    /// Its file has a delivery of its own: what becomes of that must not post the line again.
+    async fn line(
+        &self,
+        due: &DuePosting,
+        thread: Option<&MessageRef>,
+        attachment: Option<OutputRef>,
+    ) -> Result<Sent, DeliveryError> {
+        match (&due.delivered, attachment) {
+            (None, None) => {
+                let posted = self.post_once(due, thread).await?;
+                Ok(self.taken(due, Some(posted)))
+            }
+            (None, Some(_)) => Ok(Sent::Stands {
+                message: Some(self.post_once(due, thread).await?),
+                version: 0,
+                wait: Duration::ZERO,
+            }),
+            (Some(at), None) => self.read_back(due, thread, at).await,
+            (Some(_), Some(of)) => {
+                self.attach(due, thread, of).await?;
+                Ok(Sent::Delivered {
+                    message: None,
+                    version: due.version,
+                })
+            }
+        }
+    }
+
+    /// What the platform took. Bursts may be lost on it without a word, so a final message is read back.
+    fn taken(&self, due: &DuePosting, message: Option<MessageRef>) -> Sent {
+        let version = due.version;
+        // An edit may be repeated for ever, a line not: where nobody can see it, that would be a flood of them.
+        let repeated = due.posting.kind != PostingKind::Root && version > POSTED_AGAIN;
+        match self.transport.pace().read_back_after {
+            Some(wait) if due.last && !repeated => Sent::Stands {
+                message,
+                version,
+                wait,
+            },
+            Some(_) | None => Sent::Delivered { message, version },
+        }
+    }
+
+    async fn read_back(
+        &self,
+        due: &DuePosting,
+        thread: Option<&MessageRef>,
+        at: &MessageRef,
+    ) -> Result<Sent, DeliveryError> {
+        let to = &due.posting.to;
+        if self.transport.stands(to, thread, at, &due.mark()).await? {
+            return Ok(Sent::Delivered {
+                message: None,
+                version: due.version,
+            });
+        }
+        Ok(Sent::Lost)
+    }
+
+    /// Where an earlier try of unknown end turns out to have arrived.
+    async fn found(
+        &self,
+        due: &DuePosting,
+        thread: Option<&MessageRef>,
+    ) -> Result<Option<MessageRef>, DeliveryError> {
+        if !due.in_doubt {
+            return Ok(None);
+        }
+        self.transport
+            .find(&due.posting.to, thread, &due.mark())
+            .await
+    }
+
+    /// Posts, unless an earlier try of unknown end turns out to have arrived.
+    async fn post_once(
+        &self,
+        due: &DuePosting,
+        thread: Option<&MessageRef>,
+    ) -> Result<MessageRef, DeliveryError> {
+        if let Some(found) = self.found(due, thread).await? {
+            return Ok(found);
+        }
+        let Posting { to, message, .. } = &due.posting;
+        self.transport.post(to, thread, message, &due.mark()).await
+    }
+
+    /// Attaches the whole output. The line is there already; after some tries it stands without its file.
+    async fn attach(
+        &self,
+        due: &DuePosting,
+        thread: Option<&MessageRef>,
+        of: OutputRef,
+    ) -> Result<(), DeliveryError> {
+        let text = self
+            .store
+            .output(of)
+            .await
+            .map_err(|fault| DeliveryError::Failed(fault.to_string()))?;
+        let name = format!("step-{}-attempt-{}.txt", of.position + 1, of.attempt);
+        match self
+            .transport
+            .attach(&due.posting.to, thread, &name, &text)
+            .await
+        {
+            Err(DeliveryError::Limited(wait)) => Err(DeliveryError::Limited(wait)),
+            Err(why) if due.attempts + 1 < FILE_TRIES => {
+                Err(DeliveryError::Failed(why.to_string()))
+            }
+            Err(why) => {
+                warn!("the line stands without its file: {why}");
+                Ok(())
+            }
+            Ok(()) => Ok(()),
+        }
+    }
+}
+
+/// Records what became of a delivery: that is known here alone, and kept until the store takes it.
+async fn recorded<F>(record: impl Fn() -> F) -> Result<(), StoreError>
+where
+    F: Future<Output = Result<(), StoreError>>,
+{
+    loop {
+        match record().await {
+            Err(
+                fault @ (StoreError::Unavailable(_)
+                | StoreError::NoAnswer
+                | StoreError::NotWritable(_)
+                | StoreError::Busy(_)),
+            ) => {
+                warn!("what became of a posting can't be recorded yet: {fault}");
+                tokio::time::sleep(RECORD_AGAIN).await;
+            }
+            done => return done,
+        }
+    }
+}
+
+/// One delivery for the metrics.
+fn count(due: &DuePosting, result: &'static str) {
+    let platform = due.posting.to.platform.as_str();
+    metrics::counter!("midwatch_postings_total", "platform" => platform, "result" => result)
+        .increment(1);
+}
+
+fn is_first_root(due: &DuePosting) -> bool {
+    due.posting.kind == PostingKind::Root && due.delivered.is_none()
+}
+
+/// What is whispered where a form can't be opened: pressing gives a fresh handle.
+fn fill_in(message: Message, says: &str) -> Message {
+    message.buttons(vec![Button::primary("Fill in", says)])
+}
+
+/// One second, doubled with each try up to a minute.
+fn wait_for(due: &DuePosting) -> Duration {
+    Duration::from_secs(1 << due.attempts.min(6)).min(LONGEST_WAIT)
+}

@@ -1,0 +1,152 @@
+//! What is made of a message that is read, and what is read of a channel.
+
+use super::*;
+
+fn at(second: i64) -> Timestamp {
+    Timestamp::from_second(1_700_000_000 + second).unwrap()
+}
+
+fn heard(message: &Value, channel: &str) -> Heard {
+    let me = Me {
+        user: "UBOT".to_owned(),
+        bot: "BBOT".to_owned(),
+        space: "T1".to_owned(),
+        workspace: "shop".to_owned(),
+    };
+    let delivery = Delivery {
+        me: Some(&me),
+        now: at(0),
+        sent_at: None,
+        raw: &[],
+    };
+    inbound::event(&as_event(message, channel, &me), &delivery)
+}
+
+#[test]
+fn a_message_that_is_read_is_what_its_event_would_have_been() {
+    let rows = [
+        (
+            "a mention",
+            "C1",
+            json!({ "type": "message", "user": "U1", "text": "<@UBOT> help", "ts": "1.2" }),
+            "slack:T1:C1:1.2 Said None: help",
+        ),
+        (
+            "with answers below it",
+            "C1",
+            json!({ "user": "U1", "text": "<@UBOT> help", "ts": "1.2", "thread_ts": "1.2", "reply_count": 2 }),
+            "slack:T1:C1:1.2 Said None: help",
+        ),
+        (
+            "in a thread",
+            "C1",
+            json!({ "user": "U1", "text": "<@UBOT> help", "ts": "1.3", "thread_ts": "1.2" }),
+            "slack:T1:C1:1.3 Said Some(\"1.2\"): help",
+        ),
+        (
+            "a direct message",
+            "D1",
+            json!({ "user": "U1", "text": "help", "ts": "1.2" }),
+            "slack:T1:D1:1.2 Said None: help",
+        ),
+        (
+            "edited",
+            "C1",
+            json!({ "user": "U1", "text": "<@UBOT> help", "ts": "1.2", "edited": { "ts": "2.1" } }),
+            "slack:T1:C1:1.2:edited:2.1 Edited None: help",
+        ),
+        (
+            "to others",
+            "C1",
+            json!({ "user": "U1", "text": "help <@UBOT>", "ts": "1.2" }),
+            "-message to others",
+        ),
+        (
+            "ours",
+            "D1",
+            json!({ "user": "UBOT", "bot_id": "BBOT", "text": "done", "ts": "1.2" }),
+            "-our own message",
+        ),
+        (
+            "ours, edited",
+            "D1",
+            json!({ "user": "UBOT", "text": "done", "ts": "1.2", "edited": { "ts": "2.1" } }),
+            "-our own message",
+        ),
+        (
+            "deleted with answers below it",
+            "C1",
+            json!({ "subtype": "tombstone", "user": "USLACKBOT", "text": "<@UBOT> x", "ts": "1.2" }),
+            "-message of another kind",
+        ),
+        ("no message", "C1", json!("nonsense"), "-malformed"),
+    ];
+    for (name, channel, message, expected) in rows {
+        let found = match heard(&message, channel) {
+            Heard::Inbound(said) => format!(
+                "{} {:?} {:?}: {}",
+                said.key.as_str(),
+                said.manner,
+                said.place.thread,
+                said.text
+            ),
+            Heard::Ignored(why) => format!("-{why}"),
+            Heard::Challenge(_) | Heard::Malformed(_) => "-malformed".to_owned(),
+        };
+        assert_eq!(found, expected, "{name}");
+    }
+}
+
+#[test]
+fn a_day_is_read_at_most_and_some_minutes_twice() {
+    let now = at(0);
+    let read = |heard: i64| {
+        let span = Span::of(at(heard), now)?;
+        Some((span.from.duration_since(now).as_secs(), span.is_long))
+    };
+    let day = 86_400;
+    assert_eq!(read(-10), Some((-310, false)));
+    assert_eq!(read(-day + 300), Some((-day, false)));
+    assert_eq!(read(-day - 1), Some((-day, true)));
+    assert_eq!(read(10), None, "another replica's clock is a bit ahead");
+    assert_eq!(
+        read(3_600),
+        Some((-day, false)),
+        "a wrong clock wrote this: it says nothing"
+    );
+}
+
+#[test]
+fn only_threads_with_newer_replies_are_read() {
+    let mut read = Read::default();
+    for message in [
+        json!({ "ts": "1.1" }),
+        json!({ "ts": "1.2", "reply_count": 3, "latest_reply": slack_time(at(-9)) }),
+        json!({ "ts": "1.3", "reply_count": 3, "latest_reply": slack_time(at(9)) }),
+        json!({ "ts": "1.4", "reply_count": 3 }),
+    ] {
+        read.note_thread(&message, at(0));
+    }
+    assert_eq!(read.changed.into_iter().collect::<Vec<_>>(), ["1.3", "1.4"]);
+    assert_eq!(read.quiet.into_iter().collect::<Vec<_>>(), ["1.1", "1.2"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn calls_come_in_a_burst_and_then_at_slacks_pace() {
+    let began = Instant::now();
+    let mut pace = Pace::default();
+    for method in ["conversations.history", "conversations.replies"] {
+        for _ in 0..BURST {
+            pace.turn(method).await;
+        }
+    }
+    assert_eq!(began.elapsed(), Duration::ZERO);
+    for _ in BURST..50 {
+        pace.turn("conversations.history").await;
+    }
+    assert!(
+        began.elapsed() > Duration::from_mins(1),
+        "{:?}",
+        began.elapsed()
+    );
+}

@@ -1,0 +1,153 @@
+//! A database that was set back to an older state: found out before anything is written to it, recorded, and every open
+//! run put in doubt, because what was lost may have been done.
+//!
+//! What we know from outside of the database: the last entry that this process saw committed, the newest checkpoint
+//! sealed in the data folder, and which database it is. A state that is older than all of them passes unnoticed.
+
+use std::path::Path;
+
+use jiff::Timestamp;
+
+use super::checkpoint::keep_checkpoint;
+use super::db::{Engine, sql};
+use super::ledger::Seen;
+use super::runs::happen;
+use super::writer::Group;
+use super::{Store, StoreError};
+use crate::domain::{
+    Checkpoint, Fact, Posting, PostingKind, Run, RunEvent, RunId, leaf_hash, render,
+};
+
+/// Looks in the writer's first transaction on a connection. Answers whether the database was set back.
+pub(super) async fn look(
+    group: &mut Group,
+    seen: Option<&Seen>,
+    seal: &Path,
+    now: Timestamp,
+) -> Result<bool, StoreError> {
+    let name = incarnation(group).await?;
+    let known: Option<(String,)> = sql("select name from incarnation where id = 1")
+        .optional(&mut group.db)
+        .await?;
+    let why = match (known, &name, seen) {
+        (Some((known,)), Some(name), _) if known != *name && known != "unknown" => {
+            Some(format!("the database was {known} and is {name} now"))
+        }
+        (_, _, Some(seen)) => misses_entry(group, seen).await?,
+        (_, _, None) => misses_seal(group, seal).await?,
+    };
+    let set_back_at = why.as_ref().map(|_| now.as_millisecond());
+    sql("insert into incarnation (id, name, set_back_at) values (1, coalesce($1, 'unknown'), $2)
+         on conflict (id) do update
+         set name = coalesce($1, incarnation.name), set_back_at = coalesce($2, incarnation.set_back_at)")
+    .bind(name)
+    .bind(set_back_at)
+    .execute(&mut group.db)
+    .await?;
+    match why {
+        None => Ok(false),
+        Some(why) => record(group, why, now).await.map(|()| true),
+    }
+}
+
+/// Which database this is: a promoted standby or a restored copy is another one. `None` where we may not ask.
+async fn incarnation(group: &mut Group) -> Result<Option<String>, StoreError> {
+    match group.db.engine() {
+        Engine::Sqlite(_) => Ok(Some("a file".to_owned())),
+        Engine::Postgres(_) => {
+            group.db.run("savepoint name").await?;
+            let named: Result<(String,), StoreError> = sql(
+                "select current_database() || ' of system ' || system_identifier || ', timeline '
+                        || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8) from pg_control_system()",
+            )
+            .one(&mut group.db)
+            .await;
+            if let Err(error) = &named {
+                group.db.run("rollback to name").await?;
+                tracing::warn!("a failover is known by lost entries alone: {error}");
+            }
+            Ok(named.ok().map(|(name,)| name))
+        }
+    }
+}
+
+async fn misses_entry(group: &mut Group, seen: &Seen) -> Result<Option<String>, StoreError> {
+    let line: Option<(String,)> = sql("select line from ledger where sequence = $1")
+        .bind(seen.sequence.cast_signed())
+        .optional(&mut group.db)
+        .await?;
+    let there = line.is_some_and(|(line,)| leaf_hash(line.as_bytes()) == seen.leaf);
+    let sequence = seen.sequence;
+    Ok(
+        (!there)
+            .then(|| format!("ledger entry {sequence} was committed and is not there any more")),
+    )
+}
+
+async fn misses_seal(group: &mut Group, seal: &Path) -> Result<Option<String>, StoreError> {
+    let Ok(sealed) = std::fs::read_to_string(seal) else {
+        return Ok(None); // Nothing has finished yet, or the folder is new; `ledger verify` says more.
+    };
+    let Ok(Checkpoint { size, .. }) = Checkpoint::parse(&sealed) else {
+        return Ok(Some("the sealed checkpoint is no checkpoint".to_owned()));
+    };
+    let kept: Option<(String,)> = sql("select note from checkpoints where size = $1")
+        .bind(size.cast_signed())
+        .optional(&mut group.db)
+        .await?;
+    let there = kept.is_some_and(|(note,)| note == sealed);
+    Ok((!there)
+        .then(|| format!("the sealed checkpoint over {size} entries is not in the database")))
+}
+
+async fn record(group: &mut Group, why: String, now: Timestamp) -> Result<(), StoreError> {
+    tracing::warn!("the database was set back to an older state: {why}; open runs are in doubt");
+    group.append(&Fact::SetBack { why }, now);
+    let open: Vec<(String,)> = sql(
+        "select id from runs where phase <> 'finished' or outcome = 'needs_attention' order by created_at, id",
+    )
+    .all(&mut group.db)
+    .await?;
+    for (id,) in open {
+        let run = RunId::parse(&id).ok_or_else(|| StoreError::Corrupt(format!("run id `{id}`")))?;
+        let tell = move |run: &Run, _: Option<&str>| told(run, now);
+        happen(group, run, vec![RunEvent::Doubted], Box::new(tell), now).await?;
+        // Whoever held it has not seen this.
+        sql("update runs set fence = fence + 1, leased_by = null, leased_until = null where id = $1")
+            .bind(id)
+            .execute(&mut group.db)
+            .await?;
+    }
+    keep_checkpoint(group, now).await?;
+    group.finished = true;
+    Ok(())
+}
+
+fn told(run: &Run, now: Timestamp) -> Vec<Posting> {
+    let posting = |kind, message| Posting {
+        to: run.place.clone(),
+        kind,
+        run: Some(run.id),
+        message,
+    };
+    let line = PostingKind::Line {
+        attachment: None,
+        last: false,
+    };
+    let said = render::line(run, &RunEvent::Doubted, "");
+    let mut postings = vec![posting(PostingKind::Root, render::root(run, now, None))];
+    postings.extend(said.map(|message| posting(line, message)));
+    postings
+}
+
+impl Store {
+    /// When the database was last found set back to an older state. What was typed before may have been done already.
+    pub async fn set_back_at(&self) -> Result<Option<Timestamp>, StoreError> {
+        let at: Option<(Option<i64>,)> = sql("select set_back_at from incarnation where id = 1")
+            .optional(&mut self.reader().await?)
+            .await?;
+        at.and_then(|(at,)| at)
+            .map(super::fault::read_time)
+            .transpose()
+    }
+}
