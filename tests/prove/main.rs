@@ -23,6 +23,7 @@ mod bot;
     reason = "shared with the stories, which use the rest"
 )]
 mod fakes;
+mod clock;
 #[path = "../it/cluster.rs"]
 #[allow(
     dead_code,
@@ -80,6 +81,7 @@ const PROOFS: &[Proof] = &[
     proof("argv", "values", 200, argv::prove),
     proof("iofail", "calls that fail", 16, iofail::prove),
     proof("kill9", "kills", 5, kill9::prove),
+    proof("clock", "walks of the clock", 200, clock::prove),
     proof("gap", "gaps", 4, gap::prove),
     proof("ssrf", "addresses", 300, ssrf::prove),
     proof("storm429", "times 10 s of storm", 1, storm429::prove),
