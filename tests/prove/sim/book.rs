@@ -442,8 +442,6 @@ impl Book {
                     .and_then(|root| root.message.clone()),
                 in_doubt: owed.in_doubt && owed.message.is_none(),
                 attempts: owed.attempts,
-                delivered_version: owed.delivered_version,
-                last: owed.last,
             })
             .collect()
     }
