@@ -51,7 +51,7 @@ pub(super) const STRUCTURE: &[(&str, InTree)] = &[
         }
     }),
     ("a null", |tree, random| {
-        *tree.any(random) = Tree::raw("null")
+        *tree.any(random) = Tree::raw("null");
     }),
     ("another type", |tree, random| {
         let values = [
@@ -484,7 +484,7 @@ pub(super) const FORM: &[(&str, InBytes)] = &[
 /// Spoilt as bytes.
 pub(super) const BYTES: &[(&str, InBytes)] = &[
     ("truncated", |bytes, random| {
-        bytes.truncate(random.random_range(0..=bytes.len()))
+        bytes.truncate(random.random_range(0..=bytes.len()));
     }),
     ("empty", |bytes, _| bytes.clear()),
     ("a bit flipped", |bytes, random| {
@@ -524,7 +524,7 @@ pub(super) const BYTES: &[(&str, InBytes)] = &[
         bytes.splice(at..at, vec![0; random.random_range(1..20)]);
     }),
     ("a mark at its beginning", |bytes, _| {
-        drop(bytes.splice(0..0, *b"\xef\xbb\xbf"))
+        drop(bytes.splice(0..0, *b"\xef\xbb\xbf"));
     }),
     ("rubbish after it", |bytes, random| {
         let pieces: [&[u8]; 6] = [b"{}", b"x", b"]", b"}}}}", b"\0", b"\n{\"type\":\"hello\"}"];

@@ -114,7 +114,7 @@ impl Ground {
                 same("its lock", lock, found_lock)?;
             }
             (Change::Happened { events, .. }, Change::Happened { events: found, .. }) => {
-                same("what happened", events, found)?
+                same("what happened", events, found)?;
             }
             _ => return Err("dispatch changes something else than its description".to_owned()),
         }

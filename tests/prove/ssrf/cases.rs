@@ -212,7 +212,7 @@ impl Case {
         ];
         let mut case = Self::usual(spellings[nth % spellings.len()].to_owned());
         case.must_arrive = true;
-        if nth % 3 == 0 {
+        if nth.is_multiple_of(3) {
             case.responses
                 .push(response(302, "location: //127.0.0.2/next\r\n"));
         }

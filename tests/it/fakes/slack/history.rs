@@ -58,7 +58,7 @@ pub(super) fn too_fast(state: &mut State, method: &str) -> Option<Duration> {
         called.push_back(now);
         return None;
     }
-    let wait = MINUTE - (now - called[0]);
+    let wait = MINUTE.checked_sub(now - called[0]).unwrap();
     Some(Duration::from_secs(wait.as_secs() + 1))
 }
 
