@@ -4,13 +4,15 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
-use midwatch::domain::LATE_AFTER;
 use rand::Rng;
 use rand::rngs::StdRng;
 use rand::seq::IndexedRandom;
 
 use super::yard::{ANA, BO, CHANNELS, Waits};
 use crate::fakes::slack::{BOT_USER, FakeSlack, OTHER_BOT, TEAM};
+
+/// What changes something and is older does not run by itself: promised, and so not asked of the program.
+const LATE_AFTER: Duration = Duration::from_secs(60);
 
 /// What is said, as it is said.
 pub(super) enum Saying {
