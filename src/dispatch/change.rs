@@ -1,5 +1,7 @@
 //! Words that change an existing run: cancel, approve, reject, settle. The runbook says who may.
 
+use jiff::Timestamp;
+
 use crate::domain::{
     Button, Decision, Facts, Hold, Identity, PersonId, Phase, PlanFor, Posting, PostingKind,
     Reference, Refusal, Run, RunEvent, Verdict, decide, may_consent, plan, render, show_elapsed,
@@ -127,9 +129,10 @@ impl Walk<'_> {
             return Ok(self.refuse(&self.not_yours(&run, "settle")));
         }
         // A press on its way while others settled that doubt must not settle the next one. In whole seconds: some
-        // platforms tell no more.
-        let sent_at = self.inbound.sent_at.as_second();
-        if run.finished_at.is_some_and(|at| sent_at < at.as_second()) {
+        // platforms tell no more. A moment that is still to come says that our clock was put back: nothing follows.
+        let (sent_at, now) = (self.inbound.sent_at.as_second(), self.now.as_second());
+        let doubted_at = run.finished_at.map_or(i64::MIN, Timestamp::as_second);
+        if sent_at < doubted_at && doubted_at <= now {
             let what = format!("run {reference} came into doubt after you said that");
             let next = format!("look at it with /ops show {reference}, then settle it");
             return Ok(self.refuse(&not_now("earlier_doubt", what, next)));

@@ -556,7 +556,10 @@ fn change(run: &mut Run, event: &RunEvent, at: Timestamp) -> bool {
         }
         RunEvent::Settled { verdict, .. } => settle(run, *verdict, at),
         RunEvent::Finished { outcome, .. } => {
-            let open = !matches!(run.phase, Phase::Finished(_));
+            // Whoever found it expired may have looked before the last consent came, just in time.
+            let expired =
+                *outcome != Outcome::Expired || next(run, at) == Due::Finish(Outcome::Expired);
+            let open = expired && !matches!(run.phase, Phase::Finished(_));
             if open {
                 run.phase = Phase::Finished(*outcome);
                 run.finished_at = Some(at);

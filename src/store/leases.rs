@@ -23,7 +23,8 @@ async fn claim(
          where id = (select id from runs
                      where due_at <= $3 and (leased_until is null or leased_until <= $3)
                        and id not in (select value ->> 'run' from json_each($4))
-                     order by due_at, created_at, id limit 1)
+                     order by case when due_at < created_at then created_at else due_at end, created_at, id
+                     limit 1)
          returning id, fence",
     )
     .bind(&worker.0)
@@ -70,7 +71,8 @@ pub(super) fn end_of(now: Timestamp, lease: Duration) -> i64 {
 }
 
 impl Store {
-    /// Leases the run whose next step has been due longest and that nobody holds. `None` when nothing is due.
+    /// Leases the run that has been due longest and that nobody holds; what is due at once has been since the run was asked
+    /// for. `None` when nothing is due.
     ///
     /// Never one of those that the worker is `at_work` on: while the store could not be written it may have missed to
     /// renew its lease, and it alone knows how the step ended.

@@ -30,6 +30,9 @@ use jiff::Timestamp;
 
 use crate::domain::{Fact, InboundKey, Posting, PostingKind, ProjectName, Run, RunEvent, RunId};
 
+/// Due at once, in columns that say when: a clock that is put back must not hold up what is due already.
+const AT_ONCE: i64 = i64::MIN;
+
 /// Where the facts are kept.
 #[derive(Debug, Clone)]
 pub struct StoreSettings {

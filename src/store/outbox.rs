@@ -7,7 +7,7 @@ use super::db::{Sql, sql};
 use super::duties::check_duty;
 use super::fault::{read_json, write_json};
 use super::writer::Group;
-use super::{DuePosting, Duty, MessageRef, PostingId, Standing, Store, StoreError};
+use super::{AT_ONCE, DuePosting, Duty, MessageRef, PostingId, Standing, Store, StoreError};
 use crate::domain::{Platform, Posting, PostingKind};
 
 fn kind(posting: &Posting) -> &'static str {
@@ -52,7 +52,7 @@ pub(super) async fn owe(
         .bind(posting.run.map(|run| run.to_string()))
         .bind(write_json(&posting))
         .bind(i64::from(last))
-        .bind(now.as_millisecond())
+        .bind(AT_ONCE)
         .bind(number)
         .execute(&mut group.db)
         .await?;

@@ -11,7 +11,7 @@ use super::fault::write_json;
 use super::outbox::owe;
 use super::run_rows::{self, StepRow};
 use super::writer::Group;
-use super::{RunFilter, Store, StoreError, Tell};
+use super::{AT_ONCE, RunFilter, Store, StoreError, Tell};
 use crate::domain::{
     Due, Fact, Facts, Identity, Invocation, OtherRun, Outcome, PersonId, Place, Reference, RuleRef,
     Run, RunEvent, RunId, apply, next,
@@ -32,7 +32,7 @@ fn due_at(run: &Run, now: Timestamp) -> Option<i64> {
         Due::Nothing => None,
         Due::Wait(until) => Some(until.as_millisecond()),
         Due::Start { .. } | Due::Interrupt { .. } | Due::Verify { .. } | Due::Finish(_) => {
-            Some(now.as_millisecond())
+            Some(AT_ONCE)
         }
     }
 }

@@ -95,7 +95,8 @@ fn due_at(run: &Run, now: Timestamp) -> Option<i64> {
     match next(run, now) {
         Due::Nothing => None,
         Due::Wait(until) => Some(until.as_millisecond()),
-        _ => Some(now.as_millisecond()),
+        // Whatever the clock will show.
+        _ => Some(i64::MIN),
     }
 }
 
@@ -178,7 +179,7 @@ impl Book {
             }),
             Change::Happened { run, events, tell } => self.happen(run, events, tell, now),
         }
-        self.owe(conclusion.postings, now);
+        self.owe(conclusion.postings);
         true
     }
 
@@ -218,10 +219,10 @@ impl Book {
         }
         let note = finished.then(|| self.signer.sign(self.tree.size(), self.tree.root()));
         let postings = tell(&after, note.as_deref());
-        self.owe(postings, now);
+        self.owe(postings);
     }
 
-    fn owe(&mut self, postings: Vec<Posting>, now: Timestamp) {
+    fn owe(&mut self, postings: Vec<Posting>) {
         for posting in postings {
             let finished = posting.run.is_some_and(|id| {
                 let run = self.row(id).map(|row| &row.run);
@@ -239,7 +240,7 @@ impl Book {
             if let Some(owed) = self.outbox.iter_mut().find(root).filter(|_| is_root) {
                 // One that is to be read back need not wait with its newer state.
                 if owed.delivered_version == owed.version {
-                    owed.not_before = now.as_millisecond();
+                    owed.not_before = i64::MIN;
                 }
                 owed.posting = posting;
                 owed.last = last;
@@ -262,7 +263,7 @@ impl Book {
                 message: None,
                 in_doubt: false,
                 attempts: 0,
-                not_before: now.as_millisecond(),
+                not_before: i64::MIN,
             });
         }
     }
@@ -322,7 +323,10 @@ impl Book {
             row.due_at.is_some_and(|due| due <= now)
                 && row.leased_until.is_none_or(|until| until <= now)
         };
-        let order = |row: &&mut Row| (row.due_at, row.run.created_at, row.run.id.to_string());
+        let order = |row: &&mut Row| {
+            let created = row.run.created_at.as_millisecond();
+            (row.due_at.max(Some(created)), created, row.run.id.to_string())
+        };
         let row = self.rows.iter_mut().filter(free).min_by_key(order)?;
         row.fence += 1;
         row.leased_until = Some(now + millis(lease));

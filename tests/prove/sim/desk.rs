@@ -273,8 +273,9 @@ impl Desk<'_> {
             return Err(not_now("nothing_to_settle", what, next));
         }
         self.must_have_a_say(run, "settle")?;
-        let sent_at = self.inbound.sent_at.as_second();
-        if run.finished_at.is_some_and(|at| sent_at < at.as_second()) {
+        let (sent_at, now) = (self.inbound.sent_at.as_second(), self.now.as_second());
+        let doubted_at = run.finished_at.map_or(i64::MIN, Timestamp::as_second);
+        if sent_at < doubted_at && doubted_at <= now {
             let what = format!("run {reference} came into doubt after you said that");
             let next = format!("look at it with /ops show {reference}, then settle it");
             return Err(not_now("earlier_doubt", what, next));
