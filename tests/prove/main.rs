@@ -16,6 +16,7 @@ mod argv;
     reason = "shared with the stories, which use the rest; it starts the program under test"
 )]
 mod bot;
+mod canary;
 #[path = "../it/fakes/mod.rs"]
 #[allow(
     dead_code,
@@ -59,13 +60,19 @@ struct Proof {
 
 const PROOFS: &[Proof] = &[
     proof("argv", "values", 200, argv::prove),
+    proof("canary", "secrets", 12, canary::prove),
     proof("kill9", "kills", 5, kill9::prove),
     proof("ssrf", "addresses", 300, ssrf::prove),
     proof("tamper", "mutants", 64, tamper::prove),
 ];
 
 /// What this program is when a proof starts it as something else: `prove --as PART ARGUMENT…`.
-const PARTS: &[(&str, fn(&[OsString]))] = &[("record", argv::record), ("ssrf", ssrf::inside)];
+const PARTS: &[(&str, fn(&[OsString]))] = &[
+    ("record", argv::record),
+    ("utter", canary::utter),
+    ("panic", canary::panic_aloud),
+    ("ssrf", ssrf::inside),
+];
 
 const fn proof(
     name: &'static str,
