@@ -318,11 +318,12 @@ fn plain_forms(text: &str) -> Vec<String> {
         let form = encoded.replace("%20", "+");
         forms.push(lower_percent(&encoded));
         forms.push(lower_percent(&encoded).replace("%20", "+"));
-        // In an address within an address.
-        forms.push(encoded.replace('%', "%25"));
-        forms.push(form.replace('%', "%25").replace('+', "%2B"));
-        forms.push(form);
-        forms.push(encoded);
+        for once in [form, encoded] {
+            // In an address within an address.
+            forms.push(percent_encoded(&once, "-._~", true));
+            forms.push(percent_encoded(&once, "-_.!~*'()", true));
+            forms.push(once);
+        }
     }
     if text.contains('\n') {
         let lines = text.lines().map(str::trim);

@@ -16,6 +16,7 @@ mod argv;
     reason = "shared with the stories, which use the rest; it starts the program under test"
 )]
 mod bot;
+mod canary;
 #[path = "../it/fakes/mod.rs"]
 #[allow(
     dead_code,
@@ -80,6 +81,7 @@ const PROOFS: &[Proof] = &[
     proof("dbdown", "outages", 3, dbdown::prove),
     proof("argv", "values", 200, argv::prove),
     proof("iofail", "calls that fail", 16, iofail::prove),
+    proof("canary", "secrets", 12, canary::prove),
     proof("kill9", "kills", 5, kill9::prove),
     proof("clock", "walks of the clock", 200, clock::prove),
     proof("gap", "gaps", 4, gap::prove),
@@ -92,7 +94,12 @@ const PROOFS: &[Proof] = &[
 ];
 
 /// What this program is when a proof starts it as something else: `prove --as PART ARGUMENT…`.
-const PARTS: &[(&str, fn(&[OsString]))] = &[("record", argv::record), ("ssrf", ssrf::inside)];
+const PARTS: &[(&str, fn(&[OsString]))] = &[
+    ("record", argv::record),
+    ("utter", canary::utter),
+    ("panic", canary::panic_aloud),
+    ("ssrf", ssrf::inside),
+];
 
 const fn proof(
     name: &'static str,
