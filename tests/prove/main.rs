@@ -23,6 +23,7 @@ mod bot;
 )]
 mod fakes;
 mod forge;
+mod hostileout;
 mod kill9;
 mod malformed;
 mod tamper;
@@ -59,6 +60,7 @@ struct Proof {
 const PROOFS: &[Proof] = &[
     proof("kill9", "kills", 5, kill9::prove),
     proof("tamper", "mutants", 64, tamper::prove),
+    proof("hostileout", "outputs", 300, hostileout::prove),
     proof("malformed", "mutants", 800, malformed::prove),
     proof("forge", "forged requests", 1_000, forge::prove),
 ];
