@@ -115,6 +115,7 @@ pub(super) fn plain(message: &Message, catalog: &Catalog) -> String {
         colour: false,
         people: &catalog.people,
         now,
+        columns: None,
     }
     .message(message)
     .trim_end()

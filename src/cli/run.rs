@@ -8,7 +8,7 @@ use super::app::App;
 use super::stages::{Stages, stop_signal};
 use super::{Exit, say_error, tryout};
 use crate::chat::Transport;
-use crate::chat::console::{ConsoleTransport, Ended, Screen};
+use crate::chat::console::{ConsoleTransport, Ended, Screen, terminal_columns};
 use crate::config::Settings;
 use crate::domain::{
     Identity, Inbound, InboundKey, Manner, Place, Platform, Source, Speaker, SpeakerKind,
@@ -44,12 +44,10 @@ pub(super) async fn run(
     let colour =
         std::io::stdout().is_terminal() && !crate::config::environment().contains_key("NO_COLOR");
     let screen = Screen::open(Box::new(std::io::stdout()))?;
-    let transport: Arc<dyn Transport> = Arc::new(ConsoleTransport::new(
-        screen,
-        Arc::clone(&app.catalog),
-        app.clock.clone(),
-        colour,
-    ));
+    let transport: Arc<dyn Transport> = Arc::new(
+        ConsoleTransport::new(screen, Arc::clone(&app.catalog), app.clock.clone(), colour)
+            .as_wide_as(terminal_columns),
+    );
     let inbound = inbound(&app, account.clone(), words);
     let key = inbound.key.clone();
     let actor = app.catalog.load().people.identify(&inbound.speaker);

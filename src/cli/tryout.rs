@@ -15,7 +15,9 @@ use super::stages::{Stage, Stages, stop_signal};
 use super::{Exit, say};
 use crate::catalog::{self, Example};
 use crate::chat::Transport;
-use crate::chat::console::{Complete, Console, ConsoleTransport, Ended, Input, Screen, WaitForEnd};
+use crate::chat::console::{
+    Complete, Console, ConsoleTransport, Ended, Input, Screen, WaitForEnd, terminal_columns,
+};
 use crate::clock::Clock;
 use crate::config::Settings;
 use crate::domain::{
@@ -58,12 +60,15 @@ pub(super) async fn run(
     let colour =
         std::io::stdout().is_terminal() && !crate::config::environment().contains_key("NO_COLOR");
     let screen = Screen::open(Box::new(std::io::stdout()))?;
-    let transport: Arc<dyn Transport> = Arc::new(ConsoleTransport::new(
-        screen.clone(),
-        Arc::clone(&app.catalog),
-        app.clock.clone(),
-        colour,
-    ));
+    let transport: Arc<dyn Transport> = Arc::new(
+        ConsoleTransport::new(
+            screen.clone(),
+            Arc::clone(&app.catalog),
+            app.clock.clone(),
+            colour,
+        )
+        .as_wide_as(terminal_columns),
+    );
     let console = console(&app, screen, seat, colour);
     let input = if terminal {
         Input::Terminal {

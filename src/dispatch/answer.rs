@@ -14,7 +14,7 @@ impl Walk<'_> {
     /// Answers a question, or changes a run where the question asks for that.
     pub(super) async fn answer(&self, question: Question) -> Result<Conclusion, StoreError> {
         let word = question.word();
-        if question.changes() && self.age() > LATE_AFTER * 100_000 {
+        if question.changes() && self.age() > LATE_AFTER {
             return Ok(self.hold_late_change());
         }
         let message = match question {

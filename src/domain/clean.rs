@@ -15,6 +15,21 @@ pub fn clean(text: &str) -> String {
     cleaned
 }
 
+/// What people wrote, for a message: without control and invisible characters. Line breaks and tabs stay.
+pub fn harmless(text: &str) -> String {
+    let shown = text.chars().filter_map(|c| match c {
+        '\r' => None,
+        '\u{2028}' | '\u{2029}' => Some(' '),
+        _ => visible(c),
+    });
+    shown.collect()
+}
+
+/// The same on one line: a name, or what was typed, begins no line of its own.
+pub fn harmless_line(text: &str) -> String {
+    harmless(text).replace(['\n', '\t'], " ")
+}
+
 /// Removes control sequences and invisible characters; keeps `\n`, `\t` and `\r`.
 #[derive(Debug, Default)]
 pub struct ControlFilter {
@@ -100,8 +115,9 @@ fn visible(c: char) -> Option<char> {
         | '\u{200b}'..='\u{200f}' // zero width, left-to-right and right-to-left marks
         | '\u{202a}'..='\u{202e}' // bidi embeddings and overrides
         | '\u{2060}'..='\u{206f}' // word joiner, bidi isolates, invisible operators
+        | '\u{fe00}'..='\u{fe0d}' // variation selectors, but for those between a coloured sign and a plain one
         | '\u{feff}' // byte order mark
-        | '\u{fff9}'..='\u{fffb}' // interlinear annotation
+        | '\u{fff0}'..='\u{fffb}' // kept for invisible ones, and interlinear annotation
         | '\u{1bca0}'..='\u{1bca3}' // shorthand format controls
         | '\u{1d173}'..='\u{1d17a}' // musical format controls
         | '\u{e0000}'..='\u{e0fff}' // tags and the selectors that smuggle text
@@ -223,6 +239,11 @@ mod tests {
             ("tags", "a\u{e0041}\u{e007f}b", "ab"),
             ("a coloured heart stays whole", "❤\u{fe0f}", "❤\u{fe0f}"),
             (
+                "selectors that smuggle text",
+                "a\u{fe00}\u{fe0d}\u{fff0}b",
+                "ab",
+            ),
+            (
                 "separators break the line",
                 "a\u{2028}b\u{2029}c",
                 "a\nb\nc",
@@ -239,6 +260,20 @@ mod tests {
         ] {
             assert_eq!(clean(given), shown, "{name}");
         }
+    }
+
+    #[test]
+    fn what_people_wrote_neither_acts_nor_begins_a_line() {
+        for (name, given, shown) in [
+            ("plain", "it is 3 o'clock", "it is 3 o'clock"),
+            ("override", "safe\u{202e}exe", "safeexe"),
+            ("escape", "a\x1b[31mb", "a[31mb"),
+            ("separators", "a\u{2028}b\u{2029}c", "a b c"),
+            ("a line break", "Ana\r\n✅ done", "Ana ✅ done"),
+        ] {
+            assert_eq!(harmless_line(given), shown, "{name}");
+        }
+        assert_eq!(harmless("two\r\nlines"), "two\nlines");
     }
 
     #[test]

@@ -120,6 +120,7 @@ fn painted(colour: bool) -> String {
         colour,
         people: &catalog.people,
         now: now(),
+        columns: None,
     };
     paint.message(&every_block())
 }

@@ -133,6 +133,15 @@ pub(crate) async fn perform_step(
     surroundings: &Surroundings,
     data: &Path,
 ) -> StepResult {
+    perform_and_hear(step, surroundings, data).await.0
+}
+
+/// The same, with what it printed.
+pub(crate) async fn perform_and_hear(
+    step: &PlannedStep,
+    surroundings: &Surroundings,
+    data: &Path,
+) -> (StepResult, String) {
     static ATTEMPTS: AtomicU32 = AtomicU32::new(1);
     let of = OutputRef {
         run: RunId::of_inbound(&InboundKey::new(&["proof"])),
@@ -146,11 +155,21 @@ pub(crate) async fn perform_step(
         folder: &folder,
         kept: 0,
     };
-    let (sender, _receiver) = mpsc::channel(1);
-    match perform(&work, sender, &CancellationToken::new()).await {
+    let (sender, mut receiver) = mpsc::channel::<String>(4);
+    let hear = async {
+        let mut text = String::new();
+        while let Some(piece) = receiver.recv().await {
+            text.push_str(&piece);
+        }
+        text
+    };
+    let stop = CancellationToken::new();
+    let (performed, text) = tokio::join!(perform(&work, sender, &stop), hear);
+    let result = match performed {
         Performed::Ended { result, .. } => result,
         Performed::Lost => StepResult::Unknown {
             why: "the supervisor was lost".to_owned(),
         },
-    }
+    };
+    (result, text)
 }

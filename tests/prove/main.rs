@@ -36,6 +36,7 @@ mod dbdown;
 mod forge;
 mod gap;
 mod iofail;
+mod hostileout;
 mod kill9;
 mod lab;
 mod partition;
@@ -89,6 +90,7 @@ const PROOFS: &[Proof] = &[
     proof("storm429", "times 10 s of storm", 1, storm429::prove),
     proof("sim", "seeds", 1_000, sim::prove),
     proof("tamper", "mutants", 64, tamper::prove),
+    proof("hostileout", "outputs", 300, hostileout::prove),
     proof("malformed", "mutants", 800, malformed::prove),
     proof("forge", "forged requests", 1_000, forge::prove),
 ];

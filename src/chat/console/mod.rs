@@ -18,7 +18,7 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 pub use self::paint::Paint;
-pub use self::screen::Screen;
+pub use self::screen::{Screen, terminal_columns};
 pub use self::transport::ConsoleTransport;
 
 use self::edit::Edit;

@@ -2,9 +2,11 @@
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
-use unicode_width::UnicodeWidthStr;
+use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
-use crate::domain::{Block, Button, Field, Message, People, Span, Text};
+use crate::domain::{
+    Block, Button, Field, Message, People, PersonId, Span, Text, harmless, harmless_line,
+};
 
 /// How messages look on one terminal at one moment.
 #[derive(Debug, Clone, Copy)]
@@ -15,10 +17,17 @@ pub struct Paint<'a> {
     pub people: &'a People,
     /// Moments are also told relative to this one.
     pub now: Timestamp,
+    /// How many cells a line has, where it is known. A terminal breaks what is longer, and the rest would begin where
+    /// our own lines do: output is broken before, behind its mark.
+    pub columns: Option<usize>,
 }
 
 /// The widest progress bar, in cells.
 const LONGEST_BAR: usize = 20;
+/// Output is given so many cells, however narrow the terminal is.
+const NARROWEST: usize = 16;
+/// Cells between two tab stops.
+const TAB: usize = 8;
 
 #[derive(Clone, Copy)]
 enum Style {
@@ -55,20 +64,24 @@ impl Paint<'_> {
 
     fn span(&self, span: &Span) -> String {
         match span {
-            Span::Plain(words) => clean(words),
-            Span::Bold(words) => self.styled(Style::Bold, &clean(words)),
-            Span::Code(words) => self.styled(Style::Cyan, &clean(words)),
-            Span::Person(person) => clean(self.people.name(person)),
-            Span::Ping(person) => {
-                let name = clean(self.people.name(person));
-                self.styled(Style::Yellow, &format!("@{name}"))
-            }
+            Span::Plain(words) => harmless(words),
+            Span::Bold(words) => self.styled(Style::Bold, &harmless_line(words)),
+            Span::Code(words) => self.styled(Style::Cyan, &harmless_line(words)),
+            Span::Person(person) => self.name(person),
+            Span::Ping(person) => self.styled(Style::Yellow, &format!("@{}", self.name(person))),
             Span::Time(at) => moment(*at, self.now),
         }
     }
 
+    fn name(&self, person: &PersonId) -> String {
+        harmless_line(self.people.name(person))
+    }
+
     fn fields(&self, fields: &[Field]) -> Vec<String> {
-        let labels: Vec<String> = fields.iter().map(|field| clean(&field.label)).collect();
+        let labels: Vec<String> = fields
+            .iter()
+            .map(|field| harmless_line(&field.label))
+            .collect();
         let widest = widest(&labels);
         let lines = labels.iter().zip(fields).map(|(label, field)| {
             let gap = " ".repeat(widest - label.width());
@@ -82,24 +95,59 @@ impl Paint<'_> {
     }
 
     fn output(&self, output: &str) -> Vec<String> {
-        let rule = self.styled(Style::Dim, "│");
-        clean(output)
-            .lines()
-            .map(|line| format!("  {rule} {line}").trim_end().to_owned())
-            .collect()
+        let [begins, goes_on] = ["│", "┊"].map(|mark| self.styled(Style::Dim, mark));
+        let mut lines = Vec::new();
+        for line in harmless(output).lines() {
+            for (position, piece) in self.pieces(line).into_iter().enumerate() {
+                let mark = if position == 0 { &begins } else { &goes_on };
+                lines.push(format!("  {mark} {piece}").trim_end().to_owned());
+            }
+        }
+        lines
+    }
+
+    /// The line in pieces that fit behind the mark; never none.
+    fn pieces(&self, line: &str) -> Vec<String> {
+        let Some(columns) = self.columns else {
+            return vec![line.to_owned()];
+        };
+        let room = columns.saturating_sub(4).max(NARROWEST);
+        let (mut pieces, mut piece, mut used) = (Vec::new(), String::new(), 0);
+        for c in line.chars() {
+            let cells = match c {
+                '\t' => TAB - used % TAB,
+                // Some terminals show the sign before it wider.
+                '\u{fe0f}' => 1,
+                _ => c.width().unwrap_or(0),
+            };
+            if used + cells > room {
+                pieces.push(std::mem::take(&mut piece));
+                used = 0;
+            }
+            match c {
+                '\t' => piece.extend(std::iter::repeat_n(' ', cells)),
+                _ => piece.push(c),
+            }
+            used += cells;
+        }
+        pieces.push(piece);
+        pieces
     }
 
     /// A terminal has no buttons: it says what to type.
     fn buttons(&self, buttons: &[Button]) -> Vec<String> {
         let says: Vec<String> = buttons
             .iter()
-            .map(|button| format!("/ops {}", clean(&button.says)))
+            .map(|button| format!("/ops {}", harmless_line(&button.says)))
             .collect();
         let widest = widest(&says);
         let lines = says.iter().zip(buttons).map(|(says, button)| {
             let gap = " ".repeat(widest - says.width());
             let typed = self.styled(Style::Cyan, says);
-            format!("  → type: {typed}{gap}   ({})", clean(&button.label))
+            format!(
+                "  → type: {typed}{gap}   ({})",
+                harmless_line(&button.label)
+            )
         });
         lines.collect()
     }
@@ -116,18 +164,6 @@ impl Paint<'_> {
         };
         format!("\x1b[{code}m{text}\x1b[0m")
     }
-}
-
-/// Drops what could act on a terminal: control characters but line break and tab, and marks that turn the writing
-/// direction. The engine cleaned its output before; this is the last door, and texts of people come through it too.
-pub(super) fn clean(text: &str) -> String {
-    text.chars()
-        .filter(|c| matches!(c, '\n' | '\t') || !(c.is_control() || turns_direction(*c)))
-        .collect()
-}
-
-fn turns_direction(c: char) -> bool {
-    matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 fn widest(texts: &[String]) -> usize {
@@ -205,16 +241,27 @@ mod tests {
     }
 
     #[test]
-    fn nothing_in_a_text_acts_on_the_terminal() {
-        for (row, hostile, harmless) in [
-            ("colour", "a\x1b[31mb", "a[31mb"),
-            ("carriage return", "safe\rgone", "safegone"),
-            ("C1 control", "a\u{9b}2Jb", "a2Jb"),
-            ("backspace", "ab\u{8}c", "abc"),
-            ("right-to-left override", "a\u{202e}b\u{2066}c", "abc"),
-            ("line break and tab stay", "a\n\tb", "a\n\tb"),
-        ] {
-            assert_eq!(clean(hostile), harmless, "{row}");
-        }
+    fn output_stays_behind_its_mark_in_every_line_of_the_terminal() {
+        let people = People::default();
+        let paint = |columns| Paint {
+            colour: false,
+            people: &people,
+            now: Timestamp::UNIX_EPOCH,
+            columns,
+        };
+        let shown = paint(Some(20)).output("0123456789abcdef✅ done\n\n\tx\n表表表表表表表表表\n");
+        assert_eq!(
+            shown,
+            [
+                "  │ 0123456789abcdef",
+                "  ┊ ✅ done",
+                "  │",
+                "  │         x",
+                "  │ 表表表表表表表表",
+                "  ┊ 表",
+            ]
+        );
+        let long = "x".repeat(500);
+        assert_eq!(paint(None).output(&long), [format!("  │ {long}")]);
     }
 }

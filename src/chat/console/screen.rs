@@ -3,6 +3,7 @@
 use std::io::{self, Write};
 use std::thread;
 
+use rustix::termios::tcgetwinsize;
 use rustyline::ExternalPrinter;
 use tokio::sync::{mpsc, oneshot};
 
@@ -71,6 +72,12 @@ impl Screen {
         self.jobs.send(job).await.map_err(|_| gone())?;
         answer.await.map_err(|_| gone())?
     }
+}
+
+/// How many cells a line of standard output has; `None` when that is no terminal.
+pub fn terminal_columns() -> Option<usize> {
+    let size = tcgetwinsize(io::stdout()).ok()?;
+    Some(usize::from(size.ws_col)).filter(|columns| *columns > 0)
 }
 
 fn write_in_order(mut queue: mpsc::Receiver<Job>, out: Box<dyn Write + Send>) {

@@ -1,11 +1,10 @@
 //! One conversation: takes line after line, remembers who speaks where, and hands commands in.
 
 use super::lines::{Ask, Heard, LONGEST_LINE};
-use super::paint::clean;
 use super::said::{Said, said};
 use super::{Console, ConsoleError, Ended};
 use crate::domain::{
-    Inbound, InboundKey, Manner, PersonId, Place, Platform, Source, Speaker, SpeakerKind,
+    Inbound, InboundKey, Manner, PersonId, Place, Platform, Source, Speaker, SpeakerKind, harmless,
 };
 use crate::store::StoreError;
 
@@ -71,7 +70,7 @@ impl Talk {
         if self.in_order && said != Said::Nothing {
             // Nobody typed it here: what was said belongs into what is printed.
             let Ask { prompt, .. } = self.ask();
-            self.say(&clean(&format!("{prompt}{}", line.trim())))
+            self.say(&harmless(&format!("{prompt}{}", line.trim())))
                 .await?;
         }
         match said {
@@ -213,7 +212,7 @@ impl Talk {
 
     async fn refuse(&mut self, why: &str) -> Result<(), ConsoleError> {
         self.worst = Ended::Failed;
-        self.say(&format!("⛔ {}", clean(why))).await
+        self.say(&format!("⛔ {}", harmless(why))).await
     }
 
     async fn say(&self, text: &str) -> Result<(), ConsoleError> {

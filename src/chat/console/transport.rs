@@ -13,6 +13,9 @@ use crate::clock::Clock;
 use crate::domain::{Form, Message, Place, Platform};
 use crate::store::{Mark, MessageRef};
 
+/// Before the lines of a thread.
+const INDENTATION: &str = "  ";
+
 /// Prints messages on a [`Screen`].
 #[derive(Debug)]
 pub struct ConsoleTransport {
@@ -20,6 +23,7 @@ pub struct ConsoleTransport {
     catalog: CurrentCatalog,
     clock: Clock,
     colour: bool,
+    columns: fn() -> Option<usize>,
     printed: AtomicU64,
 }
 
@@ -31,16 +35,26 @@ impl ConsoleTransport {
             catalog,
             clock,
             colour,
+            columns: || None,
             printed: AtomicU64::new(0),
         }
     }
 
+    /// For an output whose lines are so wide at the moment; `None` where nobody knows.
+    #[must_use]
+    pub fn as_wide_as(mut self, columns: fn() -> Option<usize>) -> Self {
+        self.columns = columns;
+        self
+    }
+
     async fn print(&self, message: &Message, in_thread: bool) -> Result<(), DeliveryError> {
         let catalog = self.catalog.load_full();
+        let indentation = if in_thread { INDENTATION.len() } else { 0 };
         let paint = Paint {
             colour: self.colour,
             people: &catalog.people,
             now: self.clock.now(),
+            columns: (self.columns)().map(|columns| columns.saturating_sub(indentation)),
         };
         let text = paint.message(message);
         let text = if in_thread { indented(&text) } else { text };
@@ -133,7 +147,10 @@ impl Transport for ConsoleTransport {
 }
 
 fn indented(text: &str) -> String {
-    let lines: Vec<String> = text.lines().map(|line| format!("  {line}")).collect();
+    let lines: Vec<String> = text
+        .lines()
+        .map(|line| format!("{INDENTATION}{line}"))
+        .collect();
     lines.join("\n")
 }
 

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use self::cut::{cut_in_the_middle, shortened};
 use crate::domain::{
     Block, Button, ButtonStyle, Form, FormField, Message, People, PersonId, Place, Platform, Span,
-    Text,
+    Text, harmless, harmless_line,
 };
 
 /// What our forms call themselves, so that their answers are recognised.
@@ -50,17 +50,19 @@ pub(super) fn message(message: &Message, people: &People, space: &str) -> Encode
             }
             Block::Fields(fields) => {
                 for field in fields {
-                    fallback.push(format!("{}: {}", field.label, names.plain(&field.value)));
-                    let mut elements = styled(&field.label, Some("bold"), &mut budget);
+                    let label = harmless_line(&field.label);
+                    fallback.push(format!("{label}: {}", names.plain(&field.value)));
+                    let mut elements = styled(&label, Some("bold"), &mut budget);
                     elements.extend(styled(": ", None, &mut budget));
                     elements.extend(names.elements(&field.value, &mut budget));
                     rich.extend(section(&elements));
                 }
             }
             Block::Output(output) => {
-                let shown = budget.output(output);
+                let shown = budget.output(&harmless(output));
                 rich.extend(preformatted(&shown));
-                fallback.push(shown);
+                // No block stands around it there: each line says by itself that it is not ours.
+                fallback.extend(shown.lines().map(|line| format!("│ {line}")));
             }
             Block::Progress { done, total } => {
                 let bar = progress(*done, *total);
@@ -170,11 +172,15 @@ impl Names<'_> {
         let mut elements = Vec::new();
         for span in &text.0 {
             match span {
-                Span::Plain(words) => elements.extend(styled(words, None, budget)),
-                Span::Bold(words) => elements.extend(styled(words, Some("bold"), budget)),
-                Span::Code(words) => elements.extend(styled(words, Some("code"), budget)),
+                Span::Plain(words) => elements.extend(styled(&harmless(words), None, budget)),
+                Span::Bold(words) => {
+                    elements.extend(styled(&harmless_line(words), Some("bold"), budget));
+                }
+                Span::Code(words) => {
+                    elements.extend(styled(&harmless_line(words), Some("code"), budget));
+                }
                 Span::Person(person) => {
-                    elements.extend(styled(self.people.name(person), Some("bold"), budget));
+                    elements.extend(styled(&self.name(person), Some("bold"), budget));
                 }
                 Span::Ping(person) => elements.extend(self.ping(person, budget)),
                 Span::Time(at) => elements.push(date(*at)),
@@ -188,19 +194,20 @@ impl Names<'_> {
         if let Some(id) = self.account(person) {
             return vec![json!({ "type": "user", "user_id": id })];
         }
-        styled(
-            &format!("@{}", self.people.name(person)),
-            Some("bold"),
-            budget,
-        )
+        styled(&format!("@{}", self.name(person)), Some("bold"), budget)
+    }
+
+    fn name(&self, person: &PersonId) -> String {
+        harmless_line(self.people.name(person))
     }
 
     fn plain(&self, text: &Text) -> String {
         let spans = text.0.iter().map(|span| match span {
-            Span::Plain(words) | Span::Bold(words) => words.clone(),
-            Span::Code(words) => format!("`{words}`"),
-            Span::Person(person) => self.people.name(person).to_owned(),
-            Span::Ping(person) => format!("@{}", self.people.name(person)),
+            Span::Plain(words) => harmless(words),
+            Span::Bold(words) => harmless_line(words),
+            Span::Code(words) => format!("`{}`", harmless_line(words)),
+            Span::Person(person) => self.name(person),
+            Span::Ping(person) => format!("@{}", self.name(person)),
             Span::Time(at) => absolute(*at),
         });
         spans.collect()
@@ -348,7 +355,8 @@ fn progress(done: usize, total: usize) -> String {
 }
 
 fn plain_text(words: &str) -> Value {
-    let words = if words.is_empty() { "…" } else { words };
+    let words = harmless_line(words);
+    let words = if words.is_empty() { "…" } else { &words };
     json!({ "type": "plain_text", "text": words, "emoji": false })
 }
 

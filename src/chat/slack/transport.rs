@@ -252,13 +252,14 @@ fn shows(message: &Value, mark: &Mark) -> bool {
     version.is_empty() || version == mark.version.to_string()
 }
 
-/// A body in which no text can ping, link or unfurl, whatever Slack's defaults are.
+/// A body in which no text can ping, link, unfurl or format, whatever Slack's defaults are.
 fn neutral(channel: &str, text: &str, blocks: &[Value]) -> Value {
     json!({
         "channel": channel,
         "text": text,
         "blocks": blocks,
         "parse": "none",
+        "mrkdwn": false,
         "link_names": false,
         "unfurl_links": false,
         "unfurl_media": false,

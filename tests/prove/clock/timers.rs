@@ -264,6 +264,7 @@ fn no_time_below_zero(yard: &Yard, message: &Message, now: Timestamp) {
         colour: false,
         people: &yard.catalog.people,
         now,
+        columns: None,
     };
     let text = paint.message(message);
     // A date before our era begins with a minus, too, and it is followed by six digits and a minus.

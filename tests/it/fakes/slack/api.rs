@@ -297,6 +297,9 @@ fn check_message(state: &mut State, body: &Value) -> Result<(), &'static str> {
     if body["parse"] != "none" || body["link_names"] == true {
         state.violation("a message whose text may ping");
     }
+    if body["mrkdwn"] != false || body["unfurl_links"] != false || body["unfurl_media"] != false {
+        state.violation("a message whose text may format or unfold");
+    }
     match rules::message_fault(body) {
         None => Ok(()),
         Some((word, fault)) => {
