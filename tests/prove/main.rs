@@ -37,6 +37,7 @@ mod kill9;
 mod lab;
 mod partition;
 mod proxy;
+mod reconnect;
 mod ssrf;
 mod sim;
 mod storm429;
@@ -79,6 +80,7 @@ const PROOFS: &[Proof] = &[
     proof("iofail", "calls that fail", 32, iofail::prove),
     proof("kill9", "kills", 5, kill9::prove),
     proof("ssrf", "addresses", 300, ssrf::prove),
+    proof("reconnect", "troubles of sockets", 18, reconnect::prove),
     proof("storm429", "times 10 s of storm", 1, storm429::prove),
     proof("sim", "seeds", 1_000, sim::prove),
     proof("tamper", "mutants", 64, tamper::prove),

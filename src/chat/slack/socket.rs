@@ -1,6 +1,6 @@
 //! Slack over Socket Mode: two sockets, each envelope acknowledged once its inbound is durable.
 //!
-//! A socket that Slack announces to close is replaced before it goes. What can't be read is acknowledged and counted, so
+//! A socket that Slack announces to close, or that is silent, is replaced before it is left. What can't be read is acknowledged and counted, so
 //! that one odd envelope never stops the others.
 
 mod connection;
@@ -22,7 +22,8 @@ use super::{Door, as_text};
 
 /// Slack allows ten; two, so that one can be replaced or break while the other hears.
 const SOCKETS: usize = 2;
-const OPEN_LIMIT: Duration = Duration::from_secs(10);
+/// For each step of opening a socket. One that never answers is given up soon enough for another within five seconds.
+const OPEN_LIMIT: Duration = Duration::from_secs(3);
 const LONGEST_WAIT: Duration = Duration::from_mins(1);
 const FRAME_LIMIT: usize = 4 << 20;
 
@@ -40,10 +41,12 @@ pub struct Timing {
 }
 
 impl Default for Timing {
+    /// A silent socket is noticed within four seconds. Slack's answers to pings may take longer than that: such a socket
+    /// is heard until its replacement is there, so what is lost by impatience is nothing.
     fn default() -> Self {
         Self {
-            quiet: Duration::from_secs(30),
-            deaf: Duration::from_secs(10),
+            quiet: Duration::from_millis(1_500),
+            deaf: Duration::from_millis(2_500),
             pause: Duration::from_secs(1),
             settled: Duration::from_secs(10),
         }
@@ -151,6 +154,11 @@ impl Slot {
                 End::Announced => {
                     leaving.spawn(connection.serve_until(replaced.clone()));
                 }
+                End::Silent => {
+                    drop(connection.counted.take()); // It may hear no more.
+                    self.trouble("slack's socket is silent: opening another");
+                    leaving.spawn(connection.serve_until(replaced.clone()));
+                }
                 End::TooMany => {
                     self.trouble("slack says that this app has too many sockets open");
                     waits.never_at_once();
@@ -173,12 +181,15 @@ impl Slot {
             why,
             wait: Duration::ZERO,
         };
-        let answer = self
+        let nothing = json!({});
+        let asking = self
             .door
             .slack
             .api
-            .call(As::App, "apps.connections.open", &json!({}))
-            .await;
+            .call(As::App, "apps.connections.open", &nothing);
+        let answer = timeout(OPEN_LIMIT, asking)
+            .await
+            .map_err(|_| not("slack gives us no socket in time".to_owned()))?;
         let answer = answer.map_err(|error| NotOpened {
             why: format!("slack gives us no socket: {error}"),
             wait: if let CallError::Limited(wait) = error {

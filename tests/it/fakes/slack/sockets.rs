@@ -1,6 +1,7 @@
 //! Socket Mode's side of the workspace: tickets, hello, envelopes, acknowledgements, and all that goes wrong.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::io;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
@@ -28,13 +29,25 @@ pub(super) struct Sockets {
     /// Every new socket is told this instead of hello.
     greeting: Option<&'static str>,
     closed_link: bool,
+    /// Those that are open for Slack alone: nothing goes through them any more.
+    deaf: BTreeSet<u64>,
+    /// So many connections to come are taken and never answered.
+    stalls: usize,
+    /// How often an event is sent again that nobody acknowledged within three seconds.
+    repeats: u64,
+    pings: usize,
 }
 
+/// How long Slack believes in a socket through which nothing goes any more.
+const BELIEVED: Duration = Duration::from_secs(10);
+
 /// What a socket's task shall do.
-enum Order {
+pub(crate) enum Order {
     Send(String),
     /// End without a close frame, as a broken network does.
     Cut,
+    /// The same, with a reset.
+    Reset,
     /// Neither read nor write any more, but stay open.
     Deafen,
 }
@@ -67,6 +80,16 @@ impl Sockets {
         }
     }
 
+    /// Sends on the next socket in turn what was sent before.
+    fn repeat(&mut self, id: &str) {
+        if let Some((frame, _)) = self.unacked.get_mut(id) {
+            let attempt = frame["retry_attempt"].as_u64().unwrap_or(0) + 1;
+            frame["retry_attempt"] = attempt.into();
+            frame["retry_reason"] = "timeout".into();
+        }
+        self.send(id);
+    }
+
     /// Sends again what nobody acknowledged and whose socket is gone.
     fn send_again(&mut self) {
         let orphans: Vec<String> = self
@@ -76,12 +99,7 @@ impl Sockets {
             .map(|(id, _)| id.clone())
             .collect();
         for id in orphans {
-            if let Some((frame, _)) = self.unacked.get_mut(&id) {
-                let attempt = frame["retry_attempt"].as_u64().unwrap_or(0) + 1;
-                frame["retry_attempt"] = attempt.into();
-                frame["retry_reason"] = "timeout".into();
-            }
-            self.send(&id);
+            self.repeat(&id);
         }
     }
 }
@@ -90,6 +108,44 @@ impl FakeSlack {
     /// Sockets that are greeted and open.
     pub(crate) fn open_sockets(&self) -> usize {
         self.state().sockets.open.len()
+    }
+
+    /// The numbers of those through which something goes.
+    pub(crate) fn hearing_sockets(&self) -> Vec<u64> {
+        let sockets = &self.state().sockets;
+        let open = sockets.open.keys().copied();
+        open.filter(|number| !sockets.deaf.contains(number))
+            .collect()
+    }
+
+    /// Does this to one socket; `false` when it is gone already.
+    pub(crate) fn order_socket(&self, number: u64, order: Order) -> bool {
+        let sockets = &mut self.state().sockets;
+        if matches!(order, Order::Deafen) {
+            sockets.deaf.insert(number);
+        }
+        let socket = sockets.open.get(&number);
+        socket.is_some_and(|socket| socket.try_send(order).is_ok())
+    }
+
+    /// The next connections are taken and never answered.
+    pub(crate) fn stall_next(&self, connections: usize) {
+        self.state().sockets.stalls = connections;
+    }
+
+    /// Whether somebody switched Socket Mode off: no new socket is given out.
+    pub(crate) fn disable_link(&self, disabled: bool) {
+        self.state().sockets.closed_link = disabled;
+    }
+
+    /// Events that nobody acknowledged within three seconds are sent again, so many times.
+    pub(crate) fn repeat_events(&self, times: u64) {
+        self.state().sockets.repeats = times;
+    }
+
+    /// How often the app asked whether we are there.
+    pub(crate) fn pings(&self) -> usize {
+        self.state().sockets.pings
     }
 
     /// Sockets that were ever opened.
@@ -145,8 +201,9 @@ impl FakeSlack {
         }
     }
 
-    /// Sends an envelope and waits three seconds for its acknowledgement.
+    /// Sends an envelope and waits three seconds for its acknowledgement; an event may be sent again.
     pub(super) async fn envelope(&self, kind: &str, payload: &Value) -> Option<Value> {
+        let repeats;
         let id = {
             let mut state = self.state();
             if kind != "events_api" && state.sockets.is_deaf() {
@@ -157,28 +214,61 @@ impl FakeSlack {
                                 "accepts_response_payload": kind != "events_api" });
             state.sockets.unacked.insert(id.clone(), (frame, None));
             state.sockets.send(&id);
+            repeats = if kind == "events_api" {
+                state.sockets.repeats
+            } else {
+                0
+            };
             id
         };
-        let mut changes = self.inner.changes.subscribe();
-        let answered = async {
-            loop {
-                if let Some(ack) = self.acknowledged(&id) {
-                    return ack;
-                }
-                changes.changed().await.unwrap();
+        for repeat in 0..=repeats {
+            if repeat > 0 {
+                self.state().sockets.repeat(&id);
             }
-        };
-        tokio::time::timeout(Duration::from_secs(3), answered)
-            .await
-            .ok()
+            let answer = tokio::time::timeout(Duration::from_secs(3), self.answer(&id)).await;
+            if let Ok(answer) = answer {
+                return Some(answer);
+            }
+        }
+        None
+    }
+
+    async fn answer(&self, envelope: &str) -> Value {
+        let mut changes = self.inner.changes.subscribe();
+        loop {
+            if let Some(ack) = self.acknowledged(envelope) {
+                return ack;
+            }
+            changes.changed().await.unwrap();
+        }
     }
 }
 
 pub(super) async fn accept(listener: TcpListener, inner: Weak<Inner>) {
     while let Ok((stream, _)) = listener.accept().await {
         let Some(inner) = inner.upgrade() else { return };
+        let mut state = inner.state();
+        if state.sockets.stalls > 0 {
+            state.sockets.stalls -= 1;
+            drop(state);
+            inner.own(stall(stream));
+            continue;
+        }
+        drop(state);
         let weak = Arc::downgrade(&inner);
         inner.own(serve(stream, weak));
+    }
+}
+
+/// Takes a connection and says nothing, until the other side gives up.
+async fn stall(stream: TcpStream) {
+    let mut ignored = [0; 1_024];
+    while stream.readable().await.is_ok() {
+        match stream.try_read(&mut ignored) {
+            Ok(0) => return,
+            Err(error) if error.kind() != io::ErrorKind::WouldBlock => return,
+            Ok(_) | Err(_) => {}
+        }
     }
 }
 
@@ -231,13 +321,23 @@ async fn serve(stream: TcpStream, weak: Weak<Inner>) {
                     Some(Order::Send(text)) => {
                         if socket.send(Message::text(text)).await.is_err() { break }
                     }
-                    Some(Order::Deafen) => { todo.close(); std::future::pending::<()>().await; }
+                    Some(Order::Deafen) => {
+                        todo.close();
+                        tokio::time::sleep(BELIEVED).await;
+                        break;
+                    }
+                    Some(Order::Reset) => {
+                        socket.get_ref().set_zero_linger().unwrap();
+                        break;
+                    }
                     Some(Order::Cut) | None => break,
                 },
                 frame = socket.next() => match frame {
                     Some(Ok(Message::Text(text))) => acknowledge(&weak, &text),
                     Some(Ok(Message::Close(_)) | Err(_)) | None => break,
-                    Some(Ok(_)) => {}
+                    Some(Ok(frame)) => with(&weak, |inner| {
+                        inner.state().sockets.pings += usize::from(frame.is_ping());
+                    }),
                 },
             }
         }
@@ -245,6 +345,7 @@ async fn serve(stream: TcpStream, weak: Weak<Inner>) {
     with(&weak, |inner| {
         let mut state = inner.state();
         state.sockets.open.remove(&number);
+        state.sockets.deaf.remove(&number);
         state.sockets.fewest = state.sockets.fewest.min(state.sockets.open.len());
         state.sockets.send_again();
         drop(state);
@@ -280,13 +381,10 @@ fn acknowledge(weak: &Weak<Inner>, text: &str) {
         let ack: Value = serde_json::from_str(text).unwrap_or_default();
         match ack["envelope_id"].as_str() {
             Some(id) => {
+                let repeated = state.sockets.repeats > 0;
                 state.sockets.unacked.remove(id);
-                if state
-                    .sockets
-                    .acks
-                    .insert(id.to_owned(), ack.clone())
-                    .is_some()
-                {
+                let before = state.sockets.acks.insert(id.to_owned(), ack.clone());
+                if before.is_some() && !repeated {
                     state.violation(format!("envelope {id} acknowledged twice"));
                 }
             }
