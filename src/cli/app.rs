@@ -55,6 +55,13 @@ pub(super) fn folders(settings: &Settings) -> Folders {
     }
 }
 
+/// The secrets that commands may name, and midwatch's own to be hidden.
+pub(super) fn secrets(settings: &Settings, environment: &BTreeMap<String, String>) -> LocalSecrets {
+    let mut given = settings.secret_variables();
+    given.extend(environment.clone());
+    LocalSecrets::new(&given, settings.secrets_folder.clone()).hiding(settings.secret_values())
+}
+
 /// Loads the catalog for a program that is about to serve: mistakes are said, the rest goes on without those files.
 ///
 /// `None` when there is nothing to serve with: nobody is known, or there is no project.
@@ -76,11 +83,11 @@ pub(super) fn load_catalog(settings: &Settings) -> Option<Catalog> {
 fn say_no_start(what: &str, why: &StoreError, settings: &Settings) {
     let data = settings.data.display();
     let next = match why {
-        StoreError::NotWritable(_) => format!(
+        StoreError::NotWritable(_) | StoreError::NoAnswer => format!(
             "; see that the database and the folder {data} have room and can be written, then start midwatch again"
         ),
         StoreError::InUse(_)
-        | StoreError::NoAnswer | StoreError::Unavailable(_)
+        | StoreError::Unavailable(_)
         | StoreError::Busy(_)
         | StoreError::Conflict(_)
         | StoreError::Corrupt(_) => String::new(),
@@ -96,14 +103,14 @@ impl App {
         log: &str,
     ) -> anyhow::Result<Result<Self, Exit>> {
         let clock = Clock::system();
-        let mut given = settings.secret_variables();
-        given.extend(environment.clone());
-        let secrets = Arc::new(LocalSecrets::new(&given, settings.secrets_folder.clone()));
-        let mut hidden = settings.secret_values();
-        hidden.extend(secrets.all());
+        let secrets = secrets(&settings, &environment);
+        let hidden = secrets.all();
         let redactor = Redactor::new(hidden.iter().map(ExposeSecret::expose_secret));
         let scrub = Arc::new(move |text: &str| redactor.redact(text));
         telemetry::start_logs(log, settings.log.format == LogFormat::Json, scrub)?;
+        for doubt in secrets.unusable().iter().chain(&secrets.short()) {
+            warn!("{doubt}");
+        }
         let metrics = telemetry::start_metrics()?;
         let Some(catalog) = load_catalog(&settings) else {
             return Ok(Err(Exit::Invalid));
@@ -142,7 +149,7 @@ impl App {
             return Ok(Err(Exit::Failed));
         }
         let catalog = Arc::new(ArcSwap::from_pointee(catalog));
-        let surroundings = surroundings(&settings, environment, secrets)?;
+        let surroundings = surroundings(&settings, environment, Arc::new(secrets))?;
         let steps = Steps::of(&settings.data).context("the data folder has no path")?;
         Ok(Ok(Self {
             settings,

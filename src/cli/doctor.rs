@@ -4,6 +4,7 @@ use super::serve::adapter_settings;
 use super::{Exit, app, say, say_error};
 use crate::catalog;
 use arc_swap::ArcSwap;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::chat::slack::Slack;
@@ -13,7 +14,11 @@ use crate::http;
 use crate::store::{Store, StoreSettings};
 
 /// Prints a line for each part. Exit code 1 when a part that is configured doesn't work.
-pub(super) async fn run(settings: &Settings, ready: bool) -> anyhow::Result<Exit> {
+pub(super) async fn run(
+    settings: &Settings,
+    environment: &BTreeMap<String, String>,
+    ready: bool,
+) -> anyhow::Result<Exit> {
     if ready {
         return Ok(match http::ask_ready(settings.listen) {
             Ok(()) => Exit::Done,
@@ -34,6 +39,7 @@ pub(super) async fn run(settings: &Settings, ready: bool) -> anyhow::Result<Exit
     }
     let parts = [
         files(settings),
+        secrets(settings, environment),
         database(settings).await,
         server(settings),
         slack(settings).await,
@@ -80,6 +86,17 @@ fn files(settings: &Settings) -> (&'static str, State) {
         )),
     };
     ("files", state)
+}
+
+fn secrets(settings: &Settings, environment: &BTreeMap<String, String>) -> (&'static str, State) {
+    let secrets = app::secrets(settings, environment);
+    let (unusable, short) = (secrets.unusable(), secrets.short());
+    let state = match (unusable.is_empty(), short.is_empty()) {
+        (true, true) => State::Well("each that is set is long enough to be redacted".to_owned()),
+        (true, false) => State::Well(short.join("; ")),
+        (false, _) => State::Broken([unusable, short].concat().join("; ")),
+    };
+    ("secrets", state)
 }
 
 async fn database(settings: &Settings) -> (&'static str, State) {

@@ -200,7 +200,7 @@ async fn run_command(command: Command) -> anyhow::Result<Exit> {
         Command::Run { command } => run::run(settings, environment, &command).await,
         Command::Ledger { command } => ledger::run(&settings, command).await,
         Command::Store { command } => store::run(&settings, command).await,
-        Command::Doctor { ready } => doctor::run(&settings, ready).await,
+        Command::Doctor { ready } => doctor::run(&settings, &environment, ready).await,
     }
 }
 

@@ -126,8 +126,10 @@ impl Walk<'_> {
         if !self.has_a_say(&run) {
             return Ok(self.refuse(&self.not_yours(&run, "settle")));
         }
-        // A press on its way while others settled that doubt must not settle the next one.
-        if run.finished_at.is_some_and(|at| self.inbound.sent_at < at) {
+        // A press on its way while others settled that doubt must not settle the next one. In whole seconds: some
+        // platforms tell no more.
+        let sent_at = self.inbound.sent_at.as_second();
+        if run.finished_at.is_some_and(|at| sent_at < at.as_second()) {
             let what = format!("run {reference} came into doubt after you said that");
             let next = format!("look at it with /ops show {reference}, then settle it");
             return Ok(self.refuse(&not_now("earlier_doubt", what, next)));

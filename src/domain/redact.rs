@@ -22,6 +22,8 @@ const UNBROKEN: usize = SHORTEST_SECRET;
 const SHORTEST_LINE: usize = 8;
 /// What remains of base64 after a line break counts from this length on.
 const SHORTEST_REST: usize = 6;
+/// A text that breaks off within a secret, as the output of a program that is killed, gives away less than this.
+const SHORTEST_BEGINNING: usize = 8;
 
 /// What to look for. Build once, use for many texts.
 #[derive(Clone)]
@@ -127,14 +129,18 @@ impl Redaction {
 
     fn release(&mut self, redactor: &Redactor, last: bool) -> String {
         let text = Unbroken::of(&self.held);
-        let open = if last {
-            self.held.len()
-        } else {
-            text.raw(redactor.open_from(&text, self.held.len()), self.held.len())
-        };
+        let begun = redactor.open_from(&text, self.held.len());
+        let mut matches = self.matches(redactor, &text);
+        let mut open = text.raw(begun, self.held.len());
+        if last {
+            if text.text.len() - begun >= SHORTEST_BEGINNING {
+                join(&mut matches, open, self.held.len());
+            }
+            open = self.held.len();
+        }
         let mut released = String::with_capacity(open);
         let mut at = 0;
-        for (start, end) in self.matches(redactor, &text) {
+        for (start, end) in matches {
             if start >= open && start >= self.covered {
                 break;
             }
@@ -167,15 +173,19 @@ impl Redaction {
             }
             // The needle's last byte, and not the next one's place: line breaks after a match stay.
             let end = text.raw(found.end() - 1, raw_length) + 1;
-            let mut start = text.raw(found.start(), raw_length);
-            while let Some(&(earlier, _)) = joined.last().filter(|(_, until)| start < *until) {
-                start = start.min(earlier);
-                joined.pop();
-            }
-            joined.push((start, end));
+            join(&mut joined, text.raw(found.start(), raw_length), end);
         }
         joined
     }
+}
+
+/// Adds a part that ends no earlier than those before it, joined with those that it overlaps.
+fn join(parts: &mut Vec<(usize, usize)>, mut start: usize, end: usize) {
+    while let Some(&(earlier, _)) = parts.last().filter(|(_, until)| start < *until) {
+        start = start.min(earlier);
+        parts.pop();
+    }
+    parts.push((start, end));
 }
 
 /// A text without its line breaks and the indentation after them, and where each byte of it stood.
@@ -239,6 +249,10 @@ fn encodings(secret: &str) -> Vec<String> {
         if text.trim().len() >= SHORTEST_SECRET {
             forms.extend(plain_forms(text));
             forms.extend(base64_forms(text.as_bytes()));
+            // Twice: what was encoded before it was given to a system that encodes.
+            forms.extend(base64_forms(
+                BASE64_NOPAD.encode(text.as_bytes()).as_bytes(),
+            ));
             forms.push(HEXLOWER.encode(text.as_bytes()));
             forms.push(HEXUPPER.encode(text.as_bytes()));
         }
@@ -263,6 +277,17 @@ fn plain_forms(text: &str) -> Vec<String> {
         json.replace('&', "\\u0026")
             .replace('<', "\\u003c")
             .replace('>', "\\u003e"),
+        // As .NET writes it.
+        json_ascii(
+            &json
+                .replace("\\\"", "\\u0022")
+                .replace('\'', "\\u0027")
+                .replace('&', "\\u0026")
+                .replace('<', "\\u003C")
+                .replace('>', "\\u003E")
+                .replace('+', "\\u002B")
+                .replace('`', "\\u0060"),
+        ),
         json,
         text.escape_debug().to_string(),
         text.replace('\'', "'\\''"),
@@ -290,9 +315,13 @@ fn plain_forms(text: &str) -> Vec<String> {
         "-._~!$&'()*+,;=:@/?#",
     ] {
         let encoded = percent_encoded(text, kept, !kept.is_empty());
-        forms.push(encoded.replace("%20", "+"));
+        let form = encoded.replace("%20", "+");
         forms.push(lower_percent(&encoded));
         forms.push(lower_percent(&encoded).replace("%20", "+"));
+        // In an address within an address.
+        forms.push(encoded.replace('%', "%25"));
+        forms.push(form.replace('%', "%25").replace('+', "%2B"));
+        forms.push(form);
         forms.push(encoded);
     }
     if text.contains('\n') {
@@ -316,6 +345,9 @@ fn base64_forms(bytes: &[u8]) -> Vec<String> {
         for encoding in [BASE64_NOPAD, BASE64URL_NOPAD] {
             let form = &encoding.encode(&shifted)[begin..end];
             forms.push(form.to_owned());
+            // In a URL, and in JSON as PHP writes it.
+            forms.push(percent_encoded(form, "-_", true));
+            forms.push(form.replace('/', "\\/"));
             let rests = (1..UNBROKEN).filter_map(|left_out| form.get(left_out..));
             forms.extend(
                 rests

@@ -341,7 +341,9 @@ pub fn next(run: &Run, now: Timestamp) -> Due {
         Phase::AwaitingApproval { until, .. } => Due::Wait(*until),
         // Nobody expects it any more: midwatch was down, or every worker was busy.
         Phase::Queued { since }
-            if now > *since + START_WITHIN && !run.only_reads() && run.doubted_at.is_none() =>
+            if now > later(*since, START_WITHIN)
+                && !run.only_reads()
+                && run.doubted_at.is_none() =>
         {
             Due::Finish(Outcome::Expired)
         }
@@ -410,7 +412,7 @@ fn next_step(run: &Run, now: Timestamp) -> Due {
             StepState::Ended { attempt, at, .. }
                 if *attempt < step.attempts && step.effect.may_repeat() =>
             {
-                let again_at = *at + retry_delay(run.id, *attempt);
+                let again_at = later(*at, retry_delay(run.id, *attempt));
                 if now >= again_at {
                     Due::Start {
                         position,
@@ -425,6 +427,11 @@ fn next_step(run: &Run, now: Timestamp) -> Due {
         return due;
     }
     Due::Finish(Outcome::Succeeded)
+}
+
+/// So much later; a clock at the end of time must not end the program.
+fn later(at: Timestamp, by: Duration) -> Timestamp {
+    at.saturating_add(by).unwrap_or(Timestamp::MAX)
 }
 
 /// One second, doubled with each attempt up to a minute, spread by up to a half.
@@ -629,7 +636,7 @@ impl Run {
 
     /// Whether the database was set back so long after the run was asked for that nothing of it may happen by itself.
     fn is_left_to_a_person(&self, effect: Effect) -> bool {
-        let stale = |doubted: Timestamp| doubted > self.created_at + START_WITHIN;
+        let stale = |doubted: Timestamp| doubted > later(self.created_at, START_WITHIN);
         effect != Effect::Read && self.doubted_at.is_some_and(stale)
     }
 

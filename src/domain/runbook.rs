@@ -300,16 +300,28 @@ pub struct Rotation {
 impl Rotation {
     /// Who holds a level at that moment: `None` for an unknown level or before the rotation starts.
     ///
-    /// Counted in calendar days of the rotation's zone, so a change of clocks moves no hand-over.
+    /// Counted in calendar days of the rotation's zone, so a change of clocks moves no hand-over; and held against
+    /// moments, so a clock that is put back and shows the same hour twice hands over once.
     pub fn holder(&self, level: &LevelName, now: Timestamp) -> Option<&PersonId> {
         let turns = self.levels.get(level)?;
-        let local = now.to_zoned(self.zone.clone()).datetime();
-        let mut days = i64::from((local.date() - self.starts.date()).get_days());
-        if local.time() < self.starts.time() {
-            days -= 1;
-        }
-        let turn = usize::try_from(days.div_euclid(i64::from(self.every_days.max(1)))).ok()?;
-        turns.get(turn % turns.len().max(1))
+        let today = now.to_zoned(self.zone.clone()).date();
+        let days = i64::from((today - self.starts.date()).get_days());
+        // From tomorrow's on, which has been where clocks are put back over midnight; two days more where one is left out.
+        let latest = (days + 1).div_euclid(self.days_a_turn());
+        let begun = |turn: &i64| self.hand_over(*turn).is_some_and(|at| at <= now);
+        let turn = (latest - 3..=latest).rev().find(begun)?;
+        turns.get(usize::try_from(turn).ok()? % turns.len().max(1))
+    }
+
+    fn days_a_turn(&self) -> i64 {
+        i64::from(self.every_days.max(1))
+    }
+
+    /// When a turn begins. An hour that no clock shows is when it is put forward; of one that comes twice, the first.
+    fn hand_over(&self, turn: i64) -> Option<Timestamp> {
+        let days = jiff::Span::new().try_days(turn * self.days_a_turn()).ok()?;
+        let at = self.starts.checked_add(days).ok()?;
+        self.zone.to_ambiguous_timestamp(at).compatible().ok()
     }
 }
 

@@ -299,6 +299,7 @@ impl Engine {
             match self.keep(lease, run, of, output).await {
                 Err(
                     fault @ (StoreError::Unavailable(_)
+                    | StoreError::NoAnswer
                     | StoreError::NotWritable(_)
                     | StoreError::Busy(_)),
                 ) if tokio::time::Instant::now() < deadline => {

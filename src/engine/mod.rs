@@ -5,11 +5,9 @@ mod attempt;
 mod left;
 pub mod secrets;
 
-use std::panic::AssertUnwindSafe;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use futures_util::FutureExt as _;
 use jiff::Timestamp;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -17,7 +15,7 @@ use tracing::{Instrument, error, info, info_span, warn};
 
 use crate::clock::Clock;
 use crate::domain::{
-    Due, OutputRef, Posting, PostingKind, Run, RunEvent, StepResult, apply, next, render,
+    Due, OutputRef, Posting, PostingKind, Run, RunEvent, RunId, StepResult, apply, next, render,
 };
 use crate::store::{Lease, Store, StoreError, Tell, WorkerId};
 
@@ -27,8 +25,6 @@ use actions::{Steps, Surroundings};
 pub const LEASE: Duration = Duration::from_secs(6);
 /// How long to wait for a hint that a run is due, before looking anyway.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
-/// How long a run stays as it is after a fault.
-const HAND_BACK_AFTER: Duration = Duration::from_secs(2);
 /// How often folders of attempts that are over are looked for.
 const CLEAR_EVERY: Duration = Duration::from_secs(5);
 /// How long leases may take to be handed back at the end.
@@ -63,19 +59,23 @@ impl Engine {
     pub async fn run(&self, cancel: CancellationToken) {
         let mut changes = self.store.changes();
         let mut working = JoinSet::new();
+        let at_work = Arc::new(Mutex::new(Vec::new()));
         let leave = CancellationToken::new();
         let mut clear = tokio::time::interval(CLEAR_EVERY);
         while !cancel.is_cancelled() {
             while working.try_join_next().is_some() {}
             changes.mark_unchanged();
-            match self.claim(working.len()).await {
+            match self.claim(&at_work).await {
                 Ok(Some((lease, run))) => {
                     let (engine, leave) = (self.clone(), leave.clone());
+                    let here = AtWork::on(run.id, &at_work);
                     let span =
                         info_span!("run", run.id = %run.id, command.name = %run.invocation.command);
-                    working.spawn(
-                        async move { engine.work(lease, run, leave).await }.instrument(span),
-                    );
+                    let work = async move {
+                        engine.work(lease, run, leave).await;
+                        drop(here);
+                    };
+                    working.spawn(work.instrument(span));
                     continue;
                 }
                 Ok(None) => {}
@@ -100,12 +100,19 @@ impl Engine {
         // Dropping the set ends what is left, but no supervisor.
     }
 
-    async fn claim(&self, working: usize) -> Result<Option<(Lease, Run)>, StoreError> {
-        if working >= self.at_once {
+    async fn claim(
+        &self,
+        at_work: &Mutex<Vec<RunId>>,
+    ) -> Result<Option<(Lease, Run)>, StoreError> {
+        let at_work = at_work
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone();
+        if at_work.len() >= self.at_once {
             return Ok(None);
         }
         self.store
-            .claim_run(&self.worker, self.clock.now(), LEASE)
+            .claim_run(&self.worker, &at_work, self.clock.now(), LEASE)
             .await
     }
 
@@ -114,33 +121,22 @@ impl Engine {
         let reference = run.reference.clone();
         let worked = tokio::select! {
             biased;
-            worked = AssertUnwindSafe(self.drive(&lease, run)).catch_unwind() => worked,
+            worked = self.drive(&lease, run) => worked,
             () = leave.cancelled() => {
                 warn!("run {reference} is still going on at the end; a program goes on under its supervisor, other work is interrupted");
-                Ok(self.store.release_lease(&lease, self.clock.now()).await)
+                self.store.release_lease(&lease, self.clock.now()).await
             }
         };
         match worked {
-            Ok(Ok(())) => return,
-            Ok(Err(StoreError::Conflict(what))) => {
+            Ok(()) => {}
+            Err(StoreError::Conflict(what)) => {
                 warn!("run {reference} is somebody else's now: {what}");
                 // Whoever it is may have taken the running step as interrupted: then nobody wants it to go on.
-                return self.clear_away().await;
+                self.clear_away().await;
             }
-            Ok(Err(fault)) => error!("run {reference} stays as it is for a while: {fault}"),
-            Err(_) => error!("run {reference} stays as it is for a while: its work panicked"),
-        }
-        metrics::counter!("midwatch_faults_total", "where" => "engine").increment(1);
-        self.hand_back(&lease).await;
-    }
-
-    /// Gives a run up, to be taken again: not at once, or a fault that lasts would keep us busy.
-    async fn hand_back(&self, lease: &Lease) {
-        loop {
-            tokio::time::sleep(HAND_BACK_AFTER).await;
-            match self.store.release_lease(lease, self.clock.now()).await {
-                Ok(()) | Err(StoreError::Conflict(_)) => return,
-                Err(fault) => warn!("the lease of run {} is still held: {fault}", lease.run()),
+            Err(fault) => {
+                error!("run {reference} stays as it is until its lease ends: {fault}");
+                metrics::counter!("midwatch_faults_total", "where" => "engine").increment(1);
             }
         }
     }
@@ -239,6 +235,29 @@ impl Engine {
                 other => return other,
             }
         }
+    }
+}
+
+/// A run that is worked on here, until this is dropped, even by a panic: its lease may end meanwhile, where it could not
+/// be renewed.
+struct AtWork {
+    run: RunId,
+    all: Arc<Mutex<Vec<RunId>>>,
+}
+
+impl AtWork {
+    fn on(run: RunId, all: &Arc<Mutex<Vec<RunId>>>) -> Self {
+        let mut known = all.lock().unwrap_or_else(PoisonError::into_inner);
+        known.push(run);
+        let all = Arc::clone(all);
+        Self { run, all }
+    }
+}
+
+impl Drop for AtWork {
+    fn drop(&mut self) {
+        let mut known = self.all.lock().unwrap_or_else(PoisonError::into_inner);
+        known.retain(|run| *run != self.run);
     }
 }
 

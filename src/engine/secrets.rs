@@ -3,13 +3,16 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 
 use super::actions::Secrets;
 use crate::domain::{SHORTEST_SECRET, SecretName};
 
 /// Begins the name of each variable that holds a secret: `MIDWATCH_SECRET_VARNISH` is `{secret.varnish}`.
 pub const VARIABLE_PREFIX: &str = "MIDWATCH_SECRET_";
+
+/// Bytes from which on a secret does not stand in ordinary text by accident.
+const SAFE_LENGTH: usize = 8;
 
 /// Bytes of the longest secret: a private key has room, a wrong file does not.
 const LONGEST_SECRET: u64 = 64 * 1024;
@@ -18,6 +21,8 @@ const LONGEST_SECRET: u64 = 64 * 1024;
 pub struct LocalSecrets {
     variables: BTreeMap<String, SecretString>,
     folder: Option<PathBuf>,
+    /// midwatch's own: no command can name them, and no output may show them.
+    own: Vec<SecretString>,
 }
 
 impl LocalSecrets {
@@ -28,7 +33,64 @@ impl LocalSecrets {
             .filter(|(variable, _)| variable.starts_with(VARIABLE_PREFIX))
             .map(|(variable, value)| (variable.clone(), SecretString::from(trimmed(value))))
             .collect();
-        Self { variables, folder }
+        Self {
+            variables,
+            folder,
+            own: Vec::new(),
+        }
+    }
+
+    /// Takes midwatch's own secrets out of output too: a program can read them where midwatch does.
+    #[must_use]
+    pub fn hiding(mut self, own: Vec<SecretString>) -> Self {
+        self.own = own;
+        self
+    }
+
+    /// Says which secrets no step can use, and why; never a value.
+    pub fn unusable(&self) -> Vec<String> {
+        let named = self.named().into_iter();
+        let unusable = named.filter(|(_, value)| !redactable(value));
+        unusable
+            .map(|(place, _)| {
+                format!(
+                    "{place} is shorter than {SHORTEST_SECRET} bytes and could not be redacted: no step can use it; make it longer"
+                )
+            })
+            .collect()
+    }
+
+    /// Says which secrets are used, but so short that they may stand in ordinary text; never a value.
+    pub fn short(&self) -> Vec<String> {
+        let named = self.named().into_iter();
+        let short = named.filter(|(_, value)| redactable(value) && length(value) < SAFE_LENGTH);
+        short
+            .map(|(place, _)| {
+                format!(
+                    "{place} is shorter than {SAFE_LENGTH} bytes: it is redacted wherever ordinary text happens to hold it; make it longer"
+                )
+            })
+            .collect()
+    }
+
+    /// Every secret with the place it stands in; files that can't be read are left out.
+    fn named(&self) -> Vec<(String, SecretString)> {
+        let variables = self.variables.iter();
+        let mut named: Vec<_> = variables
+            .map(|(name, value)| (name.clone(), value.clone()))
+            .collect();
+        let files = self
+            .folder
+            .iter()
+            .filter_map(|folder| folder.read_dir().ok());
+        for entry in files.flatten().flatten() {
+            let name = entry.file_name();
+            let value = name.to_str().map(|name| self.read_file(name));
+            if let Some(Ok(Some(value))) = value {
+                named.push((entry.path().display().to_string(), value));
+            }
+        }
+        named
     }
 
     /// The value in the folder: `None` when there is no such file.
@@ -85,18 +147,8 @@ impl Secrets for LocalSecrets {
     }
 
     fn all(&self) -> Vec<SecretString> {
-        let mut all: Vec<SecretString> = self.variables.values().cloned().collect();
-        let files = self
-            .folder
-            .iter()
-            .filter_map(|folder| folder.read_dir().ok());
-        for entry in files.flatten().flatten() {
-            let name = entry.file_name();
-            let value = name.to_str().map(|name| self.read_file(name));
-            if let Some(Ok(Some(value))) = value {
-                all.push(value);
-            }
-        }
+        let named = self.named().into_iter().map(|(_, value)| value);
+        let mut all: Vec<SecretString> = named.chain(self.own.iter().cloned()).collect();
         all.retain(redactable);
         all
     }
@@ -121,6 +173,10 @@ fn trimmed(value: &str) -> &str {
 }
 
 fn redactable(value: &SecretString) -> bool {
-    use secrecy::ExposeSecret as _;
-    value.expose_secret().trim().len() >= SHORTEST_SECRET
+    length(value) >= SHORTEST_SECRET
+}
+
+/// In bytes, without blanks around it.
+fn length(value: &SecretString) -> usize {
+    value.expose_secret().trim().len()
 }

@@ -58,6 +58,11 @@ impl From<sqlx::migrate::MigrateError> for StoreError {
     }
 }
 
+/// Whether everything was written, and the disk did not confirm it: after a crash it may be there.
+pub(super) fn is_unconfirmed(why: &str) -> bool {
+    why.contains("(code: 1034)")
+}
+
 /// A file beside the database could not be written.
 pub(super) fn file_fault(path: &std::path::Path, error: &std::io::Error) -> StoreError {
     StoreError::NotWritable(format!("{}: {error}", path.display()))

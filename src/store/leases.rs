@@ -3,29 +3,33 @@
 use std::time::Duration;
 
 use super::db::sql;
+use super::fault::write_json;
 use super::runs::{happen, plan_next_look};
 use super::writer::Group;
 use super::{Lease, Store, StoreError, Tell, WorkerId, run_rows};
 use crate::domain::{Run, RunEvent, RunId};
 use jiff::Timestamp;
+use serde_json::json;
 
 async fn claim(
     group: &mut Group,
     worker: &WorkerId,
+    at_work: &str,
     now: Timestamp,
     until: i64,
 ) -> Result<Option<(Lease, Run)>, StoreError> {
     let claimed: Option<(String, i64)> = sql(
         "update runs set fence = fence + 1, leased_by = $1, leased_until = $2
          where id = (select id from runs
-                     where due_at <= $3
-                       and (leased_until is null or (leased_until <= $3 and leased_by <> $1))
+                     where due_at <= $3 and (leased_until is null or leased_until <= $3)
+                       and id not in (select value ->> 'run' from json_each($4))
                      order by due_at, created_at, id limit 1)
          returning id, fence",
     )
     .bind(&worker.0)
     .bind(until)
     .bind(now.as_millisecond())
+    .bind(at_work)
     .optional(&mut group.db)
     .await?;
     let Some((id, fence)) = claimed else {
@@ -68,20 +72,19 @@ pub(super) fn end_of(now: Timestamp, lease: Duration) -> i64 {
 impl Store {
     /// Leases the run whose next step has been due longest and that nobody holds. `None` when nothing is due.
     ///
-    /// A worker never takes a run from itself: while the store could not be written it may have missed to renew its
-    /// lease, and still knows how the step ended. It hands back what it gives up.
+    /// Never one of those that the worker is `at_work` on: while the store could not be written it may have missed to
+    /// renew its lease, and it alone knows how the step ended.
     pub async fn claim_run(
         &self,
         worker: &WorkerId,
+        at_work: &[RunId],
         now: Timestamp,
         lease: Duration,
     ) -> Result<Option<(Lease, Run)>, StoreError> {
         // Most looks find nothing: those don't bother the writer.
         let due: Option<(String,)> = sql(
-            "select id from runs where due_at <= $2
-              and (leased_until is null or (leased_until <= $2 and leased_by <> $1)) limit 1",
+            "select id from runs where due_at <= $1 and (leased_until is null or leased_until <= $1) limit 1",
         )
-        .bind(&worker.0)
         .bind(now.as_millisecond())
         .optional(&mut self.reader().await?)
         .await?;
@@ -89,8 +92,12 @@ impl Store {
             return Ok(None);
         }
         let (worker, until) = (worker.clone(), end_of(now, lease));
+        let at_work: Vec<_> = at_work.iter().map(|run| json!({ "run": run })).collect();
+        let at_work = write_json(&at_work);
         self.writer()?
-            .write(move |group| Box::pin(async move { claim(group, &worker, now, until).await }))
+            .write(move |group| {
+                Box::pin(async move { claim(group, &worker, &at_work, now, until).await })
+            })
             .await
     }
 

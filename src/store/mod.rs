@@ -45,8 +45,8 @@ pub enum StoreError {
     /// The database can't be reached or answered with an error of its own.
     #[error("the database is unavailable: {0}")]
     Unavailable(String),
-    /// The database gave no answer: it may have taken the change, or may take it yet.
-    #[error("the database does not answer; whether it took the change is not known")]
+    /// The database did not say that it is done: it may have taken the change, or may take it yet.
+    #[error("the database does not confirm the change; whether it took it is not known")]
     NoAnswer,
     /// Another process has the folder.
     #[error(

@@ -32,12 +32,14 @@ const LOCK_PAUSE: Duration = Duration::from_millis(20);
 const READERS: u32 = 4;
 /// How long a server may take to let us in.
 const CONNECT_WITHIN: Duration = Duration::from_secs(2);
+/// How long a reader may wait for its connection.
+const LEND_WITHIN: Duration = Duration::from_millis(1_200);
 /// How long to wait before listening again after the connection broke. Polling goes on meanwhile.
 const LISTEN_AGAIN: Duration = Duration::from_secs(1);
 /// What every connection to PostgreSQL is told: a replica that is stopped amid its transaction is put out by the server,
 /// and nobody waits longer than people do.
 const LIMITS: [(&str, &str); 3] = [
-    ("idle_in_transaction_session_timeout", "2s"),
+    ("idle_in_transaction_session_timeout", "1500ms"),
     ("lock_timeout", "2s"),
     ("statement_timeout", "10s"),
 ];
@@ -124,7 +126,7 @@ impl Target {
             }
             Self::Postgres(options) => {
                 let pool = PgPoolOptions::new().max_connections(READERS);
-                let pool = pool.acquire_timeout(CONNECT_WITHIN);
+                let pool = pool.acquire_timeout(LEND_WITHIN);
                 Readers::Postgres(pool.connect_lazy_with((**options).clone()))
             }
         }

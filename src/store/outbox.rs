@@ -155,7 +155,8 @@ fn one_row(changed: u64, id: PostingId) -> Result<(), StoreError> {
 impl Store {
     /// Postings that may be delivered now: of each thread the oldest undelivered; roots first posted before their lines.
     ///
-    /// Forms come first, then what somebody waits for an answer by (first roots, answers), then finals, then the rest. Of
+    /// Forms come first, then what somebody waits for an answer by (first roots, answers), then finals, then the rest; then
+    /// what is only to be read back, the oldest first: it is most likely there, and looks are few. Of
     /// each channel come a few posts, edits and looks only: a busy one, held back by its pace, must not hide the others.
     ///
     /// Answers and whispers come one at a time for each channel, but one that was deferred holds nobody up. Forms come
@@ -168,12 +169,15 @@ impl Store {
     ) -> Result<Vec<DuePosting>, StoreError> {
         let rows: Vec<DueRow> = sql("select id, version, body, message, thread, in_doubt, attempts, delivered_version, final from (
              select o.id, o.version, o.body, o.message, root.message as thread, o.in_doubt, o.attempts, o.rank,
-                    o.delivered_version, o.final,
+                    o.since, o.delivered_version, o.final,
                     row_number() over (partition by o.channel, o.message is null, o.delivered_version = o.version
-                                       order by o.rank, o.id) as nth
+                                       order by o.rank, o.since, o.id) as nth
              from (select *, case when kind = 'form' then 0
+                                  when message is not null and delivered_version = version then 4
                                   when kind in ('answer', 'whisper') or (kind = 'root' and message is null) then 1
-                                  when final = 1 then 2 else 3 end as rank
+                                  when final = 1 then 2 else 3 end as rank,
+                          case when message is not null and delivered_version = version then not_before
+                               else 0 end as since
                    from outbox) o
              left join outbox root on root.kind = 'root' and root.run = o.run and root.place = o.place
                                   and o.kind in ('line', 'output')
@@ -192,7 +196,7 @@ impl Store {
                           and earlier.kind in ('answer', 'whisper')
                           and (earlier.state = 'sending'
                             or (earlier.state = 'waiting' and earlier.not_before <= $2)))))
-             ) due where nth <= 4 order by rank, id limit $3")
+             ) due where nth <= 4 order by rank, since, id limit $3")
         .bind(platform.as_str())
         .bind(now.as_millisecond())
         .bind(i64::from(limit))

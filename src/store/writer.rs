@@ -16,6 +16,7 @@ use tokio::task::JoinSet;
 
 use super::checkpoint::{newest_note, seal};
 use super::db::{Db, Engine, sql};
+use super::fault::is_unconfirmed;
 use super::inbox::{self, Delivery};
 use super::ledger::{FactLine, LedgerEnd, Seen};
 use super::open::Target;
@@ -29,6 +30,8 @@ const QUEUE: usize = 4_096;
 const GROUP: usize = 256;
 /// The same over a network, where each of their statements is a journey: all must be there and back in time.
 const GROUP_OVER_NETWORK: usize = 64;
+/// Whoever waited behind a group that failed after so long is not made to wait for another.
+const SLOW: Duration = Duration::from_secs(1);
 /// How long a group may take where the database is another process: callers are told within three seconds.
 const GROUP_WITHIN: Duration = Duration::from_millis(2_500);
 
@@ -261,6 +264,7 @@ async fn write_groups(
         if waiting.is_empty() {
             continue; // Told to close, and nothing more to commit.
         }
+        let begun = Instant::now();
         let written = write_group(&settings, &mut open, seen.as_ref(), &mut waiting);
         let result = match settings.target {
             Target::Sqlite(_) => written.await,
@@ -273,7 +277,7 @@ async fn write_groups(
             committed.send_modify(|n| *n += 1);
         }
         waiting.answer(&result);
-        if matches!(result, Err(StoreError::NoAnswer)) {
+        if result.is_err() && begun.elapsed() > SLOW {
             // They have waited as long; a group of their own could double that.
             waiting.take_waiting(&mut intentions);
             waiting.answer(&Err(StoreError::Unavailable(
@@ -419,6 +423,10 @@ async fn commit_group(
         // A server that went away amid the commit may have done it.
         Err(StoreError::Unavailable(why)) if matches!(group.db.engine(), Engine::Postgres(_)) => {
             tracing::warn!("a commit has no answer: {why}");
+            Err(StoreError::NoAnswer)
+        }
+        Err(StoreError::NotWritable(why)) if is_unconfirmed(&why) => {
+            tracing::warn!("a commit is not confirmed: {why}");
             Err(StoreError::NoAnswer)
         }
         committed => committed.map(|()| receipts),

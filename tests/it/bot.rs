@@ -211,6 +211,11 @@ impl Bot {
         format!("http://{}{path}", self.address)
     }
 
+    /// The id of its process.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Kills it as a power cut would: no signal handler runs.
     pub fn kill9(mut self) {
         self.child.kill().expect("it can be killed");

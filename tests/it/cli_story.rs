@@ -329,6 +329,17 @@ fn doctor_is_content_without_slack() {
         "{}",
         ready.err
     );
+    let short = home
+        .setting("MIDWATCH_SECRET_PIN", "hush1")
+        .setting("MIDWATCH_SECRET_TINY", "ab");
+    let told = says(&short, &["doctor"]);
+    for line in [
+        "MIDWATCH_SECRET_PIN is shorter than 8 bytes: it is redacted wherever ordinary text happens to hold it",
+        "MIDWATCH_SECRET_TINY is shorter than 4 bytes and could not be redacted: no step can use it",
+    ] {
+        assert!(told.out.contains(line), "{line}:\n{}", told.out);
+    }
+    assert!(!told.out.contains("hush1"), "{}", told.out);
     let wrong = laboratory();
     wrong.write("commands/mark.yaml", "command: mark\n");
     let told = says(&wrong, &["doctor"]);

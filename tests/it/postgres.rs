@@ -79,7 +79,7 @@ async fn a_replica_that_slept_through_its_lease_can_change_nothing() {
     let (old, _) = slow.claim().await.unwrap();
     let worker = WorkerId(format!("{}/quick", quick.store.home()));
     let later = at(60_001);
-    let taken = quick.store.claim_run(&worker, later, MINUTE).await.unwrap();
+    let taken = quick.store.claim_run(&worker, &[], later, MINUTE).await.unwrap();
     let (new, _) = taken.expect("the lease has ended");
     let of = OutputRef {
         run: run.id,

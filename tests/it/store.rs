@@ -66,7 +66,7 @@ async fn a_nul_in_what_a_step_says_or_a_platform_answers_does_no_harm(world: Wor
     };
     let said = world
         .store
-        .append_output(&lease, of, "a\0b".to_owned(), vec![root(run.id, "c\0d")], at(1));
+        .append_output(&lease, of, "a\0b".to_owned(), vec![root(run.id, "c\0d")], at(0));
     said.await.unwrap();
     assert_eq!(world.store.output(of).await.unwrap(), "a\u{fffd}b");
     assert_eq!(world.due_words().await, ["c\0d"]);
@@ -411,7 +411,14 @@ async fn an_old_lease_can_change_nothing(world: World) {
     let (old, _) = world.claim().await.unwrap();
     assert!(world.claim().await.is_none(), "it is leased");
     let later = at(60_001);
-    let taken = world.store.claim_run(&worker, later, MINUTE).await.unwrap();
+    let busy = [run.id];
+    let again = world.store.claim_run(&worker, &busy, later, MINUTE).await;
+    assert!(again.unwrap().is_none(), "the worker is still at work on it");
+    let taken = world
+        .store
+        .claim_run(&worker, &[], later, MINUTE)
+        .await
+        .unwrap();
     let (new, _) = taken.expect("the first lease has ended");
 
     let of = OutputRef {
@@ -468,7 +475,7 @@ async fn the_leases_of_a_dead_process_are_void_when_the_folder_is_opened_again(w
     let worker = WorkerId("next".to_owned());
     let (_, run) = world
         .store
-        .claim_run(&worker, at(2), MINUTE)
+        .claim_run(&worker, &[], at(2), MINUTE)
         .await
         .unwrap()
         .unwrap();
@@ -500,7 +507,7 @@ async fn runs_are_claimed_in_the_order_in_which_they_fell_due(world: World) {
     assert!(
         world
             .store
-            .claim_run(&worker, at(99), MINUTE)
+            .claim_run(&worker, &[], at(99), MINUTE)
             .await
             .unwrap()
             .is_none()
@@ -508,7 +515,7 @@ async fn runs_are_claimed_in_the_order_in_which_they_fell_due(world: World) {
     for n in [2, 3, 1] {
         let (_, run) = world
             .store
-            .claim_run(&worker, at(999), MINUTE)
+            .claim_run(&worker, &[], at(999), MINUTE)
             .await
             .unwrap()
             .unwrap();
@@ -517,7 +524,7 @@ async fn runs_are_claimed_in_the_order_in_which_they_fell_due(world: World) {
     assert!(
         world
             .store
-            .claim_run(&worker, at(999), MINUTE)
+            .claim_run(&worker, &[], at(999), MINUTE)
             .await
             .unwrap()
             .is_none()
@@ -541,7 +548,7 @@ async fn a_finished_run_is_never_due_again(world: World) {
     assert!(
         world
             .store
-            .claim_run(&worker, late, MINUTE)
+            .claim_run(&worker, &[], late, MINUTE)
             .await
             .unwrap()
             .is_none()

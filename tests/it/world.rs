@@ -183,7 +183,7 @@ impl World {
 
     pub(crate) async fn claim(&self) -> Option<(Lease, Run)> {
         let worker = WorkerId(format!("{}/worker", self.store.home()));
-        self.store.claim_run(&worker, at(0), MINUTE).await.unwrap()
+        self.store.claim_run(&worker, &[], at(0), MINUTE).await.unwrap()
     }
 
     /// The duty to deliver to Slack.

@@ -60,7 +60,8 @@ impl Lab {
     pub(crate) fn shares_with(&mut self, other: &Self) {
         let key = std::fs::read_to_string(other.home.path("data/ledger.key")).unwrap();
         self.home.write("data/ledger.key", &key);
-        self.home.set("MIDWATCH_COMMANDS", other.home.path("commands").display());
+        self.home
+            .set("MIDWATCH_COMMANDS", other.home.path("commands").display());
     }
 
     /// The channel for the n-th command: the pace of one message a second and channel must not be what is measured.
@@ -84,11 +85,19 @@ impl Lab {
         self.roots(slack, "succeeded")
     }
 
-    /// Roots that have these words.
+    /// How many roots have these words.
     pub(crate) fn roots(&self, slack: &FakeSlack, words: &str) -> usize {
+        let all = self.headlines(slack);
+        all.iter().filter(|it| it.contains(words)).count()
+    }
+
+    /// What the root of each run says first. A root is marked with the run's id, other messages with a number.
+    pub(crate) fn headlines(&self, slack: &FakeSlack) -> Vec<String> {
         let all = (1..=self.channels).flat_map(|n| slack.messages(&format!("C{n}")));
-        all.filter(|it| it.thread.is_none() && it.text.contains(words))
-            .count()
+        let mark = |metadata: &serde_json::Value| metadata["event_payload"]["id"].to_string();
+        all.filter(|it| mark(&it.metadata).contains('-'))
+            .map(|it| it.text.lines().next().unwrap_or_default().to_owned())
+            .collect()
     }
 
     /// Verifies the ledger in place.

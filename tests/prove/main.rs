@@ -23,6 +23,7 @@ mod bot;
     reason = "shared with the stories, which use the rest"
 )]
 mod fakes;
+mod clock;
 #[path = "../it/cluster.rs"]
 #[allow(
     dead_code,
@@ -32,6 +33,7 @@ mod fakes;
 mod cluster;
 mod dbdown;
 mod forge;
+mod gap;
 mod iofail;
 mod kill9;
 mod lab;
@@ -40,6 +42,7 @@ mod proxy;
 mod reconnect;
 mod ssrf;
 mod sim;
+mod malformed;
 mod storm429;
 mod tamper;
 
@@ -77,13 +80,16 @@ const PROOFS: &[Proof] = &[
     proof("partition", "troubles", 6, partition::prove),
     proof("dbdown", "outages", 3, dbdown::prove),
     proof("argv", "values", 200, argv::prove),
-    proof("iofail", "calls that fail", 32, iofail::prove),
+    proof("iofail", "calls that fail", 16, iofail::prove),
     proof("kill9", "kills", 5, kill9::prove),
+    proof("clock", "walks of the clock", 200, clock::prove),
+    proof("gap", "gaps", 4, gap::prove),
     proof("ssrf", "addresses", 300, ssrf::prove),
     proof("reconnect", "troubles of sockets", 18, reconnect::prove),
     proof("storm429", "times 10 s of storm", 1, storm429::prove),
     proof("sim", "seeds", 1_000, sim::prove),
     proof("tamper", "mutants", 64, tamper::prove),
+    proof("malformed", "mutants", 800, malformed::prove),
     proof("forge", "forged requests", 1_000, forge::prove),
 ];
 

@@ -68,7 +68,8 @@ async fn part(round: Round, cluster: Cluster) -> String {
     let url = cluster.database().await;
     let target = local(cluster.port());
     let wires = [Proxy::to(target).await, Proxy::to(target).await];
-    let [one, mut two] = [0, 1].map(|n| Lab::new(&slack, &lab::through(&url, wires[n].address), 24));
+    let [one, mut two] =
+        [0, 1].map(|n| Lab::new(&slack, &lab::through(&url, wires[n].address), 24));
     let first = one.home.serve().await;
     two.shares_with(&one);
     let second = two.home.serve().await;
@@ -118,8 +119,8 @@ impl Pair {
         let command = ["once one", "again one"][self.typed % 2];
         let channel = self.labs[0].channel(self.typed);
         self.typed += 1;
-        let delivery = self.slack.slash_delivery("U1", &channel, command);
-        if self.slack.deliver(&delivery).await.body.is_empty() {
+        let delivery = self.slack.mention_delivery("U1", &channel, command);
+        if self.slack.deliver(&delivery).await.status == 200 {
             self.accepted.push(delivery);
         }
     }
@@ -217,9 +218,9 @@ impl Pair {
 
     /// Headlines of runs that have not ended: those that may be repeated must succeed, the others may need a person.
     fn open(&self) -> Vec<String> {
-        let all = (0..24).flat_map(|n| self.slack.messages(&self.labs[0].channel(n)));
-        all.filter(|it| it.thread.is_none() && it.text.contains("ref "))
-            .map(|it| it.text.lines().next().unwrap_or_default().to_owned())
+        let headlines = self.labs[0].headlines(&self.slack);
+        headlines
+            .into_iter()
             .filter(|headline| {
                 let left = headline.contains("once one") && headline.contains("needs attention");
                 !(left || headline.contains("succeeded"))

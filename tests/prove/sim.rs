@@ -13,7 +13,7 @@ mod postman;
 mod rest;
 mod target;
 mod worker;
-mod yard;
+pub(crate) mod yard;
 
 use std::collections::BTreeMap;
 use std::num::NonZero;
@@ -38,7 +38,7 @@ const MOVES: usize = 240;
 /// How much may happen until then.
 const MOST_MOVES: usize = 6_000;
 /// One seed in so many has the real store beside the book.
-const WITH_STORE: u64 = 50;
+const WITH_STORE: u64 = 25;
 /// One seed in so many is played twice, to see that it is the same.
 const TWICE: u64 = 100;
 /// Commands are typed until there are so many.

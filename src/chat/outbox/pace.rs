@@ -1,12 +1,9 @@
 //! Keeps a platform's pace, and what it asked us to wait. In memory alone: a restart forgets it.
 
 use std::collections::HashMap;
-use std::num::NonZeroU32;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use governor::clock::{Clock as _, DefaultClock};
-use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
 use tokio::time::Instant;
 
 use crate::chat::Pace;
@@ -66,23 +63,19 @@ impl Call {
 
 /// Keeps the platform's pace: posts by channel, edits and looks by space, and what the platform told us to wait.
 pub(super) struct Pacer {
-    posts: Option<DefaultKeyedRateLimiter<String>>,
-    edits: Option<DefaultKeyedRateLimiter<String>>,
-    looks: Option<DefaultKeyedRateLimiter<String>>,
+    posts: Every,
+    edits: Every,
+    looks: Every,
     pub(super) blocked: Blocked,
     asked: u32,
 }
 
 impl Pacer {
     pub(super) fn new(pace: Pace) -> Self {
-        let limiter = |between: Duration| {
-            let quota = Quota::with_period(between).map(|quota| quota.allow_burst(NonZeroU32::MIN));
-            quota.map(RateLimiter::keyed)
-        };
         Self {
-            posts: limiter(pace.between_posts),
-            edits: limiter(pace.between_edits),
-            looks: limiter(pace.between_looks),
+            posts: Every::new(pace.between_posts),
+            edits: Every::new(pace.between_edits),
+            looks: Every::new(pace.between_looks),
             blocked: Blocked::default(),
             asked: 0,
         }
@@ -94,17 +87,19 @@ impl Pacer {
             return Err(rest);
         }
         self.forget_old();
+        let now = Instant::now();
         let space = &due.posting.to.space;
         match Call::of(due) {
-            Call::Look => check(self.looks.as_ref(), space),
-            Call::Edit => check(self.edits.as_ref(), space),
+            Call::Look => self.looks.take(space, now),
+            Call::Edit => self.edits.take(space, now),
             Call::Post => {
-                // What is in doubt is looked for first.
-                if due.in_doubt {
-                    check(self.looks.as_ref(), space)?;
-                }
                 let channel = format!("{space}/{}", due.posting.to.channel);
-                check(self.posts.as_ref(), &channel)
+                // What is in doubt is looked for first: it takes both, or nothing.
+                if due.in_doubt {
+                    self.posts.rest(&channel, now)?;
+                    self.looks.take(space, now)?;
+                }
+                self.posts.take(&channel, now)
             }
         }
     }
@@ -113,24 +108,39 @@ impl Pacer {
     fn forget_old(&mut self) {
         self.asked = self.asked.wrapping_add(1);
         if self.asked.is_multiple_of(1_024) {
-            for limiter in [&self.posts, &self.edits, &self.looks]
-                .into_iter()
-                .flatten()
-            {
-                limiter.retain_recent();
+            let now = Instant::now();
+            for every in [&mut self.posts, &mut self.edits, &mut self.looks] {
+                every.next.retain(|_, next| *next > now);
             }
             self.blocked.forget_old();
         }
     }
 }
 
-fn check(limiter: Option<&DefaultKeyedRateLimiter<String>>, key: &String) -> Result<(), Duration> {
-    let Some(limiter) = limiter else {
-        return Ok(());
-    };
-    limiter
-        .check_key(key)
-        .map_err(|not_until| not_until.wait_time_from(DefaultClock::default().now()))
+/// Lets one pass every so often, by key.
+struct Every {
+    between: Duration,
+    next: HashMap<String, Instant>,
+}
+
+impl Every {
+    fn new(between: Duration) -> Self {
+        let next = HashMap::new();
+        Self { between, next }
+    }
+
+    /// Fails with what is left to wait.
+    fn rest(&self, key: &str, now: Instant) -> Result<(), Duration> {
+        let next = self.next.get(key).copied().unwrap_or(now);
+        let rest = next.saturating_duration_since(now);
+        if rest.is_zero() { Ok(()) } else { Err(rest) }
+    }
+
+    fn take(&mut self, key: &str, now: Instant) -> Result<(), Duration> {
+        self.rest(key, now)?;
+        self.next.insert(key.to_owned(), now + self.between);
+        Ok(())
+    }
 }
 
 /// What a `Retry-After` is about: the call in the space.

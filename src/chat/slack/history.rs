@@ -4,7 +4,7 @@
 //! before is a duplicate. Its time is Slack's, so that a command is as late as it is. Slash commands, buttons and forms
 //! leave nothing to read: Slack itself tells the person that they did not arrive.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
@@ -40,9 +40,9 @@ const OVERSLEPT: SignedDuration = SignedDuration::from_mins(1);
 /// Waits after failures: the first, doubled up to the longest.
 const PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_mins(1);
-/// Slack allows 50 calls a minute of each method, and bursts.
-const BETWEEN_CALLS: Duration = Duration::from_millis(1_600);
-const BURST: u32 = 12;
+/// Slack allows 50 calls a minute of each method, and bursts: so many are made at once, then one after the other.
+const BURST: u32 = 15;
+const BETWEEN_CALLS: Duration = Duration::from_millis(1_750);
 
 /// Reads what was missed: after a start, and each time we hear again after being deaf.
 pub struct History {
@@ -67,7 +67,7 @@ impl History {
         } = self;
         let reading = async {
             let mut ear = Ear { sockets };
-            let mut pace = Pace(Instant::now());
+            let mut pace = Pace::default();
             loop {
                 let beginning = ear.hears().await;
                 let since = door.clock.now();
@@ -304,7 +304,7 @@ impl Reader<'_> {
             for message in page["messages"].as_array().into_iter().flatten() {
                 count += 1;
                 oldest = moment(as_text(message, "/ts")).unwrap_or(oldest);
-                read.note_thread(message, span.from);
+                read.note_thread(message, span.from, &self.me);
                 self.take(message, channel, span, &mut read);
             }
             if !more(&mut wanted, &page) {
@@ -389,11 +389,11 @@ impl Reader<'_> {
     /// One page, within Slack's pace.
     async fn page(
         &mut self,
-        method: &str,
+        method: &'static str,
         wanted: &mut Vec<(&'static str, String)>,
     ) -> Result<Value, CallError> {
         loop {
-            self.pace.turn().await;
+            self.pace.turn(method).await;
             match self.door.slack.api.read(method, wanted).await {
                 Err(CallError::Limited(wait)) => sleep(wait).await,
                 answer => return answer,
@@ -469,22 +469,28 @@ impl Span {
 struct Read {
     /// What was said to us, by Slack's timestamp and so in order.
     said: BTreeMap<String, Inbound>,
-    /// Threads with newer replies.
+    /// Threads with newer replies, and not by us alone.
     changed: BTreeSet<String>,
-    /// Threads without.
+    /// Other threads, of which there is nothing to read.
     quiet: BTreeSet<String>,
     /// There was more than we read.
     partly: bool,
 }
 
 impl Read {
-    fn note_thread(&mut self, message: &Value, from: Timestamp) {
+    fn note_thread(&mut self, message: &Value, from: Timestamp, me: &Me) {
         let ts = as_text(message, "/ts").to_owned();
         let latest = moment(as_text(message, "/latest_reply"));
         let has_replies = message["reply_count"]
             .as_u64()
             .is_some_and(|count| count > 0);
-        if latest.map_or(has_replies, |latest| latest >= from) {
+        // Most threads are runs in which nobody but us said anything.
+        let ours = message["reply_users_count"] == 1
+            && me.is(
+                as_text(message, "/reply_users/0"),
+                as_text(message, "/reply_users/0"),
+            );
+        if !ours && latest.map_or(has_replies, |latest| latest >= from) {
             self.changed.insert(ts);
         } else {
             self.quiet.insert(ts);
@@ -555,16 +561,18 @@ async fn lengthen(pause: &mut Duration) {
     *pause = (*pause * 2).min(LONGEST_PAUSE);
 }
 
-/// When the next call would be due if there were no bursts.
-struct Pace(Instant);
+/// When the next call of a method would be due if there were no bursts.
+#[derive(Default)]
+struct Pace(HashMap<&'static str, Instant>);
 
 impl Pace {
-    async fn turn(&mut self) {
-        let due = self.0.max(Instant::now());
+    async fn turn(&mut self, method: &'static str) {
+        let now = Instant::now();
+        let due = self.0.get(method).map_or(now, |due| now.max(*due));
         if let Some(earliest) = due.checked_sub(BETWEEN_CALLS * (BURST - 1)) {
             sleep_until(earliest).await;
         }
-        self.0 = due + BETWEEN_CALLS;
+        self.0.insert(method, due + BETWEEN_CALLS);
     }
 }
 

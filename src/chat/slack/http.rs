@@ -142,7 +142,7 @@ fn acknowledgement(kind: Kind, payload: Option<&Value>, taken: Taken) -> Respons
         // Slack repeats the event, and shows the presser of a button that it did not work.
         (Taken::NotKept(why), _) => match submission.and_then(|view| form_error(view, why)) {
             Some(error) => json_answer(&error),
-            None => StatusCode::SERVICE_UNAVAILABLE.into_response(),
+            None => (StatusCode::SERVICE_UNAVAILABLE, why).into_response(),
         },
     }
 }

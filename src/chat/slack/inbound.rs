@@ -30,7 +30,7 @@ pub(super) struct Delivery<'a> {
     pub(super) me: Option<&'a Me>,
     /// When it reached us.
     pub(super) now: Timestamp,
-    /// When Slack sent it, where its signature says so.
+    /// When Slack sent it: as its signature says, or at the earliest.
     pub(super) sent_at: Option<Timestamp>,
     /// As it came: its hash is the identity of what has no other.
     pub(super) raw: &'a [u8],

@@ -211,6 +211,7 @@ impl Slot {
             timing: self.timing,
             commits: JoinSet::new(),
             counted: None,
+            empty_at: self.door.clock.now(),
         };
         match timeout(OPEN_LIMIT, connection.greeted()).await {
             Ok(Ok(())) => {}

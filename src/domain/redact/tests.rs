@@ -25,7 +25,7 @@ fn a_secret_is_found_in_every_form_that_programs_give_back() {
         ("base64 for URLs", BASE64URL.encode(CANARY.as_bytes())),
         ("hexadecimal", HEXLOWER.encode(CANARY.as_bytes())),
         ("capital hexadecimal", HEXUPPER.encode(CANARY.as_bytes())),
-        ("form", form),
+        ("form", form.clone()),
         ("query", query.to_string()),
         ("JSON", serde_json::json!({ "a": CANARY }).to_string()),
         (
@@ -41,6 +41,29 @@ fn a_secret_is_found_in_every_form_that_programs_give_back() {
         (
             "JSON in ASCII",
             r#"c@n4ry'<s3cret>&\"x/+ \u00e9$\\"#.to_owned(),
+        ),
+        (
+            "JSON of .NET",
+            r"c@n4ry\u0027\u003Cs3cret\u003E\u0026\u0022x/\u002B \u00e9$\\".to_owned(),
+        ),
+        (
+            "base64 of base64",
+            BASE64.encode(BASE64.encode(CANARY.as_bytes()).as_bytes()),
+        ),
+        (
+            "base64 in a URL",
+            BASE64
+                .encode(CANARY.as_bytes())
+                .replace('/', "%2F")
+                .replace('+', "%2B"),
+        ),
+        (
+            "base64 in JSON of PHP",
+            BASE64.encode(CANARY.as_bytes()).replace('/', "\\/"),
+        ),
+        (
+            "an address in an address",
+            url::form_urlencoded::byte_serialize(form.as_bytes()).collect(),
         ),
     ] {
         let shown = redactor.redact(&format!("before {given} after"));
@@ -154,6 +177,20 @@ fn a_line_that_only_ends_like_a_beginning_is_not_held_back() {
     assert_eq!(stream.push(&redactor, "waiting for h\n"), "waiting for h\n");
     assert_eq!(stream.push(&redactor, "x hunter"), "x ");
     assert_eq!(stream.push(&redactor, "s\n"), "hunters\n");
+}
+
+#[test]
+fn a_text_that_breaks_off_within_a_secret_gives_little_of_it_away() {
+    let redactor = canaries();
+    for (given, shown) in [
+        ("x c@n4ry'<s3c", "x [redacted]"),
+        ("x c@n4ry'<s3c\n", "x [redacted]"),
+        ("x c@n4ry'", "x c@n4ry'"),
+        ("x c@n4ry'<s3c.", "x c@n4ry'<s3c."),
+        ("hunter2!c@n4ry'<", "[redacted][redacted]"),
+    ] {
+        assert_eq!(redactor.redact(given), shown, "{given}");
+    }
 }
 
 #[test]

@@ -59,9 +59,9 @@ impl Output {
         self.pending.push_str(&text);
     }
 
-    /// A text without secrets, for who has to cut it before it is said.
+    /// A text without controls and secrets, for who has to cut it before it is said.
     pub(super) fn redact(&self, text: &str) -> String {
-        self.redactor.redact(text)
+        self.redactor.redact(&ControlFilter::default().push(text))
     }
 
     /// Bytes beyond a cut that have to be redacted too, so that no half secret stays before it.

@@ -66,13 +66,7 @@ impl Program {
             Ok(tree) => tree,
             Err(why) => return Ended::failed(why),
         };
-        let end = tokio::select! {
-            biased;
-            () = cancel.cancelled() => End::Cancelled,
-            () = sleep_until(deadline) => End::TimeLimit,
-            status = tree.leader_exit(output) => End::Itself(status),
-        };
-        match end {
+        match end_of(&mut tree, deadline, cancel, output).await {
             End::Itself(status) => {
                 tree.settle(output).await;
                 conclude(status)
@@ -110,6 +104,21 @@ impl Program {
             Ok(child) => Ok(Tree::new(child, reader)),
             Err(error) => Err(why_not_started(&self.shown, &self.directory, &error)),
         }
+    }
+}
+
+/// Waits for the first thing that ends the program.
+async fn end_of(
+    tree: &mut Tree,
+    deadline: Instant,
+    cancel: &CancellationToken,
+    output: &mut Output,
+) -> End {
+    tokio::select! {
+        biased;
+        () = cancel.cancelled() => End::Cancelled,
+        () = sleep_until(deadline) => End::TimeLimit,
+        status = tree.leader_exit(output) => End::Itself(status),
     }
 }
 

@@ -8,9 +8,10 @@ use std::time::Duration;
 
 use process_wrap::tokio::{ChildWrapper, CommandWrap};
 use secrecy::ExposeSecret as _;
-use tokio::io::AsyncWriteExt as _;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::process::ChildStderr;
 use tokio::sync::mpsc;
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
@@ -37,7 +38,7 @@ pub(super) async fn perform(
         return work.not_started(&format!("no folder {path} for its supervisor: {error}"));
     }
     let mut supervisor = None;
-    if let Ok(Found::NeverBegan(lock)) = folder.look() {
+    if let Found::NeverBegan(lock) = look(folder).await {
         if cancel.is_cancelled() {
             return Performed::at_once(StepResult::Stopped);
         }
@@ -46,6 +47,7 @@ pub(super) async fn perform(
             Err(why) => return work.not_started(&why),
         }
     }
+    let complaint = supervisor.as_mut().and_then(|child| child.stderr().take());
     let followed = Followed {
         folder,
         supervisor,
@@ -54,7 +56,38 @@ pub(super) async fn perform(
     };
     match followed.until_its_end(cancel).await {
         Some(performed) => performed,
-        None => work.not_started("its supervisor ended before it had started anything"),
+        None => {
+            let why = read_complaint(complaint).await;
+            work.not_started(&format!(
+                "its supervisor ended before it had started anything{why}"
+            ))
+        }
+    }
+}
+
+/// Looks how the attempt stands, again until it can be seen: on a disk without room there is no lock to look at.
+async fn look(folder: &Folder) -> Found {
+    loop {
+        match folder.look() {
+            Ok(found) => return found,
+            Err(error) => {
+                warn!("{}: {error}", folder.path().display());
+                sleep(LOOK_AGAIN).await;
+            }
+        }
+    }
+}
+
+/// What a supervisor said that has ended, to be put after what is said of it.
+async fn read_complaint(complaint: Option<ChildStderr>) -> String {
+    let mut text = String::new();
+    if let Some(complaint) = complaint {
+        let mut complaint = complaint.take(1_000);
+        let _ = timeout(LOOK_AGAIN, complaint.read_to_string(&mut text)).await; // Without it, less is said.
+    }
+    match text.trim().trim_start_matches("midwatch: ") {
+        "" => String::new(),
+        why => format!(": {why}"),
     }
 }
 
@@ -83,7 +116,7 @@ async fn start(
             .env_clear()
             .stdin(Stdio::piped())
             .stdout(lock)
-            .stderr(Stdio::null());
+            .stderr(Stdio::piped());
     });
     let mut child = command
         .spawn()

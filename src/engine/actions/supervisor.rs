@@ -53,25 +53,29 @@ pub async fn supervise(folder: PathBuf, specification: &[u8]) -> io::Result<()> 
     let folder = Folder::at(folder);
     let redactor = Arc::new(Redactor::new(secrets.iter().map(String::as_str)));
     let mut kept = Kept {
-        file: folder.open_output()?,
+        file: persist(|| folder.open_output()).await?,
         unwritten: Vec::new(),
     };
-    folder.write_started()?;
+    persist(|| folder.write_started()).await?;
     let began = Instant::now();
     let result = do_attempt(&program, &folder, &redactor, &mut kept).await;
     let report = Report {
         result: presentable(result, &redactor),
         elapsed_ms: millis(began.elapsed()),
     };
-    let deadline = Instant::now() + WRITE_WITHIN;
     // The output first: whoever sees the result finds all of it.
-    while let Err(error) = kept.sync().and_then(|()| folder.write_result(&report)) {
-        if Instant::now() > deadline {
-            return Err(error);
+    persist(|| kept.sync().and_then(|()| folder.write_result(&report))).await
+}
+
+/// Writes what must be on the disk, again for as long as it has no room.
+async fn persist<T>(mut write: impl FnMut() -> io::Result<T>) -> io::Result<T> {
+    let deadline = Instant::now() + WRITE_WITHIN;
+    loop {
+        match write() {
+            Err(_) if Instant::now() <= deadline => sleep(WRITE_AGAIN).await,
+            done => return done,
         }
-        sleep(WRITE_AGAIN).await;
     }
-    Ok(())
 }
 
 /// Runs the program, keeps what it prints, and ends it when that is asked for.

@@ -33,6 +33,8 @@ pub(crate) const TEAM: &str = "T1";
 pub(crate) const BOT_USER: &str = "UBOT";
 pub(crate) const BOT: &str = "BBOT";
 pub(crate) const APP: &str = "A1";
+/// Another app's account.
+pub(crate) const OTHER_BOT: &str = "UOTHERBOT";
 
 /// A workspace. Cheap to clone; ends with its last clone.
 #[derive(Clone)]
@@ -349,6 +351,10 @@ impl Posted {
         if self.user == BOT_USER {
             message["bot_id"] = BOT.into();
             message["app_id"] = APP.into();
+        }
+        if self.user == OTHER_BOT {
+            message["bot_id"] = "BOTHER".into();
+            message["app_id"] = "AOTHER".into();
         }
         if with_metadata && !self.metadata.is_null() {
             message["metadata"] = self.metadata.clone();

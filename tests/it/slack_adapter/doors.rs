@@ -296,6 +296,20 @@ async fn an_event_that_could_not_be_recorded_comes_again() {
 }
 
 #[tokio::test]
+async fn a_refusal_that_only_machines_see_has_a_reason_too() {
+    let fake = FakeSlack::start().await;
+    let app = App::over_http(&fake).await;
+    app.heard.fail_next(1);
+    let body = json!({ "type": "event_callback", "team_id": "T1", "event": {
+        "type": "message", "channel_type": "im", "channel": "D1", "user": "UANA", "ts": "17.1", "text": "help" } });
+    let body = body.to_string();
+    let headers = signed(SIGNING_SECRET, now(), body.as_bytes());
+    let (status, text) = send(&app, Kind::Event, &headers, &body).await;
+    assert_eq!(status, 503);
+    assert!(text.contains("nothing was done"), "{text}");
+}
+
+#[tokio::test]
 async fn a_slow_store_is_admitted_before_slack_gives_up() {
     let fake = FakeSlack::start().await;
     let app = App::over_http(&fake).await;

@@ -242,3 +242,25 @@ async fn duplicates_over_both_sockets_have_one_identity() {
     assert_eq!((app.heard.all().len(), app.heard.keys().len()), (20, 1));
     app.stop().await.unwrap();
 }
+
+#[tokio::test]
+async fn what_waited_in_the_socket_while_we_were_stopped_is_as_old_as_it_can_be() {
+    let fake = FakeSlack::start().await;
+    let mut app = App::start(&fake).await;
+    let before = app.door.clock.now();
+    app.door.clock = Clock::steered(before);
+    app.listen(Timing::default());
+    app.connected(2).await;
+    // A process that was stopped finds that the clock went on, and what was sent meanwhile.
+    let after = before + jiff::SignedDuration::from_mins(5);
+    app.door.clock.set(after);
+    for _ in 0..2 {
+        fake.slash("U1", "C1", "help").await;
+    }
+    let said = app.heard.all();
+    assert_eq!(said.len(), 2, "one over each socket");
+    for said in said {
+        assert_eq!((said.sent_at, said.received_at), (before, after));
+    }
+    app.stop().await.unwrap();
+}

@@ -20,6 +20,9 @@ const CHANNELS: usize = 48;
 /// How long Slack delivers an event again, and somebody comes back to a button that did not work.
 const TRY_FOR: Duration = Duration::from_secs(90);
 
+/// How long somebody looks whether a command was taken after all.
+const LOOK_FOR: Duration = Duration::from_secs(15);
+
 /// What somebody was answered.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Answer {
@@ -107,8 +110,12 @@ impl Crowd {
         self.tasks.spawn(async move {
             tokio::time::sleep(wait).await;
             let typed = person.type_one(tag, kind, key, &delivery, mention).await;
-            if typed.answer == Answer::Taken && typed.kind.pressed.is_some() {
-                person.press(&typed).await;
+            match (typed.kind.pressed, &typed.answer) {
+                (Some(label), Answer::Taken) => person.press(&typed.tag, label, TRY_FOR).await,
+                (Some(label), Answer::Slow | Answer::Nothing) => {
+                    person.press(&typed.tag, label, LOOK_FOR).await;
+                }
+                _ => {}
             }
         });
     }
@@ -203,19 +210,18 @@ impl Person {
     }
 
     /// Waits for the button and presses it, again until that is taken.
-    async fn press(&self, typed: &Typed) {
-        let until = Instant::now() + TRY_FOR;
+    async fn press(&self, tag: &str, label: &str, patience: Duration) {
+        let until = Instant::now() + patience;
         while Instant::now() < until {
             tokio::time::sleep(Duration::from_millis(150)).await;
-            let root = self.slack.messages(&self.channel).into_iter().find(|it| {
-                it.thread.is_none() && tag_of(it).as_deref() == Some(typed.tag.as_str())
-            });
-            let (Some(root), Some(label)) = (root, typed.kind.pressed) else {
+            let messages = self.slack.messages(&self.channel);
+            let is_root = |it: &&Posted| it.thread.is_none() && tag_of(it).as_deref() == Some(tag);
+            let Some(root) = messages.iter().find(is_root) else {
                 continue;
             };
-            let text = render(&root);
+            let text = render(root);
             if text.contains(&format!("[{label}]")) {
-                if self.press_once(&root, label).await == Answer::Taken {
+                if self.press_once(root, label).await == Answer::Taken {
                     return;
                 }
             } else if !text.contains('⏳') {

@@ -24,6 +24,13 @@ pub(super) enum Trouble {
     Unsynced,
 }
 
+impl Trouble {
+    /// Whether a failed call may have been the last one of a change: then it may come to light after a crash.
+    pub(super) fn leaves_doubt(self) -> bool {
+        matches!(self, Self::Broken | Self::Unsynced)
+    }
+}
+
 pub(super) const TROUBLES: [Trouble; 6] = [
     Trouble::Full,
     Trouble::Quota,

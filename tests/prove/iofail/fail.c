@@ -7,6 +7,7 @@
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <spawn.h>
 #include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -215,3 +216,23 @@ static mode_t mode_of(int flags, va_list rest) {
     }
 OPEN(open)
 OPEN(open64)
+
+// What midwatch starts gets no environment but its own: its supervisors get what steers us, all else gets nothing.
+int posix_spawnp(pid_t *pid, const char *file, const posix_spawn_file_actions_t *actions, const posix_spawnattr_t *attributes,
+                 char *const argv[], char *const given[]) {
+    static const char *const OURS[] = {"LD_PRELOAD", "IOFAIL_CONTROL", "IOFAIL_BELOW"};
+    char ours[3][4096], *environment[64];
+    size_t number = 0;
+    int is_supervisor = argv[0] && argv[1] && strcmp(argv[1], "supervise") == 0;
+    while (given && given[number] && number < 60) {
+        environment[number] = given[number];
+        number++;
+    }
+    for (size_t n = 0; is_supervisor && n < 3; n++)
+        if (getenv(OURS[n])) {
+            snprintf(ours[n], sizeof ours[n], "%s=%s", OURS[n], getenv(OURS[n]));
+            environment[number++] = ours[n];
+        }
+    environment[number] = NULL;
+    return REAL(posix_spawnp)(pid, file, actions, attributes, argv, is_supervisor ? environment : given);
+}

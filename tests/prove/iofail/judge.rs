@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use midwatch::domain::{Decided, Entry, Fact, RunEvent};
+use midwatch::domain::{Decided, Entry, Fact, RunEvent, StepResult};
 
 use super::crowd::{Answer, Said, tag_of};
 use super::yard::{KINDS, Kind, printed};
@@ -117,6 +117,14 @@ impl Life {
         self.events.iter().filter_map(outcome).collect()
     }
 
+    /// Whether a step failed because the disk did not take what it needs to begin; the line says so.
+    fn could_not_begin(&self) -> bool {
+        self.events.iter().any(|event| {
+            matches!(event, RunEvent::StepEnded { result: StepResult::Failed { why }, .. }
+                if why.starts_with("no folder") && why.contains("os error"))
+        })
+    }
+
     fn starts(&self, wanted: &str) -> usize {
         let starts = self.events.iter().filter(
             |event| matches!(event, RunEvent::StepStarted { step, .. } if step.as_str() == wanted),
@@ -187,12 +195,15 @@ impl Evidence<'_> {
             .said
             .typed
             .iter()
-            .map(|it| (it.tag.as_str(), &it.key, &it.answer));
-        let pressed = self
-            .said
-            .pressed
-            .iter()
-            .map(|(key, answer)| ("a press", key, answer));
+            .map(|it| (it.tag.as_str(), &it.key, it.answer.clone()));
+        let pressed = self.said.pressed.iter().map(|(key, answer)| {
+            // All that a button can be told is that it did not work; what became of it, the message shows.
+            let told = match answer {
+                Answer::Refused if self.killed => Answer::Slow,
+                other => other.clone(),
+            };
+            ("a press", key, told)
+        });
         for (what, key, answer) in typed.chain(pressed) {
             let (received, concluded) = self.record.inbounds.get(key).copied().unwrap_or((0, 0));
             let fits = match answer {
@@ -236,7 +247,7 @@ impl Evidence<'_> {
         let mut complaints = Vec::new();
         // A kill may hit a `once` step; a disk that fails is no reason not to know.
         let unknown = self.killed && outcome == "needs_attention";
-        if !unknown && !kind.outcomes.contains(&outcome) {
+        if !unknown && !life.could_not_begin() && !kind.outcomes.contains(&outcome) {
             complaints.push(format!(
                 "it ended {outcome}: {:?}",
                 life.events.iter().rev().take(3).collect::<Vec<_>>()

@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
+use midwatch::engine::LEASE;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 use tokio::time::Instant;
@@ -10,21 +11,24 @@ use tokio::time::Instant;
 use super::crowd::{Answer, Crowd};
 use super::disk::{Disk, Library};
 use super::judge::{Evidence, Record};
+use super::starting::copy_files;
 use super::yard::{self, RING};
-use super::{Place, Plan, Seen, told};
+use super::{Place, Plan, Seen, says_why, told};
 use crate::bot::{Bot, Home};
 use crate::fakes::slack::FakeSlack;
 
 /// How long a disk fails that does not fail once only.
 const LASTING: Duration = Duration::from_secs(1);
 /// Longer than a lease; what was begun before ends in that time, and can't be recorded.
-const LONG: Duration = Duration::from_secs(17);
+const LONG: Duration = LEASE.saturating_add(Duration::from_secs(2));
 /// Until when it must be ready again, after that.
 const READY_WITHIN: Duration = Duration::from_secs(5);
 /// How long people are typing in a round.
 const SPAN: Duration = Duration::from_millis(300);
 /// What was typed makes the planned call by then, or more is typed.
 const PATIENCE: Duration = Duration::from_millis(600);
+/// By then it was made.
+const MADE_WITHIN: Duration = Duration::from_secs(15);
 /// How long everything may take to settle after the last trouble, at the pace of Slack's channels.
 const SETTLE_WITHIN: Duration = Duration::from_secs(60);
 
@@ -43,6 +47,7 @@ impl Yard {
     /// Starts midwatch in a home of its own.
     pub(super) async fn open(library: &Library, log: bool) -> Self {
         let slack = FakeSlack::start().await;
+        slack.let_read_fast(); // At each start all channels are read.
         let crowd = Crowd::new(slack.clone());
         let home = yard::connected(yard::home(&crowd.channels), &slack);
         let (home, disk) = Disk::below(home, library, log);
@@ -77,11 +82,7 @@ impl Yard {
         self.crowd.type_all(SPAN, random);
         tokio::time::sleep(SPAN).await;
         self.kill();
-        std::fs::create_dir_all(to).expect("a folder");
-        for file in std::fs::read_dir(self.home.path("data")).expect("a data folder") {
-            let file = file.expect("a file");
-            std::fs::copy(file.path(), to.join(file.file_name())).expect("a copy");
-        }
+        copy_files(&self.home.path("data"), to);
         self.start().await;
     }
 
@@ -147,7 +148,7 @@ impl Yard {
         let began = Instant::now();
         let mut typed = began;
         while self.disk.failed() == 0 {
-            if began.elapsed() > 10 * PATIENCE {
+            if began.elapsed() > MADE_WITHIN {
                 let what = format!("only {} calls were made", self.disk.calls());
                 return self.complain(plan, what);
             }
@@ -159,20 +160,22 @@ impl Yard {
         }
     }
 
-    /// While nothing can be written: every command is refused, and `/readyz` says no and why.
+    /// While nothing can be written: every command is refused, or in doubt where the disk took it and did not confirm
+    /// it; `/readyz` says no and why.
     async fn endure(&mut self, plan: &Plan) {
         let long = plan.place == Place::LongServing;
         let until = Instant::now() + if long { LONG } else { LASTING };
         while Instant::now() < until {
             let answer = self.crowd.ring().await;
-            if answer != Answer::Refused {
+            let unconfirmed = answer == Answer::Slow && plan.trouble.leaves_doubt();
+            if answer != Answer::Refused && !unconfirmed {
                 self.complain(
                     plan,
                     format!("while nothing can be written it answered {answer:?}"),
                 );
             }
             let (status, why) = self.readiness().await;
-            if status != 503 || !why.contains("can't be written") {
+            if status != 503 || !says_why(&why) {
                 self.complain(
                     plan,
                     format!("while nothing can be written /readyz says {status} {why}"),
@@ -240,7 +243,7 @@ impl Yard {
         self.settle().await;
         let mut complaints = self.complaints();
         if let Some(bot) = self.bot.take() {
-            let status = bot.stop();
+            let status = tokio::task::block_in_place(|| bot.stop());
             if !status.success() {
                 complaints.push(format!("it did not stop as it was asked to: {status}"));
             }
@@ -273,7 +276,13 @@ impl Yard {
         let folder = std::env::temp_dir().join(format!(
             "midwatch-iofail-{}-{}",
             std::process::id(),
-self.crowd.slack.api_url().rsplit(':').next().unwrap_or_default().trim_end_matches("/api")
+            self.crowd
+                .slack
+                .api_url()
+                .rsplit(':')
+                .next()
+                .unwrap_or_default()
+                .trim_end_matches("/api")
         ));
         let kept = std::fs::create_dir_all(&folder).and_then(|()| {
             std::fs::write(folder.join("export"), self.export())?;

@@ -1,16 +1,19 @@
 //! A start and a stop while the disk fails: it begins with a clear sentence or not at all, and leaves nothing half made.
 
-use std::fs::{self, Permissions};
+use std::fs;
 use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::{Child, ExitStatus, Stdio};
+use std::sync::Arc;
 use std::time::Duration;
 
+use tempfile::TempDir;
+use tokio::task::block_in_place;
 use tokio::time::Instant;
 
 use super::disk::{Disk, Library};
-use super::{Place, Plan, told, yard};
+use super::{Place, Plan, Seen, says_why, told, yard};
 use crate::bot::Home;
 
 /// Until when a start has come to something, and a stop to its end: results that can't be recorded are kept for 20 s.
@@ -21,19 +24,19 @@ const READY_WITHIN: Duration = Duration::from_secs(5);
 const REST: Duration = Duration::from_millis(700);
 
 /// What all starts begin with.
-pub(super) struct Starts<'a> {
-    pub(super) library: &'a Library,
+pub(super) struct Starts {
+    library: Arc<Library>,
     /// A data folder that a killed process left amid its work.
-    pub(super) left: &'a Path,
+    left: TempDir,
     client: reqwest::Client,
     /// The ledger's entries in `left`.
     before: String,
 }
 
-impl<'a> Starts<'a> {
-    pub(super) fn new(library: &'a Library, left: &'a Path) -> Self {
+impl Starts {
+    pub(super) fn new(library: Arc<Library>, left: TempDir) -> Self {
         let home = yard::home(&[]);
-        copy(left, &home.path("data"));
+        copy_files(left.path(), &home.path("data"));
         let (sound, export) = told(&home, &["ledger", "export"]);
         assert!(
             sound,
@@ -56,7 +59,8 @@ impl<'a> Starts<'a> {
             let started = disk.calls();
             tokio::time::sleep(REST).await;
             let before = disk.calls();
-            assert!(bot.stop().success(), "midwatch did not stop as asked");
+            let stopped = block_in_place(|| bot.stop());
+            assert!(stopped.success(), "midwatch did not stop as asked");
             (started, disk.calls() - before)
         };
         let ((first, _), (later, stop)) = (
@@ -69,13 +73,21 @@ impl<'a> Starts<'a> {
     fn home(&self, place: Place, log: bool) -> (Home, Disk) {
         let home = yard::home(&["C1".to_owned()]);
         if place != Place::FirstStart {
-            copy(self.left, &home.path("data"));
+            copy_files(self.left.path(), &home.path("data"));
         }
-        Disk::below(home, self.library, log)
+        Disk::below(home, &self.library, log)
     }
 
-    /// What is wrong; empty when all is well.
-    pub(super) async fn round(&self, plan: &Plan) -> Vec<String> {
+    /// Goes through these rounds, and tells what was seen.
+    pub(super) async fn live_through(self, plans: Vec<Plan>) -> Seen {
+        let mut seen = Seen::default();
+        for plan in plans {
+            self.round(&plan, &mut seen).await;
+        }
+        seen
+    }
+
+    async fn round(&self, plan: &Plan, seen: &mut Seen) {
         let (home, disk) = self.home(plan.place, plan.log);
         let mut start = Start::new(&home, &disk, &self.client, plan);
         if plan.place == Place::Stop {
@@ -84,6 +96,7 @@ impl<'a> Starts<'a> {
             start.start().await;
         }
         let mut complaints = start.complaints;
+        seen.unmet += usize::from(disk.failed() == 0);
         disk.heal();
         let bot = home.serve().await;
         if bot.ready_after > READY_WITHIN {
@@ -92,14 +105,14 @@ impl<'a> Starts<'a> {
                 bot.ready_after
             ));
         }
-        if !bot.stop().success() {
+        if !block_in_place(|| bot.stop()).success() {
             complaints.push("afterwards it did not stop as it was asked to".to_owned());
         }
         complaints.extend(self.look(&home, plan.place));
-        complaints
+        let told = complaints
             .into_iter()
-            .map(|what| format!("{plan}: {what}; its log: {}", home.log()))
-            .collect()
+            .map(|what| format!("{plan}: {what}; its log: {}", home.log()));
+        seen.complaints.extend(told);
     }
 
     /// Ledger, key and drafts, after everything.
@@ -126,7 +139,7 @@ impl<'a> Starts<'a> {
                 complaints.push("entries that were there before are not there now".to_owned());
             }
             let key = |folder: &Path| fs::read(folder.join("ledger.key")).unwrap_or_default();
-            if key(&data) != key(self.left) {
+            if key(&data) != key(self.left.path()) {
                 complaints.push("the key is another".to_owned());
             }
         }
@@ -170,7 +183,7 @@ impl<'a> Start<'a> {
             let answer = process.readiness(self.client).await;
             let troubled = self.plan.lasting && self.disk.failed() > 0;
             match answer {
-                Some((503, why)) if troubled && why.contains("can't be written") => break,
+                Some((503, why)) if troubled && says_why(&why) => break,
                 Some((200, _)) if !troubled => break,
                 _ if began.elapsed() > END_WITHIN => {
                     self.complaints
@@ -236,9 +249,7 @@ impl<'a> Start<'a> {
         let said = log.lines().find(|line| line.starts_with("midwatch: "));
         let data = self.home.path("data").display().to_string();
         let clear = |said: &str| {
-            [&data, "can't be written", "start midwatch again"]
-                .iter()
-                .all(|part| said.contains(*part))
+            says_why(said) && said.contains(&data) && said.contains("start midwatch again")
         };
         // A log on the same disk could not be written.
         if !said.is_some_and(clear) && !self.plan.log {
@@ -310,13 +321,14 @@ fn is_entry(line: &str) -> bool {
     !line.starts_with("{\"checkpoint\"")
 }
 
-fn copy(from: &Path, to: &Path) {
+/// Copies what lies in a data folder, but for what supervisors of steps have in folders of their own.
+pub(super) fn copy_files(from: &Path, to: &Path) {
     fs::create_dir_all(to).expect("a folder");
     for file in fs::read_dir(from).expect("a data folder") {
         let file = file.expect("a file");
-        let copy = to.join(file.file_name());
-        fs::copy(file.path(), &copy).expect("a copy");
-        let mode = file.metadata().expect("a file").permissions().mode();
-        fs::set_permissions(&copy, Permissions::from_mode(mode)).expect("a mode");
+        if file.file_type().expect("a type").is_file() {
+            // With its mode.
+            fs::copy(file.path(), to.join(file.file_name())).expect("a copy");
+        }
     }
 }

@@ -7,7 +7,9 @@ use midwatch::domain::{
     Commitment, Due, Entry, Fact, Frontier, Inbound, InboundKey, NoteSigner, OtherRun, Outcome,
     Posting, PostingKind, Reference, Run, RunEvent, RunId, apply, canonical_json, leaf_hash, next,
 };
-use midwatch::store::{Change, Conclusion, DuePosting, MessageRef, PostingId, Receipt, Tell};
+use midwatch::store::{
+    Change, Conclusion, DuePosting, MessageRef, PostingId, Receipt, Standing, Tell,
+};
 
 /// The right to work on a run.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -235,6 +237,10 @@ impl Book {
             };
             let is_root = posting.kind == PostingKind::Root;
             if let Some(owed) = self.outbox.iter_mut().find(root).filter(|_| is_root) {
+                // One that is to be read back need not wait with its newer state.
+                if owed.delivered_version == owed.version {
+                    owed.not_before = now.as_millisecond();
+                }
                 owed.posting = posting;
                 owed.last = last;
                 owed.version += 1;
@@ -413,7 +419,10 @@ impl Book {
         let nth = |position: usize| {
             let owed: &Owed = due[position];
             let before = due[..position].iter().filter(|other| {
-                other.shares_channel(owed) && other.message.is_none() == owed.message.is_none()
+                let read_back = |it: &Owed| it.delivered_version == it.version;
+                other.shares_channel(owed)
+                    && other.message.is_none() == owed.message.is_none()
+                    && read_back(other) == read_back(owed)
             });
             before.count() < 4
         };
@@ -479,6 +488,43 @@ impl Book {
             State::Done
         };
         true
+    }
+
+    /// The platform took it, and more is due for it.
+    pub(super) fn stands(&mut self, id: PostingId, stands: Standing) -> bool {
+        let owed = self.open(id);
+        let found = owed.is_some();
+        if let Some(owed) = owed {
+            owed.state = State::Waiting;
+            owed.delivered_version = stands.version;
+            owed.message = stands.message.or(owed.message.take());
+            owed.in_doubt = false;
+            if !owed.is_root() {
+                owed.attempts = 0;
+            }
+            if !(owed.is_root() && owed.version > stands.version) {
+                owed.not_before = stands.until.as_millisecond();
+            }
+        }
+        found
+    }
+
+    /// The platform took it, and it is not there.
+    pub(super) fn lost(&mut self, id: PostingId, until: Timestamp) -> bool {
+        let owed = self.open(id);
+        let found = owed.is_some();
+        if let Some(owed) = owed {
+            owed.state = State::Waiting;
+            owed.version += 1;
+            owed.attempts += 1;
+            owed.not_before = until.as_millisecond();
+            if !owed.is_root() {
+                owed.message = None;
+                owed.delivered_version = 0;
+                owed.in_doubt = true;
+            }
+        }
+        found
     }
 
     pub(super) fn defer(&mut self, id: PostingId, until: Timestamp, in_doubt: bool) -> bool {

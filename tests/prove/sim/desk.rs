@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use midwatch::domain::{
-    Actor, Catalog, Decided, Decision, Fact, Facts, Hearing, Hold, Identity, Inbound, Invocation,
-    LATE_AFTER, Manner, Message, Outcome, PersonId, Phase, PlanFor, Posting, PostingKind, Question,
-    Reference, Refusal, RuleRef, Run, RunEvent, RunId, SpeakerKind, StepState, Typed, Verdict,
-    decide, may_consent, parse, plan, render, show_elapsed,
+    Actor, Button, Catalog, Decided, Decision, Fact, Facts, Hearing, Hold, Identity, Inbound,
+    Invocation, LATE_AFTER, Manner, Message, Outcome, PersonId, Phase, PlanFor, Posting,
+    PostingKind, Question, Reference, Refusal, RuleRef, Run, RunEvent, RunId, SpeakerKind,
+    StepState, Text, Typed, Verdict, decide, may_consent, parse, plan, render, show_elapsed,
 };
 use midwatch::store::{Change, Conclusion, Tell};
 
@@ -89,6 +89,30 @@ impl Desk<'_> {
         self.conclusion(fact, Change::Nothing, whisper.into_iter().collect())
     }
 
+    /// An answer in the channel, for whoever may be gone by now.
+    fn tell_late(&self, message: Message) -> Posting {
+        let person = self.person();
+        let asked = Text::new().plain("asked for by ").ping(&person);
+        Posting {
+            kind: PostingKind::Answer,
+            ..self.whisper(message.text(asked))
+        }
+    }
+
+    fn hold_late_change(&self) -> Conclusion {
+        let (says, age) = (self.inbound.text.as_str(), show_elapsed(self.age()));
+        let refusal = not_now(
+            "late",
+            format!("`{says}` reached us {age} after it was sent"),
+            "still wanted? press the button, or type it again".to_owned(),
+        );
+        let button = Button::primary("Do it now", says);
+        let message = refusal.message().buttons(vec![button]);
+        let mut conclusion = self.refuse(&refusal);
+        conclusion.postings = vec![self.tell_late(message)];
+        conclusion
+    }
+
     fn answered(&self, word: &str, change: Change, messages: Vec<Message>) -> Conclusion {
         let fact = Fact::Answered {
             inbound: self.inbound.key.clone(),
@@ -101,6 +125,9 @@ impl Desk<'_> {
 
     fn answer(&self, question: Question) -> Result<Conclusion, Refusal> {
         let word = question.word();
+        if question.changes() && self.age() > LATE_AFTER {
+            return Ok(self.hold_late_change());
+        }
         let project = self.catalog.project_of_channel(&self.inbound.place.channel);
         let message = match question {
             Question::Help { .. } => render::help(self.catalog, project.map(AsRef::as_ref)),
@@ -163,7 +190,6 @@ impl Desk<'_> {
     }
 
     fn approve(&self, reference: &Reference) -> Result<Conclusion, Refusal> {
-        self.must_be_fresh("approval", &format!("approve {reference}"))?;
         let (run, by) = self.awaiting(reference)?;
         let Phase::AwaitingApproval { approvers, .. } = &run.phase else {
             unreachable!("it is awaiting")
@@ -240,12 +266,6 @@ impl Desk<'_> {
     }
 
     fn settle(&self, reference: &Reference, verdict: Verdict) -> Result<Conclusion, Refusal> {
-        let word = match verdict {
-            Verdict::Happened => "happened",
-            Verdict::DidNot => "did-not",
-            Verdict::Again => "again",
-        };
-        self.must_be_fresh("word on it", &format!("settle {reference} {word}"))?;
         let run = self.find(reference)?;
         if run.outcome() != Some(Outcome::NeedsAttention) {
             let what = format!("run {reference} has nothing to settle");
@@ -253,7 +273,8 @@ impl Desk<'_> {
             return Err(not_now("nothing_to_settle", what, next));
         }
         self.must_have_a_say(run, "settle")?;
-        if run.finished_at.is_some_and(|at| self.inbound.sent_at < at) {
+        let sent_at = self.inbound.sent_at.as_second();
+        if run.finished_at.is_some_and(|at| sent_at < at.as_second()) {
             let what = format!("run {reference} came into doubt after you said that");
             let next = format!("look at it with /ops show {reference}, then settle it");
             return Err(not_now("earlier_doubt", what, next));
@@ -372,17 +393,6 @@ impl Desk<'_> {
         Duration::try_from(age).unwrap_or_default()
     }
 
-    /// What makes a run go on is asked for again when it comes late, like a command; what stops one is not.
-    fn must_be_fresh(&self, what: &str, says: &str) -> Result<(), Refusal> {
-        if self.age() <= LATE_AFTER {
-            return Ok(());
-        }
-        let late = show_elapsed(self.age());
-        let what = format!("your {what} reached us {late} after it was sent");
-        let next = format!("still wanted? press the button again, or type /ops {says}");
-        Err(not_now("late", what, next))
-    }
-
     fn new_run(&self, invocation: Invocation, rule: RuleRef) -> Run {
         let id = RunId::of_inbound(&self.inbound.key);
         Run {
@@ -425,8 +435,20 @@ impl Desk<'_> {
         rule: Option<&RuleRef>,
     ) -> Conclusion {
         let message = render::not_run(invocation, decision, self.now);
+        let late = matches!(
+            decision,
+            Decision::Hold {
+                hold: Hold::Late { .. },
+                ..
+            }
+        );
+        let told = if late {
+            self.tell_late(message)
+        } else {
+            self.whisper(message)
+        };
         let fact = self.decided(invocation, decided, rule, None);
-        self.conclusion(fact, Change::Nothing, vec![self.whisper(message)])
+        self.conclusion(fact, Change::Nothing, vec![told])
     }
 
     fn decided(

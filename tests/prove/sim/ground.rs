@@ -12,11 +12,11 @@ use jiff::Timestamp;
 use midwatch::clock::Clock;
 use midwatch::dispatch::Dispatch;
 use midwatch::domain::{
-    Block, Catalog, Commitment, Entry, Fact, Inbound, Posting, Run, RunEvent, RunId,
+    Block, Catalog, Commitment, Entry, Fact, Inbound, Platform, Posting, Run, RunEvent, RunId,
 };
 use midwatch::store::{
-    Change, Conclusion, DuePosting, Lease, MessageRef, PostingId, Receipt, Store, StoreError,
-    StoreSettings, WorkerId,
+    Change, Conclusion, DuePosting, Duty, Lease, MessageRef, PostingId, Receipt, Standing, Store,
+    StoreError, StoreSettings, WorkerId,
 };
 use tokio::runtime::Runtime;
 
@@ -56,6 +56,7 @@ struct Real {
     runtime: Runtime,
     folder: tempfile::TempDir,
     leases: HashMap<Held, Lease>,
+    duty: Duty,
     /// Its ids of postings, in the order of the book's.
     postings: HashMap<PostingId, PostingId>,
 }
@@ -144,7 +145,7 @@ impl Ground {
         if let Some(real) = &mut self.real {
             let worker = WorkerId(worker.to_owned());
             let found = real
-                .ask(real.store().claim_run(&worker, now, LEASE))?
+                .ask(real.store().claim_run(&worker, &[], now, LEASE))?
                 .flatten();
             let run = found.as_ref().map(|(_, run)| run);
             same(
@@ -202,7 +203,7 @@ impl Ground {
     pub(super) fn due(&mut self, now: Timestamp) -> Result<Vec<DuePosting>, Violation> {
         let due = self.book.due(now, LIMIT);
         if let Some(real) = &mut self.real {
-            let platform = midwatch::domain::Platform::Slack;
+            let platform = Platform::Slack;
             let limit = u32::try_from(LIMIT).expect("few");
             let found = real.ask(real.store().due_postings(platform, now, limit))?;
             real.compare_due(&due, found.unwrap_or_default())?;
@@ -210,33 +211,39 @@ impl Ground {
         Ok(due)
     }
 
-    pub(super) fn begin(&mut self, id: PostingId, now: Timestamp) -> Result<bool, Violation> {
+    /// Whether what became of a delivery could be recorded; likewise below.
+    pub(super) fn begin(&mut self, id: PostingId) -> Result<bool, Violation> {
         let begun = self.book.begin(id);
-        self.agree(
-            "a delivery begins",
-            begun,
-            |store, id| async move { store.begin_posting(&on_duty(&store, now).await?, id).await },
-            id,
-        )
+        let ask = |store: Store, duty, id| async move { store.begin_posting(&duty, id).await };
+        self.agree("a delivery begins", begun, id, ask)
     }
 
     pub(super) fn delivered(
         &mut self,
-        due: &DuePosting,
+        id: PostingId,
         version: i64,
         message: Option<MessageRef>,
-        now: Timestamp,
     ) -> Result<bool, Violation> {
-        let delivered = self.book.delivered(due.id, version, message.clone());
-        self.agree(
-            "a delivery",
-            delivered,
-            |store, id| async move {
-                let duty = on_duty(&store, now).await?;
-                store.posting_delivered(&duty, id, version, message).await
-            },
-            due.id,
-        )
+        let delivered = self.book.delivered(id, version, message.clone());
+        let ask = |store: Store, duty, id| async move {
+            store.posting_delivered(&duty, id, version, message).await
+        };
+        self.agree("a delivery", delivered, id, ask)
+    }
+
+    pub(super) fn stands(&mut self, id: PostingId, stands: &Standing) -> Result<bool, Violation> {
+        let recorded = self.book.stands(id, stands.clone());
+        let stands = stands.clone();
+        let ask =
+            |store: Store, duty, id| async move { store.posting_stands(&duty, id, stands).await };
+        self.agree("a delivery that more is due for", recorded, id, ask)
+    }
+
+    pub(super) fn lost(&mut self, id: PostingId, until: Timestamp) -> Result<bool, Violation> {
+        let recorded = self.book.lost(id, until);
+        let ask =
+            |store: Store, duty, id| async move { store.posting_lost(&duty, id, until).await };
+        self.agree("a lost delivery", recorded, id, ask)
     }
 
     pub(super) fn defer(
@@ -246,28 +253,23 @@ impl Ground {
         in_doubt: bool,
     ) -> Result<bool, Violation> {
         let deferred = self.book.defer(id, until, in_doubt);
-        self.agree(
-            "a deferred delivery",
-            deferred,
-            |store, id| async move {
-                let duty = on_duty(&store, until).await?;
-                store
-                    .defer_posting(&duty, id, until, in_doubt, "so the simulation says")
-                    .await
-            },
-            id,
-        )
+        let ask = |store: Store, duty, id| async move {
+            let why = "so the simulation says";
+            store.defer_posting(&duty, id, until, in_doubt, why).await
+        };
+        self.agree("a deferred delivery", deferred, id, ask)
     }
 
     fn agree<F: Future<Output = Result<(), StoreError>>>(
         &self,
         what: &str,
         book: bool,
-        ask: impl FnOnce(Store, PostingId) -> F,
         id: PostingId,
+        ask: impl FnOnce(Store, Duty, PostingId) -> F,
     ) -> Result<bool, Violation> {
         if let Some(real) = &self.real {
-            let found = real.ask(ask(real.store().clone(), real.postings[&id]))?;
+            let asked = ask(real.store().clone(), real.duty.clone(), real.postings[&id]);
+            let found = real.ask(asked)?;
             same(what, &book, &found.is_some())?;
         }
         Ok(book)
@@ -278,7 +280,9 @@ impl Ground {
         self.book.crash();
         if let Some(real) = &mut self.real {
             drop(real.store.take());
-            real.store = Some(open(&real.runtime, real.folder.path(), now));
+            let store = open(&real.runtime, real.folder.path(), now);
+            real.duty = on_duty(&real.runtime, &store, now);
+            real.store = Some(store);
             real.leases.clear();
         }
     }
@@ -333,8 +337,10 @@ impl Real {
             tempfile::tempdir()
         };
         let folder = folder.expect("a temporary folder");
+        let store = open(&runtime, folder.path(), now);
         Self {
-            store: Some(open(&runtime, folder.path(), now)),
+            duty: on_duty(&runtime, &store, now),
+            store: Some(store),
             runtime,
             folder,
             leases: HashMap::new(),
@@ -390,6 +396,14 @@ fn open(runtime: &Runtime, folder: &Path, now: Timestamp) -> Store {
     store.expect("a store in a folder of its own opens")
 }
 
+/// The duty to deliver; nobody else wants it.
+fn on_duty(runtime: &Runtime, store: &Store, now: Timestamp) -> Duty {
+    let (platform, postman) = (Platform::Slack, WorkerId("postman".to_owned()));
+    let duty = runtime.block_on(store.take_duty(platform, &postman, now, LEASE));
+    let duty = duty.expect("a new store answers");
+    duty.expect("nobody else delivers")
+}
+
 fn same<T: PartialEq + std::fmt::Debug>(what: &str, book: &T, found: &T) -> Result<(), Violation> {
     if book == found {
         return Ok(());
@@ -417,12 +431,4 @@ fn without_checkpoint(posting: &Posting) -> Posting {
         }
     }
     posting
-}
-
-/// The duty to deliver, which the only deliverer has for good.
-async fn on_duty(store: &Store, now: Timestamp) -> Result<midwatch::store::Duty, StoreError> {
-    let platform = midwatch::domain::Platform::Slack;
-    let holder = midwatch::store::WorkerId("postman".to_owned());
-    let duty = store.take_duty(platform, &holder, now, std::time::Duration::from_secs(1)).await?;
-    Ok(duty.expect("there is no other"))
 }

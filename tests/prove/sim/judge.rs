@@ -30,8 +30,8 @@ pub(super) struct Judge {
     leases: HashMap<RunId, (u64, Timestamp)>,
     starts: HashMap<(RunId, usize), u32>,
     agains: HashMap<(RunId, usize), u32>,
-    /// Whether our clock was off at any time: then who came first can't be told from what it showed.
-    pub(super) clock_was_wrong: bool,
+    /// Whether our clock was off at any time, or two things happened within a second: what came first can't be told.
+    pub(super) first_is_unclear: bool,
 }
 
 pub(super) fn check(holds: bool, violation: impl FnOnce() -> Violation) -> Result<(), Violation> {
@@ -119,6 +119,7 @@ impl Judge {
             }
             Change::Happened { run, events, .. } => {
                 let run = book.run(*run).ok_or("a run that is not there")?;
+                self.first_is_unclear |= run.finished_at.is_some_and(|at| at > inbound.sent_at);
                 let mut events = events.iter();
                 events.try_for_each(|event| case.may(run, event))
             }
@@ -196,7 +197,7 @@ impl Judge {
                     *self.agains.entry((run.id, position)).or_default() += 1;
                 }
                 let truly = *verdict != Verdict::Happened || target.times(run.id, position) > 0;
-                check(truly || self.clock_was_wrong, || {
+                check(truly || self.first_is_unclear, || {
                     format!("step {position} did not happen, and nobody said so of this doubt")
                 })
             }
@@ -389,13 +390,13 @@ impl Case<'_> {
 
     /// Whether this person may do this to the run, as it is before.
     fn may(&self, run: &Run, event: &RunEvent) -> Result<(), Violation> {
+        self.must_be_fresh()?;
         let requester = requester(run);
         let lead = leads(self.revision).contains(&self.who);
         let has_a_say = lead || self.rule(run, self.who) == May::Yes;
         let by = |person: &PersonId| person.as_str() == self.who;
         let fits = match event {
             RunEvent::Approved { by: person } => {
-                self.must_be_fresh()?;
                 let Phase::AwaitingApproval {
                     until, approvers, ..
                 } = &run.phase
@@ -417,8 +418,8 @@ impl Case<'_> {
                 by: person,
                 verdict,
             } => {
-                self.must_be_fresh()?;
-                let of_this_doubt = run.finished_at.is_some_and(|at| self.sent_at >= at);
+                let since = run.finished_at.map(Timestamp::as_second);
+                let of_this_doubt = since.is_some_and(|since| self.sent_at.as_second() >= since);
                 check(of_this_doubt, || {
                     "it was said of an earlier doubt".to_owned()
                 })?;

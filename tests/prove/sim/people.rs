@@ -244,7 +244,7 @@ impl World<'_> {
             8 => self.offset_ms = -random.random_range(1_000..3_600_000),
             _ => self.offset_ms = 0,
         }
-        self.judge.clock_was_wrong |= self.offset_ms != 0;
+        self.judge.first_is_unclear |= self.offset_ms != 0;
         let (now, offset) = (self.now(), SignedDuration::from_millis(self.offset_ms));
         self.note(|| format!("it is {now}, {offset} off"));
     }

@@ -4,29 +4,36 @@ use std::time::Duration;
 
 use jiff::SignedDuration;
 use midwatch::domain::{Block, Button, Message, PostingKind, RunId};
-use midwatch::store::{DuePosting, MessageRef, PostingId};
+use midwatch::store::{self, DuePosting, MessageRef, PostingId};
 use rand::Rng;
 use rand::seq::IndexedRandom;
 
 use super::ground::Violation;
 use super::{After, World};
 
+/// How long after a final message we look whether it is there.
+const READ_BACK_AFTER: Duration = Duration::from_secs(3);
+
 /// A message as it stands on the platform.
 pub(super) struct Standing {
-    id: PostingId,
+    pub(super) id: PostingId,
     pub(super) run: Option<RunId>,
-    pub(super) channel: String,
+    channel: String,
     /// The message it stands under.
     pub(super) thread: Option<MessageRef>,
     pub(super) message: Message,
+    /// The state that it shows.
+    version: i64,
+    /// The platform took it, and shows it to nobody.
+    swallowed: bool,
 }
 
 #[derive(Default)]
 pub(super) struct Platform {
     /// In the order in which they arrived; a reference is a place in here.
-    pub(super) messages: Vec<Standing>,
-    /// What one account alone was shown.
-    pub(super) whispers: Vec<(String, String, Message)>,
+    messages: Vec<Standing>,
+    /// What one account alone was shown, with its channel.
+    whispers: Vec<(String, Message)>,
 }
 
 /// A delivery under way.
@@ -38,43 +45,66 @@ pub(super) struct Delivery {
 /// How a delivery ended.
 #[derive(Debug)]
 enum End {
-    Delivered(Option<MessageRef>, i64),
+    Delivered(Option<MessageRef>),
+    /// More is due for it: the state that is there, and after how long.
+    Stands(Option<MessageRef>, i64, Duration),
+    Lost,
     InDoubt,
     Failed(Duration),
 }
 
 impl Platform {
-    pub(super) fn reference(position: usize) -> MessageRef {
+    fn reference(position: usize) -> MessageRef {
         MessageRef(format!("m{position}"))
     }
 
-    fn at(&mut self, reference: &MessageRef) -> Option<&mut Standing> {
-        let position = reference.0.strip_prefix('m')?.parse::<usize>().ok()?;
-        self.messages.get_mut(position)
+    fn at(&mut self, reference: &MessageRef) -> &mut Standing {
+        let position = reference
+            .0
+            .strip_prefix('m')
+            .and_then(|it| it.parse::<usize>().ok());
+        &mut self.messages[position.expect("a reference of ours")]
     }
 
     fn find(&self, id: PostingId) -> Option<MessageRef> {
-        let position = self.messages.iter().position(|it| it.id == id);
-        position.map(Self::reference)
+        let is = |it: &Standing| it.id == id && !it.swallowed;
+        self.messages.iter().position(is).map(Self::reference)
     }
 
-    fn post(&mut self, due: &DuePosting, thread: Option<MessageRef>) -> MessageRef {
+    fn post(
+        &mut self,
+        due: &DuePosting,
+        thread: Option<MessageRef>,
+        swallowed: bool,
+    ) -> MessageRef {
         self.messages.push(Standing {
             id: due.id,
             run: due.posting.run,
             channel: due.posting.to.channel.clone(),
             thread,
             message: due.posting.message.clone(),
+            version: due.version,
+            swallowed,
         });
         Self::reference(self.messages.len() - 1)
     }
 
+    /// What people see, in order of arrival.
+    pub(super) fn shown(&self) -> impl Iterator<Item = (MessageRef, &Standing)> {
+        let all = self
+            .messages
+            .iter()
+            .enumerate()
+            .filter(|(_, it)| !it.swallowed);
+        all.map(|(position, standing)| (Self::reference(position), standing))
+    }
+
     /// Every button that somebody can press, with its channel.
     pub(super) fn buttons(&self) -> impl Iterator<Item = (&str, &Button)> {
-        let standing = self.messages.iter();
-        let shown = standing.map(|it| (it.channel.as_str(), &it.message));
+        let shown = self.messages.iter().filter(|it| !it.swallowed);
+        let shown = shown.map(|it| (it.channel.as_str(), &it.message));
         let whispered = self.whispers.iter();
-        let whispered = whispered.map(|(channel, _, message)| (channel.as_str(), message));
+        let whispered = whispered.map(|(channel, message)| (channel.as_str(), message));
         shown.chain(whispered).flat_map(|(channel, message)| {
             let blocks = message.blocks.iter();
             let buttons = blocks.filter_map(|block| match block {
@@ -83,19 +113,6 @@ impl Platform {
             });
             buttons.flatten().map(move |button| (channel, button))
         })
-    }
-
-    /// What stands there of a run, in order of arrival.
-    pub(super) fn of_run(&self, run: RunId) -> impl Iterator<Item = (MessageRef, &Standing)> {
-        let all = self.messages.iter().enumerate();
-        let refer = |(position, standing)| (Self::reference(position), standing);
-        all.map(refer).filter(move |(_, it)| it.run == Some(run))
-    }
-}
-
-impl Standing {
-    pub(super) fn id(&self) -> PostingId {
-        self.id
     }
 }
 
@@ -114,7 +131,7 @@ impl World<'_> {
             // They are begun in order; a pace can hold back any of them.
             let chosen = self.random.random_range(0..free.len().min(3));
             let due = free.swap_remove(chosen);
-            if !self.ground.begin(due.id, now)? {
+            if !self.ground.begin(due.id)? {
                 return Err(format!("{:?} was due and can't be begun", due.id));
             }
             self.under_way.push(Delivery { due, end: None });
@@ -132,23 +149,26 @@ impl World<'_> {
             self.under_way.push(delivery);
             return Ok(Some(After::Sent));
         };
-        let due = &delivery.due;
+        let id = delivery.due.id;
+        let after = |wait| now + SignedDuration::try_from(wait).expect("a short span");
         let recorded = match end {
-            End::Delivered(message, version) => {
-                self.ground.delivered(due, version, message, now)?
+            End::Delivered(message) => self.ground.delivered(id, delivery.due.version, message)?,
+            End::Stands(message, version, wait) => {
+                let until = after(wait);
+                let stands = store::Standing {
+                    message,
+                    version,
+                    until,
+                };
+                self.ground.stands(id, &stands)?
             }
-            End::InDoubt => self
-                .ground
-                .defer(due.id, now + SignedDuration::from_secs(1), true)?,
-            End::Failed(wait) => {
-                let wait = SignedDuration::try_from(wait).expect("a short span");
-                self.ground.defer(due.id, now + wait, false)?
-            }
+            End::Lost => self.ground.lost(id, after(Duration::from_secs(1)))?,
+            End::InDoubt => self.ground.defer(id, after(Duration::from_secs(1)), true)?,
+            End::Failed(wait) => self.ground.defer(id, after(wait), false)?,
         };
         if !recorded {
             return Err(format!(
-                "the end of delivering {:?} could not be recorded",
-                due.id
+                "the end of delivering {id:?} could not be recorded"
             ));
         }
         Ok(Some(After::Delivered))
@@ -161,47 +181,72 @@ impl World<'_> {
         } else {
             self.random.random_range(0..100)
         };
-        if (80..90).contains(&luck) {
-            let waits = [1, 5, 30, 60];
-            let wait = waits.choose(&mut self.random).expect("it has items");
-            return End::Failed(Duration::from_secs(*wait));
-        }
-        if luck >= 95 {
-            return End::InDoubt;
-        }
-        let posting = &due.posting;
-        let said_in = posting.to.thread.clone().map(MessageRef);
-        let found = || self.platform.find(due.id).filter(|_| due.in_doubt);
-        let end = match (&posting.kind, &due.delivered) {
-            (PostingKind::Root, Some(at)) => {
-                if let Some(standing) = self.platform.at(at) {
-                    standing.message = posting.message.clone();
-                }
-                End::Delivered(None, due.version)
+        match luck {
+            75..85 => {
+                let waits = [1, 5, 30, 60];
+                let wait = waits.choose(&mut self.random).expect("it has items");
+                return End::Failed(Duration::from_secs(*wait));
             }
-            (PostingKind::Whisper { speaker }, _) => {
-                let to = posting.to.channel.clone();
-                let whisper = (to, speaker.clone(), posting.message.clone());
-                self.platform.whispers.push(whisper);
-                End::Delivered(None, due.version)
-            }
-            (PostingKind::Root, None) => match found() {
-                Some(found) => End::Delivered(Some(found), due.version.saturating_sub(1).max(1)),
-                None => End::Delivered(Some(self.platform.post(due, said_in)), due.version),
-            },
-            _ => match found() {
-                Some(found) => End::Delivered(Some(found), due.version),
-                None => {
-                    let thread = said_in.or_else(|| due.thread.clone());
-                    End::Delivered(Some(self.platform.post(due, thread)), due.version)
-                }
-            },
-        };
+            85..90 => return End::InDoubt,
+            _ => {}
+        }
+        // Only what is read back can be swallowed without being lost.
+        let swallowed = luck >= 95 && due.last;
+        let end = self.arrive(due, swallowed);
         // It has arrived, and the answer is lost.
         if (90..95).contains(&luck) {
             End::InDoubt
         } else {
             end
+        }
+    }
+
+    fn arrive(&mut self, due: &DuePosting, swallowed: bool) -> End {
+        let posting = &due.posting;
+        let said_in = posting.to.thread.clone().map(MessageRef);
+        let taken = |message| {
+            if due.last {
+                End::Stands(message, due.version, READ_BACK_AFTER)
+            } else {
+                End::Delivered(message)
+            }
+        };
+        match (&posting.kind, &due.delivered) {
+            (PostingKind::Whisper { .. }, _) => {
+                let to = posting.to.channel.clone();
+                self.platform.whispers.push((to, posting.message.clone()));
+                End::Delivered(None)
+            }
+            (_, Some(at)) if due.is_read_back() => {
+                let there = self.platform.at(at);
+                if !there.swallowed && there.version == due.version {
+                    End::Delivered(None)
+                } else {
+                    End::Lost
+                }
+            }
+            (_, Some(at)) => {
+                let standing = self.platform.at(at);
+                if !swallowed {
+                    standing.message = posting.message.clone();
+                    standing.version = due.version;
+                }
+                taken(None)
+            }
+            (kind, None) => {
+                let root = *kind == PostingKind::Root;
+                let found = self.platform.find(due.id).filter(|_| due.in_doubt);
+                match found {
+                    // It shows the state in which it was posted: an edit is due.
+                    Some(found) if root => End::Stands(Some(found), 0, Duration::ZERO),
+                    Some(found) => taken(Some(found)),
+                    None => {
+                        let thread = said_in.or_else(|| due.thread.clone());
+                        let swallowed = swallowed && !root;
+                        taken(Some(self.platform.post(due, thread, swallowed)))
+                    }
+                }
+            }
         }
     }
 }

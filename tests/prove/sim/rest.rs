@@ -38,8 +38,9 @@ impl World<'_> {
         check(roots.len() == 1, || {
             format!("{} root messages are owed", roots.len())
         })?;
-        let standing: Vec<_> = self.platform.of_run(run.id).collect();
-        let ids = standing.iter().map(|(_, it)| it.id());
+        let standing = self.platform.shown();
+        let standing: Vec<_> = standing.filter(|(_, it)| it.run == Some(run.id)).collect();
+        let ids = standing.iter().map(|(_, it)| it.id);
         let (root, told): (Vec<_>, Vec<_>) = { ids }.partition(|id| *id == roots[0].0);
         check(root.len() == 1, || {
             format!("{} root messages stand there", root.len())
@@ -49,7 +50,7 @@ impl World<'_> {
             format!("its lines are {told:?}, and should be {expected:?}")
         })?;
         let (at, root) = &standing[0];
-        check(root.id() == roots[0].0, || {
+        check(root.id == roots[0].0, || {
             "a line came before the root".to_owned()
         })?;
         // Now is long after: what has ended reads the same at any time.
@@ -85,18 +86,17 @@ impl World<'_> {
         check(book.tree.root() == root_of(&leaves), || {
             "the tree is not the one over the entries".to_owned()
         })?;
-        let mut ends = book.entries.iter().filter(|entry| {
+        let ends = book.entries.iter().filter(|entry| {
             let Fact::Run { happened, .. } = &entry.fact else {
                 return false;
             };
             matches!(happened, RunEvent::Finished { .. })
         });
-        for note in self
-            .platform
-            .messages
-            .iter()
-            .filter_map(|it| note(&it.message.blocks))
-        {
+        let shown = self.platform.shown();
+        let notes: Vec<&str> = shown
+            .filter_map(|(_, it)| note(&it.message.blocks))
+            .collect();
+        for note in &notes {
             let checkpoint = book.signer.public().verify(note);
             let checkpoint = checkpoint.map_err(|why| format!("a checkpoint: {why}"))?;
             let size = usize::try_from(checkpoint.size).expect("a small ledger");
@@ -104,15 +104,11 @@ impl World<'_> {
                 format!("the checkpoint of size {size} is of other entries")
             })?;
         }
-        let endings = ends.by_ref().count();
-        let notes = self
-            .platform
-            .messages
-            .iter()
-            .filter(|it| note(&it.message.blocks).is_some());
-        check(notes.count() == endings, || {
+        let endings = ends.count();
+        check(notes.len() == endings, || {
             format!(
-                "{endings} endings are recorded, and as many checkpoints should stand in threads"
+                "{endings} runs ended, and {} checkpoints stand in threads",
+                notes.len()
             )
         })
     }

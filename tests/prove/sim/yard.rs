@@ -117,7 +117,7 @@ pub(super) fn only_reads(command: &str) -> bool {
 }
 
 /// The three revisions, read from files as in service.
-pub(super) fn catalogs() -> Vec<Arc<Catalog>> {
+pub(crate) fn catalogs() -> Vec<Arc<Catalog>> {
     (0..3).map(|revision| Arc::new(catalog(revision))).collect()
 }
 

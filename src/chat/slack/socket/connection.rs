@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 use futures_util::{SinkExt, StreamExt};
+use jiff::Timestamp;
 use serde_json::{Value, json};
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep_until, timeout};
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
 use tokio_util::sync::CancellationToken;
@@ -20,6 +21,8 @@ use super::{Counted, Timing};
 const AT_ONCE: usize = 64;
 const RECEIVE_LIMIT: Duration = Duration::from_millis(2_400);
 const SEND_LIMIT: Duration = Duration::from_secs(10);
+/// How often we look whether the socket is empty.
+const LOOK_EVERY: Duration = Duration::from_secs(5);
 
 /// Why a connection is served no longer.
 #[derive(Debug)]
@@ -45,6 +48,9 @@ pub(super) struct Connection {
     pub(super) timing: Timing,
     pub(super) commits: JoinSet<Option<Value>>,
     pub(super) counted: Option<Counted>,
+    /// When there was nothing in the socket that we had not read. What we read now was sent after that, or, when we were
+    /// stopped meanwhile, any time since.
+    pub(super) empty_at: Timestamp,
 }
 
 impl Connection {
@@ -66,9 +72,12 @@ impl Connection {
     pub(super) async fn serve(&mut self, stop: &CancellationToken) -> End {
         let mut asked = false;
         let mut patience = Instant::now() + self.timing.quiet;
+        let mut looks = interval_at(Instant::now() + LOOK_EVERY, LOOK_EVERY);
+        looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             let reading = self.commits.len() < AT_ONCE;
             tokio::select! {
+                biased; // A look comes after the frames: only then does it find the socket empty.
                 () = stop.cancelled() => {
                     self.finish().await;
                     return End::Stopped;
@@ -85,6 +94,7 @@ impl Connection {
                         return end;
                     }
                 }
+                _ = looks.tick(), if reading => self.empty_at = self.door.clock.now(),
                 () = sleep_until(patience), if reading => {
                     if asked {
                         return End::Silent;
@@ -165,7 +175,8 @@ impl Connection {
             });
         }
         if !as_text(&frame, "/envelope_id").is_empty() {
-            self.commits.spawn(commit(self.door.clone(), frame));
+            self.commits
+                .spawn(commit(self.door.clone(), frame, self.empty_at));
         }
         None
     }
@@ -201,7 +212,7 @@ impl Connection {
 }
 
 /// Makes an envelope durable; answers its acknowledgement, or `None` when Slack shall send it again.
-async fn commit(door: Door, frame: Value) -> Option<Value> {
+async fn commit(door: Door, frame: Value, sent_after: Timestamp) -> Option<Value> {
     let deadline = Instant::now() + RECEIVE_LIMIT;
     let payload = &frame["payload"];
     if frame["retry_attempt"]
@@ -214,7 +225,7 @@ async fn commit(door: Door, frame: Value) -> Option<Value> {
     let delivery = Delivery {
         me: door.slack.me(),
         now: door.clock.now(),
-        sent_at: None,
+        sent_at: Some(sent_after),
         raw: raw.as_bytes(),
     };
     let heard = match as_text(&frame, "/type") {

@@ -1,7 +1,7 @@
 //! Reading what was said: channels, their messages, threads. With scopes, both ends of a span, pages and the pace that
 //! Slack allows, as its documentation says.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -106,8 +106,8 @@ impl FakeSlack {
         ts
     }
 
-    /// Changes what was written, and the app is not told.
-    pub(crate) fn edited_before(&self, channel: &str, ts: &str, text: &str) {
+    /// Changes what was written, a moment later, and the app is not told. Answers when.
+    pub(crate) fn edited_before(&self, channel: &str, ts: &str, text: &str) -> String {
         let mut state = self.state();
         let message = state
             .messages
@@ -115,7 +115,9 @@ impl FakeSlack {
             .find(|message| message.channel == channel && message.ts == ts);
         let message = message.unwrap();
         text.clone_into(&mut message.text);
-        message.edited = Some(format!("{}1", &ts[..ts.len() - 1]));
+        let edited = format!("{}.999999", ts.split_once('.').unwrap().0);
+        message.edited = Some(edited.clone());
+        edited
     }
 
     /// Deletes what was written.
@@ -267,11 +269,14 @@ fn as_read(state: &State, message: &Posted, with_metadata: bool) -> Value {
             && reply.thread.as_ref() == Some(&message.ts)
             && reply.only_for.is_none()
     });
-    let replies: Vec<&str> = replies.map(|reply| reply.ts.as_str()).collect();
-    if let Some(latest) = replies.iter().max() {
+    let replies: Vec<&Posted> = replies.collect();
+    if let Some(latest) = replies.iter().map(|reply| &reply.ts).max() {
+        let users: BTreeSet<&str> = replies.iter().map(|reply| reply.user.as_str()).collect();
         shown["thread_ts"] = json!(message.ts);
         shown["reply_count"] = json!(replies.len());
         shown["latest_reply"] = json!(latest);
+        shown["reply_users_count"] = json!(users.len());
+        shown["reply_users"] = json!(users.into_iter().take(5).collect::<Vec<_>>());
     }
     shown
 }

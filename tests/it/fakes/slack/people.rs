@@ -7,7 +7,7 @@ use midwatch::clock::Clock;
 use serde_json::{Value, json};
 use sha2::Sha256;
 
-use super::{APP, BOT_USER, FakeSlack, OpenedForm, Posted, SIGNING_SECRET, TEAM};
+use super::{APP, BOT_USER, FakeSlack, OTHER_BOT, OpenedForm, Posted, SIGNING_SECRET, TEAM};
 
 /// Which of the app's addresses a delivery goes to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -133,6 +133,15 @@ impl FakeSlack {
         (message.ts, [self.event(&event), self.event(&mention)])
     }
 
+    /// Writes `@bot TEXT`, and answers what the app is to hear of it: as often as one likes.
+    pub(crate) fn mention_delivery(&self, user: &str, channel: &str, text: &str) -> Delivery {
+        let text = format!("<@{BOT_USER}> {}", escaped(text));
+        let mut event = self.written(user, channel, None, &text).json(false);
+        event["channel_type"] = "channel".into();
+        event["type"] = "app_mention".into();
+        self.event(&event)
+    }
+
     /// Writes to the bot alone. Answers channel and timestamp.
     pub(crate) async fn direct_message(&self, user: &str, text: &str) -> (String, String) {
         let channel = format!("D{user}");
@@ -147,10 +156,8 @@ impl FakeSlack {
     /// Another app writes `@bot TEXT`.
     pub(crate) async fn bot_mention(&self, channel: &str, text: &str) -> Ack {
         let text = format!("<@{BOT_USER}> {}", escaped(text));
-        let message = self.written("UOTHERBOT", channel, None, &text);
+        let message = self.written(OTHER_BOT, channel, None, &text);
         let mut event = message.json(false);
-        event["bot_id"] = "BOTHER".into();
-        event["app_id"] = "AOTHER".into();
         event["channel_type"] = "channel".into();
         self.deliver(&self.event(&event)).await
     }

@@ -11,6 +11,8 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::handshake::server::{ErrorResponse, Request, Response};
+use tokio_tungstenite::tungstenite::protocol::frame::Frame;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::{Data, OpCode};
 
 use super::{FakeSlack, Inner};
 
@@ -44,6 +46,8 @@ const BELIEVED: Duration = Duration::from_secs(10);
 /// What a socket's task shall do.
 pub(crate) enum Order {
     Send(String),
+    /// Send these bytes as a text, whatever they are.
+    SendBytes(Vec<u8>),
     /// End without a close frame, as a broken network does.
     Cut,
     /// The same, with a reset.
@@ -173,6 +177,15 @@ impl FakeSlack {
     /// Sends any text to all sockets.
     pub(crate) fn send_raw(&self, text: &str) {
         self.order(|| Order::Send(text.to_owned()));
+    }
+
+    /// Sends any bytes as a text, to one socket after the other; whether there is one that takes them.
+    pub(crate) fn send_bytes(&self, bytes: Vec<u8>) -> bool {
+        let sockets = &mut self.state().sockets;
+        sockets.turn += 1;
+        let next = sockets.turn % sockets.open.len().max(1);
+        let socket = sockets.open.values().nth(next);
+        socket.is_some_and(|socket| socket.try_send(Order::SendBytes(bytes)).is_ok())
     }
 
     /// Announces the end of all sockets that are open now.
@@ -320,6 +333,10 @@ async fn serve(stream: TcpStream, weak: Weak<Inner>) {
                 order = todo.recv() => match order {
                     Some(Order::Send(text)) => {
                         if socket.send(Message::text(text)).await.is_err() { break }
+                    }
+                    Some(Order::SendBytes(bytes)) => {
+                        let frame = Frame::message(bytes, OpCode::Data(Data::Text), true);
+                        if socket.send(Message::Frame(frame)).await.is_err() { break }
                     }
                     Some(Order::Deafen) => {
                         todo.close();
