@@ -72,10 +72,22 @@ async fn persist<T>(mut write: impl FnMut() -> io::Result<T>) -> io::Result<T> {
     let deadline = Instant::now() + WRITE_WITHIN;
     loop {
         match write() {
-            Err(_) if Instant::now() <= deadline => sleep(WRITE_AGAIN).await,
+            Err(error) if may_pass(&error) && Instant::now() <= deadline => {
+                sleep(WRITE_AGAIN).await;
+            }
             done => return done,
         }
     }
+}
+
+/// Whether the disk is at fault, and not what we ask of it.
+fn may_pass(error: &io::Error) -> bool {
+    use io::ErrorKind::{QuotaExceeded, ReadOnlyFilesystem, StorageFull};
+    let kind = matches!(
+        error.kind(),
+        StorageFull | QuotaExceeded | ReadOnlyFilesystem
+    );
+    kind || error.raw_os_error() == Some(rustix::io::Errno::IO.raw_os_error())
 }
 
 /// Runs the program, keeps what it prints, and ends it when that is asked for.
