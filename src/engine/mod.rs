@@ -100,10 +100,7 @@ impl Engine {
         // Dropping the set ends what is left, but no supervisor.
     }
 
-    async fn claim(
-        &self,
-        at_work: &Mutex<Vec<RunId>>,
-    ) -> Result<Option<(Lease, Run)>, StoreError> {
+    async fn claim(&self, at_work: &Mutex<Vec<RunId>>) -> Result<Option<(Lease, Run)>, StoreError> {
         let at_work = at_work
             .lock()
             .unwrap_or_else(PoisonError::into_inner)

@@ -403,12 +403,8 @@ async fn commit_group(
         Engine::Sqlite(_) if deliveries.is_empty() => {
             (Vec::new(), "begin immediate; savepoint intention")
         }
-        Engine::Sqlite(_) => (
-            inbox::receive(group, &deliveries).await?,
-            "savepoint intention",
-        ),
         Engine::Postgres(_) if deliveries.is_empty() => (Vec::new(), "savepoint intention"),
-        Engine::Postgres(_) => (
+        Engine::Sqlite(_) | Engine::Postgres(_) => (
             inbox::receive(group, &deliveries).await?,
             "savepoint intention",
         ),

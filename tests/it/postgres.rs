@@ -79,7 +79,11 @@ async fn a_replica_that_slept_through_its_lease_can_change_nothing() {
     let (old, _) = slow.claim().await.unwrap();
     let worker = WorkerId(format!("{}/quick", quick.store.home()));
     let later = at(60_001);
-    let taken = quick.store.claim_run(&worker, &[], later, MINUTE).await.unwrap();
+    let taken = quick
+        .store
+        .claim_run(&worker, &[], later, MINUTE)
+        .await
+        .unwrap();
     let (new, _) = taken.expect("the lease has ended");
     let of = OutputRef {
         run: run.id,
@@ -141,10 +145,26 @@ async fn a_store_whose_connections_were_ended_goes_on_with_the_next_call() {
         return;
     };
     world.store.receive(inbound(1)).await.unwrap();
-    assert_eq!(world.store.waiting_inbounds(at(9_999), 9).await.unwrap().len(), 1);
+    assert_eq!(
+        world
+            .store
+            .waiting_inbounds(at(9_999), 9)
+            .await
+            .unwrap()
+            .len(),
+        1
+    );
     cut_connections(&world).await;
     world.store.receive(inbound(2)).await.unwrap();
-    assert_eq!(world.store.waiting_inbounds(at(9_999), 9).await.unwrap().len(), 2);
+    assert_eq!(
+        world
+            .store
+            .waiting_inbounds(at(9_999), 9)
+            .await
+            .unwrap()
+            .len(),
+        2
+    );
     let report = world.store.verify(&[]).await.unwrap();
     assert!(report.is_sound(), "{report}");
     let set_back = world.store.set_back_at().await.unwrap();

@@ -745,7 +745,7 @@ async fn answers_keep_their_order_and_forms_do_not_wait(world: World) {
         },
     };
     let mut elsewhere = posting(PostingKind::Answer, None, "elsewhere");
-    elsewhere.to.channel = "C2".to_owned();
+    "C2".clone_into(&mut elsewhere.to.channel);
     assert_ne!(elsewhere.to, place());
     let all = vec![
         posting(PostingKind::Answer, None, "one"),
@@ -852,7 +852,7 @@ async fn a_busy_channel_does_not_hide_another_from_delivery(world: World) {
         busy.push(root(run.id, "busy"));
     }
     let mut elsewhere = posting(PostingKind::Answer, None, "elsewhere");
-    elsewhere.to.channel = "C2".to_owned();
+    "C2".clone_into(&mut elsewhere.to.channel);
     busy.push(elsewhere);
     world.owe(busy).await;
     let due = world.due_words().await;

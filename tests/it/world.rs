@@ -12,8 +12,8 @@ use midwatch::domain::{
     StepState,
 };
 use midwatch::store::{
-    Change, Conclusion, DuePosting, Duty, Lease, Receipt, Standing, Store, StoreError, StoreSettings, Tell,
-    WorkerId,
+    Change, Conclusion, DuePosting, Duty, Lease, Receipt, Standing, Store, StoreError,
+    StoreSettings, Tell, WorkerId,
 };
 
 pub(crate) const MINUTE: Duration = Duration::from_secs(60);
@@ -183,7 +183,10 @@ impl World {
 
     pub(crate) async fn claim(&self) -> Option<(Lease, Run)> {
         let worker = WorkerId(format!("{}/worker", self.store.home()));
-        self.store.claim_run(&worker, &[], at(0), MINUTE).await.unwrap()
+        self.store
+            .claim_run(&worker, &[], at(0), MINUTE)
+            .await
+            .unwrap()
     }
 
     /// The duty to deliver to Slack.

@@ -138,7 +138,7 @@ impl Ear {
         };
         let anew = sockets.wait_for(|status| status.beginnings != beginning);
         if anew.await.is_err() {
-            std::future::pending().await
+            std::future::pending::<()>().await;
         }
     }
 }

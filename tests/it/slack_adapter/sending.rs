@@ -541,6 +541,8 @@ async fn the_fake_refuses_what_slack_refuses() {
         assert_eq!(call(BOT_TOKEN, "chat.postMessage", post()).await, "ok");
     }
     assert_eq!(stormy(&fake), 2, "a burst is not kept");
-    assert!(fake.take_violations()[0].contains("3 posts in"));
+    let violations = fake.take_violations();
+    let judged = violations.iter().any(|it| it.contains("3 posts in"));
+    assert!(judged, "{violations:?}");
     assert_eq!(fake.calls("chat.postMessage"), posts + 5);
 }

@@ -1,5 +1,6 @@
 //! A whole midwatch in this process, its clock in our hand: store, dispatch and engine are real, so are the programs.
 
+use futures_util::FutureExt as _;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -115,7 +116,12 @@ impl Stories {
             let place = usize::try_from(seed % STORIES.len() as u64).expect("a short list");
             let (name, story) = STORIES[place];
             let house = House::new(seed).await;
-            telling.spawn(async move { (name, seed, tokio::spawn(story(house)).await.is_ok()) });
+            telling.spawn(async move {
+                let told = std::panic::AssertUnwindSafe(story(house))
+                    .catch_unwind()
+                    .await;
+                (name, seed, told.is_ok())
+            });
         }
         while !telling.is_empty() {
             self.told(telling.join_next().await);

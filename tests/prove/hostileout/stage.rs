@@ -220,18 +220,18 @@ impl Stage {
         self.posted += 1;
         let posted = self
             .adapter
-            .post(
-                &place(Platform::Slack),
-                None,
-                message,
-                &mark(self.posted),
-            )
+            .post(&place(Platform::Slack), None, message, &mark(self.posted))
             .await;
         let reference = posted.map_err(|why| format!("slack took no message: {why}"))?;
         if random.random_bool(0.2) {
             let edited = self
                 .adapter
-                .edit(&place(Platform::Slack), &reference, message, &mark(self.posted))
+                .edit(
+                    &place(Platform::Slack),
+                    &reference,
+                    message,
+                    &mark(self.posted),
+                )
                 .await;
             edited.map_err(|why| format!("slack took no edit: {why}"))?;
         }
@@ -317,8 +317,7 @@ impl Stage {
             attempts: 1,
             hosts: Vec::new(),
         };
-        let (result, text) =
-            perform_and_hear(&step, &self.surroundings, self.folder.path()).await;
+        let (result, text) = perform_and_hear(&step, &self.surroundings, self.folder.path()).await;
         assert!(matches!(result, StepResult::Succeeded { .. }), "{result:?}");
         text
     }

@@ -325,7 +325,11 @@ impl Book {
         };
         let order = |row: &&mut Row| {
             let created = row.run.created_at.as_millisecond();
-            (row.due_at.max(Some(created)), created, row.run.id.to_string())
+            (
+                row.due_at.max(Some(created)),
+                created,
+                row.run.id.to_string(),
+            )
         };
         let row = self.rows.iter_mut().filter(free).min_by_key(order)?;
         row.fence += 1;
