@@ -76,7 +76,8 @@ pub struct Round {
 pub enum Found {
     /// It holds: what was done and looked at, in one line.
     Held(String),
-    /// Not proven here: what it needs is not there. Counts as failed under `CI=true`.
+    /// Not proven here: what it needs is not there. Counts as failed under `CI=true`, but for
+    /// [`MAY_BE_FORBIDDEN`].
     Missing(String),
 }
 
@@ -109,6 +110,9 @@ const PROOFS: &[Proof] = &[
 
 /// What this program is when a proof starts it as something else: `prove --as PART ARGUMENT…`.
 const PARTS: &[(&str, fn(&[OsString]))] = &[("record", argv::record), ("ssrf", ssrf::inside)];
+
+/// Needs a network of its own, which not every machine lets its tests have; all else can be installed.
+const MAY_BE_FORBIDDEN: &str = "ssrf";
 
 const fn proof(
     name: &'static str,
@@ -162,16 +166,17 @@ fn main() -> ExitCode {
     let seed = option("--seed").unwrap_or_else(|| rand::random::<u32>().into());
     let rounds = option("--rounds").and_then(|rounds| u32::try_from(rounds).ok());
     let all: Vec<&Proof> = PROOFS.iter().collect();
-    let (mut passed, mut missing) = (0, 0);
+    let (mut passed, mut missing, mut needed) = (0, 0, false);
     for proof in if named.is_empty() { all } else { named } {
         if run(proof, rounds.unwrap_or(proof.small).max(1), seed) {
             passed += 1;
         } else {
             missing += 1;
+            needed |= proof.name != MAY_BE_FORBIDDEN;
         }
     }
     println!("{passed} passed, {missing} not proven here, 0 failed");
-    if missing > 0 && is_ci() {
+    if needed && is_ci() {
         return ExitCode::FAILURE;
     }
     ExitCode::SUCCESS
