@@ -35,7 +35,10 @@ const REST: Duration = Duration::from_millis(1_200);
 /// The longest that midwatch may take from start to ready, in 99 of 100 starts.
 const READY_WITHIN: Duration = Duration::from_secs(5);
 /// How long everything may take to settle after the last kill.
-const SETTLE_WITHIN: Duration = Duration::from_secs(90);
+///
+/// Long, because each start reads the history of all channels, and the platform then lets us look for posts in doubt by
+/// the same method only minutes later.
+const SETTLE_WITHIN: Duration = Duration::from_secs(240);
 /// And so much more for each round: at the pace of its channels, Slack is told later than things happen.
 const SETTLE_MORE: Duration = Duration::from_secs(2);
 /// The longest step: a child may outlive midwatch for so long, and leave its mark then.
