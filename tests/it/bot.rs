@@ -169,11 +169,6 @@ impl Home {
         let steps = self.path("data/steps");
         let processes = std::fs::read_dir("/proc").into_iter().flatten().flatten();
         let found = processes.filter_map(|process| {
-            let pid = rustix::process::Pid::from_raw(process.file_name().to_str()?.parse().ok()?)?;
-            // Between fork and exec a supervisor's child looks like it, but for the session that it leads.
-            if rustix::process::getsid(Some(pid)).ok()? != pid {
-                return None;
-            }
             let argv = std::fs::read(process.path().join("cmdline")).ok()?;
             let argv = String::from_utf8(argv).ok()?;
             let (_, folder) = argv.trim_end_matches('\0').split_once("\0supervise\0")?;
@@ -182,6 +177,11 @@ impl Home {
                 .ok()?
                 .to_str()?
                 .to_owned();
+            // Between fork and exec a supervisor's child looks like it, but for the session that it leads.
+            let pid = rustix::process::Pid::from_raw(process.file_name().to_str()?.parse().ok()?)?;
+            if rustix::process::getsid(Some(pid)).ok()? != pid {
+                return None;
+            }
             Some((pid, attempt))
         });
         found.collect()
