@@ -122,6 +122,19 @@ struct Head {
     _fact: IgnoredAny,
 }
 
+/// As much of an entry as stands beside it in columns of its own.
+#[derive(Deserialize)]
+struct Columns {
+    sequence: i64,
+    fact: OfRun,
+}
+
+#[derive(Deserialize)]
+struct OfRun {
+    #[serde(default)]
+    run: Option<String>,
+}
+
 /// Takes a ledger line by line.
 pub(super) struct Checker {
     key: Option<NoteKey>,
@@ -205,6 +218,27 @@ impl Checker {
         }
         self.tree.push(leaf_hash(line));
         self.report.entries = self.tree.size();
+    }
+
+    /// Compares the latest entry with the columns beside its line. Nothing signs these, and a run's history is looked up
+    /// by them: an entry could be hidden from it, or shown in another's.
+    pub(super) fn columns(&mut self, sequence: i64, run: Option<&str>, line: &str) {
+        let Ok(says) = serde_json::from_str::<Columns>(line) else {
+            return; // No entry: that has been found already.
+        };
+        let entry = says.sequence;
+        if sequence != entry {
+            self.find(format!("entry {entry} is filed as number {sequence}"));
+        }
+        if run != says.fact.run.as_deref() {
+            let named =
+                |run: Option<&str>| run.map_or("no run".to_owned(), |it| format!("run {it}"));
+            self.find(format!(
+                "entry {entry} is filed under {} and is about {}",
+                named(run),
+                named(says.fact.run.as_deref())
+            ));
+        }
     }
 
     /// Compares with every checkpoint of the present size.
