@@ -299,8 +299,14 @@ impl Checker {
         let unfit = std::mem::take(&mut self.unfit);
         let (foreign, broken): (Vec<_>, Vec<_>) = unfit.iter().partition(|(_, size)| *size <= fit);
         for (name, size) in foreign {
+            // Signed with this key, it is of this ledger as it once was.
+            let why = if self.key.is_some() {
+                "this ledger's key signed entries that are not in it any more: it was set back to an older state, or rewritten with the key"
+            } else {
+                "it is of another ledger, or this one was set back to an older state"
+            };
             self.find(format!(
-                "{name}: another root at size {size}, although a checkpoint fits at {fit}: it is of another ledger"
+                "{name}: another root at size {size}, although a checkpoint fits at {fit}: {why}"
             ));
         }
         if let Some((name, size)) = broken.first() {
