@@ -38,6 +38,8 @@ const AT_ONCE: usize = 12;
 /// How long all may take to end after the last word, and so much more for each command.
 const SETTLE_WITHIN: Duration = Duration::from_secs(150);
 const SETTLE_MORE: Duration = Duration::from_millis(500);
+/// How often is looked whether all has ended; more rarely where there is more to look at.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// In which a run that should not be would begin, and say so.
 const MOMENT: Duration = Duration::from_secs(3);
 
@@ -200,7 +202,7 @@ impl House {
                 "run {run} has no thread: {}",
                 self.logs()
             );
-            tokio::time::sleep(Duration::from_millis(200)).await;
+            tokio::time::sleep(Duration::from_millis(1_500)).await;
         }
     }
 
@@ -378,7 +380,8 @@ impl House {
             if Instant::now() > deadline {
                 self.fail(&complaints, seed);
             }
-            tokio::time::sleep(Duration::from_secs(1)).await;
+            // To look is not for nothing: all of the ledger is exported.
+            tokio::time::sleep(LOOK_EVERY.max(Duration::from_millis(20) * commands)).await;
         }
     }
 
