@@ -1,9 +1,5 @@
 //! A restore to an older state: a backup is taken as the documentation says, work goes on, the database is put back, and
 //! everything that was said since is said again. Nothing that was done is done twice, and people settle the rest.
-#![expect(
-    clippy::disallowed_methods,
-    reason = "takes backups and puts them back, as an administrator does"
-)]
 
 use std::collections::HashMap;
 use std::io::Write as _;

@@ -226,12 +226,11 @@ impl House {
 
     /// Tells everything again, so many times each.
     async fn tell_all(&self, random: &mut StdRng, times: fn(&Telling) -> usize) {
-        let things = self.things.lock().unwrap();
-        let again = things
-            .iter()
-            .flat_map(|(thing, telling)| vec![thing.clone(); times(telling)]);
-        let again: Vec<Thing> = again.collect();
-        drop(things);
+        let again: Vec<Thing> = {
+            let things = self.things.lock().unwrap();
+            let each = |(thing, telling): &(Thing, Telling)| vec![thing.clone(); times(telling)];
+            things.iter().flat_map(each).collect()
+        };
         let told = again.iter().map(|thing| {
             let random = StdRng::seed_from_u64(random.random());
             self.tell(thing, random)

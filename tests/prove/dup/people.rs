@@ -79,7 +79,7 @@ pub(super) fn say(slack: &FakeSlack, number: usize, channel: &str, random: &mut 
     let who = *TYPISTS.choose(random).unwrap();
     let (key, told_as) = match random.random_range(0..10) {
         _ if channel == WRITTEN => written(slack, who, channel, &text),
-        0..5 => mention(slack, who, channel, &text),
+        0..5 => mention(slack, number, who, channel, &text),
         5..7 => slash(slack, who, channel, &text),
         _ => button(slack, who, channel, &text),
     };
@@ -97,9 +97,16 @@ pub(super) fn consents(slack: &FakeSlack, root: &Posted) -> [Thing; 2] {
 }
 
 /// `@midwatch TEXT`, which Slack makes two events of.
-fn mention(slack: &FakeSlack, who: &str, channel: &str, text: &str) -> (String, Vec<Delivery>) {
-    // One task types, and its next words here come many microseconds later.
-    let at = Clock::system().now().as_microsecond();
+fn mention(
+    slack: &FakeSlack,
+    number: usize,
+    who: &str,
+    channel: &str,
+    text: &str,
+) -> (String, Vec<Delivery>) {
+    // The number makes it its own: several may be typed in one millisecond, which is all that the clock tells.
+    let at =
+        Clock::system().now().as_millisecond() * 1_000 + i64::try_from(number % 1_000).unwrap();
     let ts = format!("{}.{:06}", at / 1_000_000, at % 1_000_000);
     let team = team(channel);
     let event = json!({
