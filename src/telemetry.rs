@@ -299,6 +299,16 @@ pub const METRICS: &[Metric] = &[
         "HTTP requests answered; label status",
     ),
     metric(
+        "midwatch_unreadable_total",
+        Counter,
+        "Rows that only a newer version can read, left to it; label what (run, inbound, posting)",
+    ),
+    metric(
+        "midwatch_clock_ahead",
+        Gauge,
+        "Seconds that this host's clock is ahead of the database's; negative: behind",
+    ),
+    metric(
         "midwatch_faults_total",
         Counter,
         "Faults of ours; label where",

@@ -24,6 +24,10 @@ use crate::store::{DuePosting, Duty, PostingId, Store, StoreError, WorkerId};
 const AT_ONCE: usize = 8;
 /// How long the duty to deliver lasts without a renewal.
 const DUTY: Duration = Duration::from_secs(5);
+/// How long we leave the duty to a newer version, which takes it within a second, and how long we hold it in between where
+/// none does.
+const ASIDE: Duration = Duration::from_secs(3);
+const ASIDE_EVERY: Duration = Duration::from_secs(30);
 /// How long to wait for a hint that something is due, before looking anyway.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
@@ -35,6 +39,16 @@ pub struct Outbox {
     pace: Pacer,
     worker: WorkerId,
     held: Option<Held>,
+    aside: Aside,
+}
+
+/// Postings that only a newer version can read need the duty in its hands: we step aside for a moment, now and then.
+#[derive(Default)]
+struct Aside {
+    /// The next one: not before this.
+    again_at: Option<tokio::time::Instant>,
+    /// The duty is left to others until then.
+    until: Option<tokio::time::Instant>,
 }
 
 /// The duty to deliver, by a clock that nobody sets.
@@ -53,6 +67,7 @@ impl Outbox {
         Self {
             worker,
             held: None,
+            aside: Aside::default(),
             store,
             transport,
             clock,
@@ -69,6 +84,7 @@ impl Outbox {
         loop {
             changes.mark_unchanged();
             let begun = match self.on_duty().await {
+                Ok(Some(_)) if self.steps_aside() => self.step_aside(under_way.is_empty()).await,
                 Ok(Some(duty)) => self.begin_due(&duty, &mut under_way, &mut busy).await,
                 Ok(None) => Ok(LOOK_EVERY),
                 Err(fault) => Err(fault),
@@ -100,6 +116,9 @@ impl Outbox {
     /// The duty to deliver, taken or renewed; `None` while another replica has it.
     async fn on_duty(&mut self) -> Result<Option<Held>, StoreError> {
         let began = tokio::time::Instant::now();
+        if self.aside.until.is_some_and(|until| began < until) {
+            return Ok(None);
+        }
         if let Some(held) = &self.held
             && (held.duty.lasts() || began < held.renew_at)
         {
@@ -124,6 +143,27 @@ impl Outbox {
             Err(_) => self.held.take(),
         };
         Ok(self.held.clone())
+    }
+
+    /// Whether it is time to leave the duty to a newer version.
+    fn steps_aside(&self) -> bool {
+        let now = tokio::time::Instant::now();
+        self.held.as_ref().is_some_and(|held| !held.duty.lasts())
+            && self.store.leaves_postings()
+            && self.aside.again_at.is_none_or(|at| now >= at)
+    }
+
+    /// Begins nothing more, and hands the duty back once nothing is under way.
+    async fn step_aside(&mut self, idle: bool) -> Result<Duration, StoreError> {
+        if idle && let Some(held) = self.held.take() {
+            let now = tokio::time::Instant::now();
+            self.aside = Aside {
+                again_at: Some(now + ASIDE_EVERY),
+                until: Some(now + ASIDE),
+            };
+            self.store.release_duty(held.duty).await?;
+        }
+        Ok(LOOK_EVERY)
     }
 
     async fn hand_back(self) {

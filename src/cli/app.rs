@@ -24,7 +24,9 @@ use crate::domain::{Catalog, Fact, Platform, Redactor};
 use crate::engine::Engine;
 use crate::engine::actions::{HttpClient, Secrets, Steps, Surroundings, own_program};
 use crate::engine::secrets::LocalSecrets;
-use crate::store::{Receipt, Store, StoreError, StoreSettings};
+use crate::store::{
+    CLOCK_REFUSE, CLOCK_WARN, Receipt, Store, StoreError, StoreSettings, clock_refused,
+};
 use crate::telemetry::{self, Metrics};
 
 /// How long running steps may go on after the end was asked for.
@@ -33,6 +35,8 @@ pub(super) const DRAIN: Duration = Duration::from_secs(20);
 pub(super) const LAST_POSTINGS: Duration = Duration::from_secs(10);
 /// How often gauges are brought up to date.
 const GAUGE_EVERY: Duration = Duration::from_secs(5);
+/// How often our clock is compared with the database's.
+const COMPARE_EVERY: Duration = Duration::from_secs(5);
 /// How many runs are done at the same time.
 const RUNS_AT_ONCE: usize = 32;
 
@@ -90,7 +94,8 @@ fn say_no_start(what: &str, why: &StoreError, settings: &Settings) {
         | StoreError::Unavailable(_)
         | StoreError::Busy(_)
         | StoreError::Conflict(_)
-        | StoreError::Corrupt(_) => String::new(),
+        | StoreError::Corrupt(_)
+        | StoreError::Newer(_) => String::new(),
     };
     say_error(&format!("{what}: {why}{next}"));
 }
@@ -130,10 +135,15 @@ impl App {
                     | StoreError::NotWritable(_)
                     | StoreError::Busy(_)
                     | StoreError::Conflict(_)
-                    | StoreError::Corrupt(_) => Exit::Failed,
+                    | StoreError::Corrupt(_)
+                    | StoreError::Newer(_) => Exit::Failed,
                 }));
             }
         };
+        // Before anything is taken: a clock that is far off is known by then. The comparison is repeated all the while.
+        if let Err(why) = store.compare_clocks(|| clock.now()).await {
+            warn!("our clock is not compared with the database's yet: {why}");
+        }
         let loaded = Fact::CatalogLoaded {
             revision: catalog.revision.clone(),
             commands: catalog.commands.len(),
@@ -164,10 +174,11 @@ impl App {
 
     /// Hands inbounds to the store; what an edge acknowledges after.
     pub(super) fn intake(&self) -> Intake {
-        let store = self.store.clone();
+        let (store, clock) = (self.store.clone(), self.clock.clone());
         Arc::new(move |inbound| {
-            let store = store.clone();
+            let (store, clock) = (store.clone(), clock.clone());
             Box::pin(async move {
+                store.trust_clock(clock.now())?;
                 let platform = inbound.place.platform.as_str();
                 let began = Instant::now();
                 let receipt = store.receive(inbound).await?;
@@ -200,6 +211,8 @@ impl App {
         stage.spawn(async move { metrics.keep_small(&cancel).await });
         let (store, cancel) = (self.store.clone(), stage.cancel.clone());
         stage.spawn(async move { gauge_loads(store, cancel).await });
+        let (store, clock, cancel) = (self.store.clone(), self.clock.clone(), stage.cancel.clone());
+        stage.spawn(async move { follow_clocks(store, clock, cancel).await });
         stage
     }
 
@@ -295,6 +308,43 @@ fn surroundings(
         http: HttpClient::new().map_err(|why| anyhow!(why))?,
         supervisor: own_program().context("midwatch's own program has no path")?,
     })
+}
+
+/// Compares our clock with the database's until cancelled. Nothing to do where there is one clock only.
+async fn follow_clocks(store: Store, clock: Clock, cancel: CancellationToken) {
+    let mut said = false;
+    loop {
+        match store.compare_clocks(|| clock.now()).await {
+            Ok(None) => return cancel.cancelled().await,
+            Ok(Some(state)) => {
+                metrics::gauge!("midwatch_clock_ahead").set(state.ahead.as_secs_f64());
+                let is_off = state.is_off_by(CLOCK_WARN);
+                if is_off && !said {
+                    warn!(
+                        "this host's clock is {}; keep both with NTP: beyond {} s no work is taken",
+                        state.in_words(),
+                        CLOCK_REFUSE.as_secs()
+                    );
+                }
+                said = is_off;
+            }
+            // /readyz says when the database is not well; the last comparison holds by the monotonic clock.
+            Err(_) => {}
+        }
+        let pause = tokio::time::sleep(COMPARE_EVERY);
+        if cancel.run_until_cancelled(pause).await.is_none() {
+            return;
+        }
+    }
+}
+
+/// Whether our clock is one to work by, for `/readyz`.
+pub(super) async fn clock_is_well(store: Store, clock: Clock) -> Result<(), String> {
+    let compared = store.compare_clocks(|| clock.now()).await;
+    match compared.map_err(|why| why.to_string())? {
+        Some(state) if state.is_off_by(CLOCK_REFUSE) => Err(clock_refused(&state)),
+        Some(_) | None => Ok(()),
+    }
 }
 
 /// Brings the gauges of open runs and waiting postings up to date until cancelled.

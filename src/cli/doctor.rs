@@ -11,7 +11,7 @@ use crate::chat::slack::Slack;
 use crate::clock::Clock;
 use crate::config::{Origin, Settings};
 use crate::http;
-use crate::store::{Store, StoreSettings};
+use crate::store::{Finding, FindingState, Store, StoreSettings, examine};
 
 /// Prints a line for each part. Exit code 1 when a part that is configured doesn't work.
 pub(super) async fn run(
@@ -37,19 +37,19 @@ pub(super) async fn run(
         };
         say(&format!("  {:<24} {}  ({origin})", shown.name, shown.value));
     }
-    let parts = [
+    let mut parts = vec![
         files(settings),
         secrets(settings, environment),
         database(settings).await,
-        server(settings),
-        slack(settings).await,
-        tools(),
     ];
+    parts.extend(postgres(settings).await);
+    parts.extend([server(settings), slack(settings).await, tools()]);
     say("parts");
     let mut exit = Exit::Done;
     for (name, state) in parts {
         let (sign, words) = match state {
             State::Well(words) => ("ok      ", words),
+            State::Doubtful(words) => ("warning ", words),
             State::Missing(words) => ("missing ", words),
             State::Broken(words) => {
                 exit = Exit::Failed;
@@ -63,6 +63,8 @@ pub(super) async fn run(
 
 enum State {
     Well(String),
+    /// It works, but not as it could.
+    Doubtful(String),
     /// Not configured; nothing is wrong.
     Missing(String),
     Broken(String),
@@ -100,11 +102,7 @@ fn secrets(settings: &Settings, environment: &BTreeMap<String, String>) -> (&'st
 }
 
 async fn database(settings: &Settings) -> (&'static str, State) {
-    let store_settings = StoreSettings {
-        url: settings.database_url.clone(),
-        data: settings.data.clone(),
-    };
-    let state = match Store::open_read_only(&store_settings).await {
+    let state = match Store::open_read_only(&store_settings(settings)).await {
         Err(why) if !settings.data.exists() => State::Missing(format!(
             "{why}; the first start of `midwatch serve` makes it"
         )),
@@ -118,6 +116,32 @@ async fn database(settings: &Settings) -> (&'static str, State) {
         },
     };
     ("store", state)
+}
+
+/// What the operator should know of PostgreSQL; nothing where the database is a file.
+async fn postgres(settings: &Settings) -> Vec<(&'static str, State)> {
+    let clock = Clock::system();
+    let found = examine(&store_settings(settings), || clock.now()).await;
+    let Ok(found) = found else {
+        return Vec::new(); // The part before says why it can't be reached.
+    };
+    let part = |it: Finding| {
+        let state = match it.state {
+            FindingState::Well => State::Well(it.words),
+            FindingState::Doubtful => State::Doubtful(it.words),
+            FindingState::Missing => State::Missing(it.words),
+            FindingState::Broken => State::Broken(it.words),
+        };
+        (it.part, state)
+    };
+    found.into_iter().map(part).collect()
+}
+
+fn store_settings(settings: &Settings) -> StoreSettings {
+    StoreSettings {
+        url: settings.database_url.clone(),
+        data: settings.data.clone(),
+    }
 }
 
 fn server(settings: &Settings) -> (&'static str, State) {

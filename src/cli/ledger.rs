@@ -10,7 +10,7 @@ use clap::Subcommand;
 use super::{Exit, say, say_error};
 use crate::clock::Clock;
 use crate::config::Settings;
-use crate::store::verify::{Report, verify_export};
+use crate::store::verify::{Report, unread_in_words, verify_export};
 use crate::store::{Store, StoreSettings};
 
 #[derive(Subcommand)]
@@ -73,20 +73,24 @@ pub(super) async fn run(settings: &Settings, command: LedgerCommand) -> anyhow::
 
 async fn export(settings: &StoreSettings, file: Option<PathBuf>) -> anyhow::Result<Exit> {
     let store = Store::open_read_only(settings).await?;
-    match &file {
+    let unread = match &file {
         Some(path) => {
             let mut out = BufWriter::new(
                 File::create(path)
                     .with_context(|| format!("{} can't be written", path.display()))?,
             );
-            store.export(&mut out).await?;
+            let unread = store.export(&mut out).await?;
             out.flush()?;
             say_error(&format!(
                 "exported; verify it with `midwatch ledger verify {}`",
                 path.display()
             ));
+            unread
         }
         None => store.export(&mut std::io::stdout()).await?,
+    };
+    if unread > 0 {
+        say_error(&unread_in_words(unread));
     }
     Ok(Exit::Done)
 }

@@ -9,7 +9,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
-use super::app::{App, store_is_well};
+use super::app::{App, clock_is_well, store_is_well};
 use super::stages::{Stage, Stages, StopSignal};
 use super::{Exit, say_error};
 use crate::chat::Transport;
@@ -21,6 +21,8 @@ use crate::http::{self, Health};
 
 /// How long requests that have begun may take at the end.
 const LAST_REQUESTS: Duration = Duration::from_secs(3);
+/// How long requests are still taken where there may be other replicas, while `/readyz` says no already.
+const SEEN_LEAVING: Duration = Duration::from_secs(2);
 /// How often Slack is asked who we are, until it answers.
 const ASK_AGAIN: Duration = Duration::from_secs(10);
 
@@ -55,8 +57,13 @@ pub(super) async fn run(
     let mut edges = Stage::new("edges", LAST_REQUESTS + Duration::from_secs(2));
     let metrics = app.metrics.clone();
     let (store, clock) = (app.store.clone(), app.clock.clone());
+    let (timed, by) = (store.clone(), clock.clone());
+    let leaving = CancellationToken::new();
+    let left = leaving.clone();
     let mut health = Health::new(move || metrics.render())
-        .check("store", move || store_is_well(store.clone(), clock.clone()));
+        .check("store", move || store_is_well(store.clone(), clock.clone()))
+        .check("clock", move || clock_is_well(timed.clone(), by.clone()))
+        .check("service", move || std::future::ready(still_serves(&left)));
     let mut transports: Vec<Arc<dyn Transport>> = Vec::new();
     let mut router = axum::Router::new();
     match &app.settings.slack {
@@ -115,12 +122,27 @@ pub(super) async fn run(
         app.delivery_stage(transports),
     ]);
     let exit = tokio::select! {
-        () = stop.arrives() => { info!("stopping: no more intake, steps drain, postings are delivered"); Exit::Done }
+        () = stop.arrives() => {
+            leaving.cancel();
+            if app.store.has_replicas() {
+                info!("stopping: /readyz says no; the port stays open until a load balancer can have seen that");
+                tokio::time::sleep(SEEN_LEAVING).await;
+            }
+            info!("stopping: no more intake, steps drain, postings are delivered");
+            Exit::Done
+        }
         _ = stages.ended_early() => Exit::Failed,
     };
     stages.stop().await;
     app.close().await;
     Ok(exit)
+}
+
+fn still_serves(leaving: &CancellationToken) -> Result<(), String> {
+    if leaving.is_cancelled() {
+        return Err("midwatch is stopping: send requests to another replica".to_owned());
+    }
+    Ok(())
 }
 
 fn connect(settings: &config::SlackSettings, app: &App) -> Result<Arc<Slack>, SetupError> {

@@ -239,6 +239,7 @@ fn completion(app: &App) -> Complete {
         // The line editor calls from its own thread, never from the runtime's.
         let runs = handle.block_on(store.runs(&filter)).unwrap_or_default();
         let references: Vec<String> = runs
+            .known
             .into_iter()
             .map(|run| run.reference.to_string())
             .collect();

@@ -4,6 +4,7 @@ use super::{Exit, app, may, say, say_error};
 use crate::clock::Clock;
 use crate::config::Settings;
 use crate::domain::{Reference, render};
+use crate::store::verify::unread_in_words;
 use crate::store::{Store, StoreSettings};
 
 /// Prints why a run was allowed. Reads only; a running server is not disturbed.
@@ -28,8 +29,11 @@ pub(super) async fn run(settings: &Settings, reference: &str) -> anyhow::Result<
     };
     let history = store.history(run.id).await?;
     say(&may::plain(
-        &render::why(&run, &history, Clock::system().now()),
+        &render::why(&run, &history.entries, Clock::system().now()),
         &catalog,
     ));
+    if history.unread > 0 {
+        say_error(&unread_in_words(history.unread as u64));
+    }
     Ok(Exit::Done)
 }

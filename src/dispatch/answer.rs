@@ -4,9 +4,10 @@ use jiff::Timestamp;
 
 use crate::domain::{
     Arguments, At, Command, Decision, EnvironmentName, Fact, Facts, Invocation, LATE_AFTER,
-    Message, ParameterKind, Question, Reference, Refusal, Run, Value, decide, render,
+    Message, ParameterKind, Question, Reference, Refusal, Run, Text, Value, decide, render,
 };
-use crate::store::{Change, Conclusion, RunFilter, StoreError};
+use crate::store::verify::unread_in_words;
+use crate::store::{Change, Conclusion, History, RunFilter, StoreError};
 
 use super::{Walk, whisper};
 
@@ -35,16 +36,28 @@ impl Walk<'_> {
                     open: false,
                     limit: 15,
                 };
-                render::runs(&self.dispatch.store.runs(&filter).await?, self.now)
+                let runs = self.dispatch.store.runs(&filter).await?;
+                let message = render::runs(&runs.known, self.now);
+                if runs.unread.is_empty() {
+                    message
+                } else {
+                    message.text(render::of_a_newer_version(&runs.unread))
+                }
             }
             Question::Show { reference } => match self.find(&reference).await? {
                 Ok(run) => {
-                    render::show(&run, &self.dispatch.store.history(run.id).await?, self.now)
+                    let history = self.dispatch.store.history(run.id).await?;
+                    let message = render::show(&run, &history.entries, self.now);
+                    with_unread(message, &history)
                 }
                 Err(refusal) => return Ok(self.refuse(&refusal)),
             },
             Question::Why { reference } => match self.find(&reference).await? {
-                Ok(run) => render::why(&run, &self.dispatch.store.history(run.id).await?, self.now),
+                Ok(run) => {
+                    let history = self.dispatch.store.history(run.id).await?;
+                    let message = render::why(&run, &history.entries, self.now);
+                    with_unread(message, &history)
+                }
                 Err(refusal) => return Ok(self.refuse(&refusal)),
             },
             Question::Runbook { project, heading } => match self.catalog.projects.get(&project) {
@@ -98,7 +111,10 @@ impl Walk<'_> {
         &self,
         reference: &Reference,
     ) -> Result<Result<Run, Refusal>, StoreError> {
-        let found = self.dispatch.store.run_by_reference(reference).await?;
+        let found = match self.dispatch.store.run_by_reference(reference).await {
+            Err(StoreError::Newer(_)) => return Ok(Err(of_newer_version(reference))),
+            found => found?,
+        };
         Ok(found.ok_or_else(|| Refusal::UnknownReference {
             reference: reference.clone(),
         }))
@@ -143,6 +159,25 @@ impl Walk<'_> {
         };
         render::list_commands(self.catalog, project, &may)
     }
+}
+
+/// The run is there, and nothing can be said of it or done to it here.
+fn of_newer_version(reference: &Reference) -> Refusal {
+    Refusal::NotNow {
+        what: format!(
+            "run {reference} was written by a newer version of midwatch, which the replica that heard you can't read"
+        ),
+        next: "ask again in a minute: a replica that is upgraded already may hear you; when all are, each can answer"
+            .to_owned(),
+        word: "newer_version",
+    }
+}
+
+fn with_unread(message: Message, history: &History) -> Message {
+    if history.unread == 0 {
+        return message;
+    }
+    message.text(Text::from(unread_in_words(history.unread as u64).as_str()))
 }
 
 /// An invocation with defaults only: what `list` asks the runbook about.

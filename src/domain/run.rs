@@ -9,8 +9,8 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::{
-    ApprovalTerms, Effect, Identity, Invocation, PersonId, Place, Plan, Reference, RuleRef, RunId,
-    StepName,
+    Action, ApprovalTerms, Effect, Identity, Invocation, PersonId, Place, Plan, PlannedStep,
+    Reference, RuleRef, RunId, StepName,
 };
 
 /// One durable execution of a plan.
@@ -109,6 +109,19 @@ impl Outcome {
             Self::Expired => "expired",
             Self::NeedsAttention => "needs_attention",
         }
+    }
+
+    /// Reads what `as_str` wrote.
+    pub fn parse(word: &str) -> Option<Self> {
+        [
+            Self::Succeeded,
+            Self::Failed,
+            Self::Cancelled,
+            Self::Expired,
+            Self::NeedsAttention,
+        ]
+        .into_iter()
+        .find(|outcome| outcome.as_str() == word)
     }
 }
 
@@ -612,6 +625,17 @@ impl Run {
                     }
             )
         })
+    }
+
+    /// The step that stands as started, and when it was, where a program of a supervisor does it.
+    pub fn supervised_step(&self) -> Option<(&PlannedStep, Timestamp)> {
+        let planned = self.plan.iter().flat_map(|plan| &plan.steps);
+        planned
+            .zip(&self.steps)
+            .find_map(|(step, state)| match (&step.action, state) {
+                (Action::Run(_), StepState::Started { at, .. }) => Some((step, *at)),
+                _ => None,
+            })
     }
 
     /// The outcome, once it is known.

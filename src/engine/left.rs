@@ -5,6 +5,7 @@ use tracing::{info, warn};
 use super::Engine;
 use super::actions::Found;
 use crate::domain::{OutputRef, Phase, Run, START_WITHIN, StepState};
+use crate::store::StoreError;
 
 impl Engine {
     /// Whether an attempt that stands as started goes on here, has ended here, or is known not to have begun.
@@ -52,7 +53,8 @@ impl Engine {
                 Ok(run) if !run.as_ref().is_some_and(|run| may_be_asked_for(run, of)) => {
                     self.clear_away_one(of);
                 }
-                Ok(_) => {}
+                // What a newer version left here is asked for by that one, when it comes back.
+                Ok(_) | Err(StoreError::Newer(_)) => {}
                 Err(fault) => return warn!("folders of steps are not cleared away yet: {fault}"),
             }
         }

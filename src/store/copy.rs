@@ -8,7 +8,7 @@ use sqlx::{Column as _, FromRow, Row as _};
 
 use super::db::{Db, Engine, sql};
 use super::fault::write_json;
-use super::open::{Target, migrate, take_lock};
+use super::open::{MIGRATIONS, Target, migrate, take_lock};
 use super::verify::Report;
 use super::writer::begin;
 use super::{Store, StoreError, StoreSettings};
@@ -82,6 +82,7 @@ pub async fn copy(
     let source = Store::open_read_only(from).await?;
     let before = sound(source.verify(&[]).await?, "the ledger that is to be copied")?;
     let mut reading = source.reader().await?.snapshot().await?;
+    refuse_newer(&mut reading).await?;
     let mut writing = target.connect().await?;
     migrate(&mut writing).await?;
     begin(&mut writing).await?;
@@ -112,6 +113,20 @@ pub async fn copy(
         "the copy has {} ledger entries and not {}: was midwatch running?",
         after.entries, before.entries
     )))
+}
+
+/// What a newer version added has no place in the tables that this one makes: it would be left behind in silence.
+async fn refuse_newer(from: &mut Db) -> Result<(), StoreError> {
+    let applied: Vec<(i64,)> = sql("select version from _sqlx_migrations")
+        .all(from)
+        .await?;
+    let is_ours = |version: i64| MIGRATIONS.iter().any(|it| it.version == version);
+    if applied.into_iter().all(|(version,)| is_ours(version)) {
+        return Ok(());
+    }
+    Err(StoreError::Newer(
+        "the database that is to be copied (copy it with that version)".to_owned(),
+    ))
 }
 
 fn sound(report: Report, what: &str) -> Result<Report, StoreError> {
@@ -178,10 +193,8 @@ mod tests {
 
     #[test]
     fn every_table_is_copied_or_deliberately_not() {
-        let schema = include_str!("migrations/0001_begin.sql");
-        let made = schema
-            .lines()
-            .filter_map(|line| line.strip_prefix("create table "));
+        let schema = MIGRATIONS.iter().flat_map(|it| it.sql.as_str().lines());
+        let made = schema.filter_map(|line| line.strip_prefix("create table "));
         let mut made: Vec<&str> = made.filter_map(|line| line.split(' ').next()).collect();
         let mut known: Vec<&str> = TABLES.iter().map(|it| it.name).chain(NOT_COPIED).collect();
         made.sort_unstable();

@@ -6,7 +6,7 @@
 use jiff::Timestamp;
 
 use super::db::sql;
-use super::fault::{read_json, read_time};
+use super::fault::{read_all_json, read_time};
 use super::outbox::owe;
 use super::writer::Group;
 use super::{MessageRef, Store, StoreError};
@@ -179,12 +179,12 @@ impl Store {
         .bind(i64::from(limit))
         .all(&mut self.reader().await?)
         .await?;
-        rows.into_iter()
-            .map(|(place, root)| {
-                let place = read_json("a place", &place)?;
-                let root = root.map(MessageRef);
-                Ok(RunThread { place, root })
-            })
-            .collect()
+        // A thread that only a newer version knows how to reach is read by that one.
+        let threads = rows.into_iter().filter_map(|(place, root)| {
+            let place = read_all_json("a place", &place).ok()?;
+            let root = root.map(MessageRef);
+            Some(RunThread { place, root })
+        });
+        Ok(threads.collect())
     }
 }

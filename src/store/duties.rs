@@ -106,7 +106,8 @@ impl Store {
         now: Timestamp,
         by: Duration,
     ) -> Result<Option<Duty>, StoreError> {
-        let holder = holder.clone();
+        self.trust_clock(now)?;
+        let (holder, now) = (holder.clone(), self.lease_now(now));
         self.writer()?
             .write(move |group| Box::pin(take(group, platform, holder, now, by)))
             .await

@@ -5,6 +5,7 @@ use std::io::Write;
 use super::checkpoint::SEAL_FILE;
 use super::db::{Db, sql};
 use super::ledger::{Row, read_tree, rows_from};
+use super::newer::Kinds;
 use super::verify::{Checker, Report};
 use super::{Store, StoreError};
 use crate::domain::Checkpoint;
@@ -14,22 +15,26 @@ const PAGE: i64 = 2_000;
 
 impl Store {
     /// Writes the ledger: an entry a line, and a last line `{"checkpoint": NOTE}` over exactly these.
-    pub async fn export(&self, mut out: impl Write) -> Result<(), StoreError> {
+    /// Answers how many are of kinds that this version does not know.
+    pub async fn export(&self, mut out: impl Write) -> Result<u64, StoreError> {
         let gone = |error: std::io::Error| StoreError::Unavailable(format!("the export: {error}"));
         let signer = self.signer()?;
         let mut snapshot = self.reader().await?.snapshot().await?;
         let tree = read_tree(&mut snapshot).await?;
+        let (mut kinds, mut unread) = (Kinds::default(), 0);
         each_row(&mut snapshot, |(_, _, line)| {
+            unread += u64::from(!kinds.knows(line.as_bytes()));
             writeln!(out, "{line}").map_err(gone)
         })
         .await?;
         let note = signer.sign(tree.size(), tree.root());
         writeln!(out, "{}", serde_json::json!({ "checkpoint": note })).map_err(gone)?;
-        out.flush().map_err(gone)
+        out.flush().map_err(gone)?;
+        Ok(unread)
     }
 
-    /// Verifies the ledger in place, against the columns that repeat what its entries say, its tree, every kept checkpoint, the sealed head, and notes as they
-    /// were posted in threads.
+    /// Verifies the ledger in place: against the columns that repeat what its entries say, its tree, every kept
+    /// checkpoint, the sealed head, and notes as they were posted in threads.
     pub async fn verify(&self, witnesses: &[String]) -> Result<Report, StoreError> {
         let key = self.signer()?.public().clone();
         // Read before the snapshot begins: a head that is sealed meanwhile would be ahead of it.

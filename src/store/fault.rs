@@ -1,5 +1,6 @@
 //! Turns the database's errors into ours, so that callers can tell a full disk from a broken file.
 
+use serde_json::Value;
 use sqlx::postgres::PgDatabaseError;
 
 use super::StoreError;
@@ -73,7 +74,39 @@ pub(super) fn read_json<T: serde::de::DeserializeOwned>(
     what: &str,
     text: &str,
 ) -> Result<T, StoreError> {
-    serde_json::from_str(text).map_err(|error| StoreError::Corrupt(format!("{what}: {error}")))
+    serde_json::from_str(text).map_err(|error| {
+        if error.is_data() {
+            return StoreError::Newer(what.to_owned());
+        }
+        StoreError::Corrupt(format!("{what}: {error}"))
+    })
+}
+
+/// The same for what is acted on or written again: all of it must be understood. What a newer version added to it, and
+/// we would pass over in silence, may be the very thing that matters.
+pub(super) fn read_all_json<T>(what: &str, text: &str) -> Result<T, StoreError>
+where
+    T: serde::de::DeserializeOwned + serde::Serialize,
+{
+    let value: T = read_json(what, text)?;
+    let again = write_json(&value);
+    if again == text || holds(&read_json(what, &again)?, &read_json(what, text)?) {
+        return Ok(value);
+    }
+    Err(StoreError::Newer(what.to_owned()))
+}
+
+/// Whether everything that is there was read. What says nothing need not be.
+fn holds(read: &Value, there: &Value) -> bool {
+    match (read, there) {
+        (Value::Object(read), Value::Object(there)) => there.iter().all(|(key, there)| {
+            there.is_null() || read.get(key).is_some_and(|read| holds(read, there))
+        }),
+        (Value::Array(read), Value::Array(there)) => {
+            read.len() == there.len() && read.iter().zip(there).all(|(r, t)| holds(r, t))
+        }
+        (read, there) => read == there,
+    }
 }
 
 /// Our own types as JSON.

@@ -9,9 +9,10 @@ use serde::Serialize;
 use sha2::{Digest, Sha256};
 
 use super::db::{Db, Engine, sql, storable};
-use super::fault::{read_json, write_json};
+use super::fault::{read_all_json, write_json};
 use super::leases::end_of;
 use super::ledger::FactLine;
+use super::newer::What;
 use super::outbox::owe;
 use super::runs::{happen, insert_run};
 use super::writer::Group;
@@ -47,7 +48,8 @@ struct DeliveryRow<'a> {
 }
 
 impl Delivery {
-    fn new(inbound: &Inbound, home: &str) -> Self {
+    /// `lease_now`: when it came in, by the clock that all replicas share.
+    fn new(inbound: &Inbound, home: &str, lease_now: Timestamp) -> Self {
         let key = column(&inbound.key);
         let who = write_json(&(&inbound.speaker, &inbound.place));
         let (speaker_commitment, speaker_salt) = commit(&who);
@@ -58,7 +60,7 @@ impl Delivery {
             body: write_json(inbound),
             received_at: inbound.received_at.as_millisecond(),
             taken_by: home,
-            taken_until: end_of(inbound.received_at, TAKEN_FOR),
+            taken_until: end_of(lease_now, TAKEN_FOR),
             speaker_salt,
             speaker: who,
             text_salt,
@@ -188,7 +190,7 @@ async fn conclude(
         Change::Nothing => {}
         Change::NewRun { run, lock } => insert_run(group, &run, lock.as_deref(), now).await?,
         Change::Happened { run, events, tell } => {
-            happen(group, run, events, tell, now).await?;
+            happen(group, run, events, tell, (now, None)).await?;
         }
     }
     owe(group, postings, now).await
@@ -222,30 +224,38 @@ async fn forget(
 impl Store {
     /// Records an inbound, durably, before its edge acknowledges it. Group commit: many share one fsync.
     pub async fn receive(&self, inbound: Inbound) -> Result<Receipt, StoreError> {
-        let delivery = Delivery::new(&inbound, self.home());
+        let lease_now = self.lease_now(inbound.received_at);
+        let delivery = Delivery::new(&inbound, self.home(), lease_now);
         self.writer()?.receive(delivery).await
     }
 
     /// Inbounds that no conclusion was recorded for, oldest first: those that came in here, and those that whoever
-    /// received them did not walk in time.
+    /// received them did not walk in time. What only a newer version can read is left to it.
     pub async fn waiting_inbounds(
         &self,
         now: Timestamp,
         limit: u32,
     ) -> Result<Vec<Inbound>, StoreError> {
-        let bodies: Vec<(String,)> = sql(
-            "select body from inbound where concluded_at is null and (taken_by = $1 or taken_until <= $2)
+        self.trust_clock(now)?;
+        let rows: Vec<(String, String)> = sql(
+            "select key, body from inbound where concluded_at is null and (taken_by = $1 or taken_until <= $2)
+                and key not in (select value ->> 'id' from json_each($4))
              order by arrival limit $3",
         )
         .bind(self.home())
-        .bind(now.as_millisecond())
+        .bind(self.lease_now(now).as_millisecond())
         .bind(i64::from(limit))
+        .bind(self.newer().passed_over(What::Inbound))
         .all(&mut self.reader().await?)
         .await?;
-        bodies
-            .iter()
-            .map(|(body,)| read_json("an inbound", body))
-            .collect()
+        let mut waiting = Vec::with_capacity(rows.len());
+        for (key, body) in rows {
+            match read_all_json("an inbound", &body) {
+                Ok(inbound) => waiting.push(inbound),
+                Err(why) => self.newer().note(What::Inbound, &key, &why)?,
+            }
+        }
+        Ok(waiting)
     }
 
     /// How an inbound was concluded: `None` while it waits, or when it never came in.
@@ -254,9 +264,12 @@ impl Store {
             .bind(column(inbound))
             .optional(&mut self.reader().await?)
             .await?;
-        Ok(found
-            .and_then(|(word,)| word)
-            .and_then(|word| Concluded::parse(&word)))
+        let word = found.and_then(|(word,)| word);
+        word.map(|word| {
+            Concluded::parse(&word)
+                .ok_or_else(|| StoreError::Newer(format!("the conclusion `{word}`")))
+        })
+        .transpose()
     }
 
     /// Concludes an inbound. `Conflict` when it was concluded already, when its run's lock is held (the message then

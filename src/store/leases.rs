@@ -4,46 +4,103 @@ use std::time::Duration;
 
 use super::db::sql;
 use super::fault::write_json;
+use super::homes::{self, Left};
+use super::newer::{Newer, What};
 use super::runs::{happen, plan_next_look};
 use super::writer::Group;
 use super::{Lease, Store, StoreError, Tell, WorkerId, run_rows};
 use crate::domain::{Run, RunEvent, RunId};
 use jiff::Timestamp;
 use serde_json::json;
+use sqlx::FromRow;
+
+/// How many due runs are looked at for one that can be taken.
+const LOOKED_AT: i64 = 16;
+
+/// A due run that nobody holds.
+#[derive(FromRow)]
+struct Candidate {
+    id: String,
+    home: Option<String>,
+    leased_by: Option<String>,
+    leased_until: Option<i64>,
+}
+
+/// What a worker asks for when it claims a run.
+struct Claim {
+    worker: WorkerId,
+    /// Runs that it does not want.
+    but: String,
+    now: Timestamp,
+    times: LeaseTimes,
+}
+
+/// By the database's clock, in milliseconds.
+struct LeaseTimes {
+    now: i64,
+    until: i64,
+}
 
 async fn claim(
     group: &mut Group,
-    worker: &WorkerId,
-    at_work: &str,
-    now: Timestamp,
-    until: i64,
+    claim: &Claim,
+    newer: &Newer,
 ) -> Result<Option<(Lease, Run)>, StoreError> {
-    let claimed: Option<(String, i64)> = sql(
-        "update runs set fence = fence + 1, leased_by = $1, leased_until = $2
-         where id = (select id from runs
-                     where due_at <= $3 and (leased_until is null or leased_until <= $3)
-                       and id not in (select value ->> 'run' from json_each($4))
-                     order by case when due_at < created_at then created_at else due_at end, created_at, id
-                     limit 1)
-         returning id, fence",
-    )
-    .bind(&worker.0)
-    .bind(until)
-    .bind(now.as_millisecond())
-    .bind(at_work)
-    .optional(&mut group.db)
+    let home = claim.worker.home();
+    let candidates: Vec<Candidate> = sql("select id, home, leased_by, leased_until from runs
+         where (due_at <= $1 or home = $3) and (leased_until is null or leased_until <= $2 or leased_by = $3)
+           and id not in (select value ->> 'id' from json_each($4))
+         order by case when due_at < created_at then created_at else due_at end, created_at, id
+         limit $5")
+    .bind(claim.now.as_millisecond())
+    .bind(claim.times.now)
+    .bind(home)
+    .bind(&claim.but)
+    .bind(LOOKED_AT)
+    .all(&mut group.db)
     .await?;
-    let Some((id, fence)) = claimed else {
-        return Ok(None);
-    };
-    let id = RunId::parse(&id).ok_or_else(|| StoreError::Corrupt(format!("run id `{id}`")))?;
-    let (run, _) = run_rows::load_for_change(&mut group.db, id).await?;
-    let lease = Lease {
-        run: id,
-        fence,
-        worker: worker.clone(),
-    };
-    Ok(Some((lease, run)))
+    for candidate in candidates {
+        let id = &candidate.id;
+        let id = RunId::parse(id).ok_or_else(|| StoreError::Corrupt(format!("run id `{id}`")))?;
+        let run = match run_rows::load_for_change(&mut group.db, id).await {
+            Ok((run, _)) => run,
+            Err(why) => {
+                newer.note(What::Run, &candidate.id, &why)?;
+                continue;
+            }
+        };
+        if let Some(until) = homes::awaited_until(&run, &candidate.left(), home)
+            && claim.times.now < until
+        {
+            homes::wait_for_home(group, &run, until - claim.times.now, claim.now).await?;
+            continue;
+        }
+        let (fence,): (i64,) = sql(
+            "update runs set fence = fence + 1, leased_by = $2, leased_until = $3 where id = $1 returning fence",
+        )
+        .bind(&candidate.id)
+        .bind(&claim.worker.0)
+        .bind(claim.times.until)
+        .one(&mut group.db)
+        .await?;
+        let lease = Lease {
+            run: id,
+            fence,
+            worker: claim.worker.clone(),
+        };
+        return Ok(Some((lease, run)));
+    }
+    Ok(None)
+}
+
+impl Candidate {
+    fn left(&self) -> Left<'_> {
+        Left {
+            home: self.home.as_deref(),
+            at: self.leased_until,
+            handed_back: self.leased_by == self.home,
+        }
+    }
 }
 
 /// Fails when the lease was handed back, or another took the run.
@@ -65,6 +122,14 @@ fn lost(lease: &Lease) -> StoreError {
     ))
 }
 
+/// Two JSON arrays as one.
+fn join(one: &str, two: &str) -> String {
+    match (one, two) {
+        ("[]", all) | (all, "[]") => all.to_owned(),
+        (one, two) => format!("{},{}", &one[..one.len() - 1], &two[1..]),
+    }
+}
+
 pub(super) fn end_of(now: Timestamp, lease: Duration) -> i64 {
     let span = i64::try_from(lease.as_millis()).unwrap_or(i64::MAX);
     now.as_millisecond().saturating_add(span)
@@ -73,6 +138,9 @@ pub(super) fn end_of(now: Timestamp, lease: Duration) -> i64 {
 impl Store {
     /// Leases the run that has been due longest and that nobody holds; what is due at once has been since the run was asked
     /// for. `None` when nothing is due.
+    ///
+    /// What only a newer version can read is left to it, and a step that may still go on under the supervisor of another
+    /// replica to that one, for a while.
     ///
     /// Never one of those that the worker is `at_work` on: while the store could not be written it may have missed to
     /// renew its lease, and it alone knows how the step ended.
@@ -83,23 +151,37 @@ impl Store {
         now: Timestamp,
         lease: Duration,
     ) -> Result<Option<(Lease, Run)>, StoreError> {
+        self.trust_clock(now)?;
+        let lease_now = self.lease_now(now);
+        let but: Vec<_> = at_work.iter().map(|run| json!({ "id": run })).collect();
+        let but = join(&write_json(&but), &self.newer().passed_over(What::Run));
         // Most looks find nothing: those don't bother the writer.
         let due: Option<(String,)> = sql(
-            "select id from runs where due_at <= $1 and (leased_until is null or leased_until <= $1) limit 1",
+            "select id from runs
+             where (due_at <= $1 or home = $3) and (leased_until is null or leased_until <= $2 or leased_by = $3)
+               and id not in (select value ->> 'id' from json_each($4)) limit 1",
         )
         .bind(now.as_millisecond())
+        .bind(lease_now.as_millisecond())
+        .bind(worker.home())
+        .bind(&but)
         .optional(&mut self.reader().await?)
         .await?;
         if due.is_none() {
             return Ok(None);
         }
-        let (worker, until) = (worker.clone(), end_of(now, lease));
-        let at_work: Vec<_> = at_work.iter().map(|run| json!({ "run": run })).collect();
-        let at_work = write_json(&at_work);
+        let asked = Claim {
+            worker: worker.clone(),
+            but,
+            now,
+            times: LeaseTimes {
+                now: lease_now.as_millisecond(),
+                until: end_of(lease_now, lease),
+            },
+        };
+        let store = self.clone();
         self.writer()?
-            .write(move |group| {
-                Box::pin(async move { claim(group, &worker, &at_work, now, until).await })
-            })
+            .write(move |group| Box::pin(async move { claim(group, &asked, store.newer()).await }))
             .await
     }
 
@@ -110,7 +192,7 @@ impl Store {
         now: Timestamp,
         by: Duration,
     ) -> Result<(), StoreError> {
-        let (lease, until) = (lease.clone(), end_of(now, by));
+        let (lease, until) = (lease.clone(), end_of(self.lease_now(now), by));
         self.writer()?
             .write(move |group| {
                 Box::pin(async move {
@@ -126,13 +208,17 @@ impl Store {
             .await
     }
 
-    /// Hands a lease back; the run is due again when `domain::next` says.
+    /// Hands a lease back; the run is due again when `domain::next` says. Where a supervisor goes on with its step, the
+    /// others wait for the supervisor's home to take it up again.
     pub async fn release_lease(&self, lease: &Lease, now: Timestamp) -> Result<(), StoreError> {
-        let lease = lease.clone();
+        let (lease, lease_now) = (lease.clone(), self.lease_now(now));
         self.writer()?
             .write(move |group| {
                 Box::pin(async move {
                     check_lease(group, &lease).await?;
+                    if homes::leave_to_home(group, &lease, now, lease_now).await? {
+                        return Ok(());
+                    }
                     sql("update runs set leased_by = null, leased_until = null where id = $1")
                         .bind(lease.run.to_string())
                         .execute(&mut group.db)
@@ -156,7 +242,7 @@ impl Store {
             .write(move |group| {
                 Box::pin(async move {
                     check_lease(group, &lease).await?;
-                    happen(group, lease.run, events, tell, now).await
+                    happen(group, lease.run, events, tell, (now, lease.worker.home())).await
                 })
             })
             .await

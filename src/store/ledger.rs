@@ -2,8 +2,8 @@
 
 use super::db::{Db, Engine, sql};
 use super::fault::{read_json, write_json};
-use super::{Store, StoreError};
-use crate::domain::{Entry, Fact, Frontier, Hash, RunId, canonical_json, leaf_hash};
+use super::{History, Store, StoreError};
+use crate::domain::{Fact, Frontier, Hash, RunId, canonical_json, leaf_hash};
 use data_encoding::HEXLOWER;
 use jiff::Timestamp;
 use serde::Serialize;
@@ -241,21 +241,27 @@ pub(super) async fn rows_from(db: &mut Db, first: i64, limit: i64) -> Result<Vec
 
 impl Store {
     /// Ledger entries of a run, oldest first: what was decided and what happened.
-    pub async fn history(&self, run: RunId) -> Result<Vec<Entry>, StoreError> {
+    pub async fn history(&self, run: RunId) -> Result<History, StoreError> {
         let lines: Vec<(String,)> = sql("select line from ledger where run = $1 order by sequence")
             .bind(run.to_string())
             .all(&mut self.reader().await?)
             .await?;
-        lines
-            .iter()
-            .map(|(line,)| read_json("a ledger entry", line))
-            .collect()
+        let mut history = History::default();
+        for (line,) in &lines {
+            match read_json("a ledger entry", line) {
+                Ok(entry) => history.entries.push(entry),
+                Err(StoreError::Newer(_)) => history.unread += 1,
+                Err(fault) => return Err(fault),
+            }
+        }
+        Ok(history)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::Entry;
 
     #[test]
     fn a_line_is_the_canonical_json_of_its_entry() {

@@ -1,15 +1,19 @@
 //! Keeps the facts and hands out work. The only module with SQL; one method is one intention is one transaction.
 
 mod checkpoint;
+mod clocks;
 mod copy;
 mod cursors;
 mod db;
 mod duties;
+mod examine;
 mod export;
 mod fault;
+mod homes;
 mod inbox;
 mod leases;
 mod ledger;
+mod newer;
 mod open;
 mod outbox;
 mod output;
@@ -19,16 +23,20 @@ mod set_back;
 pub mod verify;
 mod writer;
 
+pub use clocks::{CLOCK_REFUSE, CLOCK_WARN, ClockState, clock_refused};
 pub use copy::copy;
 pub use cursors::{Behind, RunThread, Space};
 pub use duties::Duty;
+pub use examine::{Finding, FindingState, examine};
 
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use crate::domain::{Fact, InboundKey, Posting, PostingKind, ProjectName, Run, RunEvent, RunId};
+use crate::domain::{
+    Entry, Fact, InboundKey, Posting, PostingKind, ProjectName, Reference, Run, RunEvent, RunId,
+};
 
 /// Due at once, in columns that say when: a clock that is put back must not hold up what is due already.
 const AT_ONCE: i64 = i64::MIN;
@@ -69,6 +77,9 @@ pub enum StoreError {
     /// What was read can't be what was written.
     #[error("the database holds something unreadable: {0}")]
     Corrupt(String),
+    /// What was read is whole, and this version has no words for it.
+    #[error("{0} was written by a newer version of midwatch, and this one can't read it")]
+    Newer(String),
 }
 
 /// What became of a delivery.
@@ -186,6 +197,24 @@ pub struct RunFilter {
     pub open: bool,
     /// How many at the most.
     pub limit: u32,
+}
+
+/// Runs that were listed.
+#[derive(Debug, Clone, Default)]
+pub struct Runs {
+    /// Newest first.
+    pub known: Vec<Run>,
+    /// Among them stood these, which a newer version wrote and this one can't read.
+    pub unread: Vec<Reference>,
+}
+
+/// What the ledger holds of a run.
+#[derive(Debug, Clone, Default)]
+pub struct History {
+    /// Oldest first.
+    pub entries: Vec<Entry>,
+    /// How many there are besides, of kinds that this version does not know.
+    pub unread: usize,
 }
 
 /// Identifies a posting.

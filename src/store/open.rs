@@ -17,14 +17,19 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use super::checkpoint::{SEAL_FILE, open_key, read_key, replace};
+use super::clocks::Compared;
 use super::db::{Db, Engine, Readers, sql};
 use super::fault::file_fault;
+use super::leases::end_of;
+use super::newer::Newer;
 use super::writer::{self, Writer, WriterSettings, open_group};
 use super::{Store, StoreError, StoreSettings, WorkerId};
 use crate::domain::NoteSigner;
 
 /// Earlier ones can corrupt a database in WAL mode (<https://www.sqlite.org/releaselog/3_51_3.html>).
 const OLDEST_SQLITE: [u32; 3] = [3, 51, 3];
+/// By reading: what is asked of it, 10 has. Tested are later ones.
+pub(super) const OLDEST_POSTGRES: i32 = 100_000;
 /// How often the folder's lock is looked at, and the pause between: half a second together.
 const LOCK_LOOKS: u32 = 25;
 const LOCK_PAUSE: Duration = Duration::from_millis(20);
@@ -36,6 +41,8 @@ const CONNECT_WITHIN: Duration = Duration::from_secs(2);
 const LEND_WITHIN: Duration = Duration::from_millis(1_200);
 /// How long to wait before listening again after the connection broke. Polling goes on meanwhile.
 const LISTEN_AGAIN: Duration = Duration::from_secs(1);
+/// How long the runs of this folder are kept for it after it was opened.
+const KEPT_FOR_HOME: Duration = Duration::from_secs(6);
 /// What every connection to PostgreSQL is told: a replica that is stopped amid its transaction is put out by the server,
 /// and nobody waits longer than people do.
 const LIMITS: [(&str, &str); 3] = [
@@ -50,7 +57,7 @@ const JSON_EACH: &str = "begin;
         language sql immutable strict as $$ select json_array_elements($1::json) $$;
     commit";
 
-static MIGRATIONS: Migrator = sqlx::migrate!("src/store/migrations");
+pub(super) static MIGRATIONS: Migrator = sqlx::migrate!("src/store/migrations");
 
 pub(super) struct Inner {
     readers: Readers,
@@ -61,6 +68,8 @@ pub(super) struct Inner {
     listener: Mutex<JoinSet<()>>,
     data: PathBuf,
     home: String,
+    newer: Newer,
+    compared: Mutex<Option<Compared>>,
 }
 
 /// Which database, and how it is reached.
@@ -108,6 +117,15 @@ impl Target {
             Some(pages) => options.pragma("max_page_count", pages),
             None => options,
         })))
+    }
+
+    /// Says to the server, and so to `midwatch doctor`, which replica of which version it serves.
+    fn for_replica(self, home: &str) -> Self {
+        let name = || format!("midwatch/{} {home}", env!("CARGO_PKG_VERSION"));
+        match self {
+            Self::Sqlite(options) => Self::Sqlite(options),
+            Self::Postgres(options) => Self::Postgres(Box::new(options.application_name(&name()))),
+        }
     }
 
     pub(super) async fn connect(&self) -> Result<Db, StoreError> {
@@ -160,10 +178,11 @@ impl Store {
         }
         let lock = take_lock(&settings.data).await?;
         let home = home(&settings.data)?;
+        let target = target.for_replica(&home);
         let mut db = target.connect().await?;
         migrate(&mut db).await?;
         let signer = Arc::new(open_key(&settings.data, &mut db).await?);
-        clear_away(&mut db, &home).await?;
+        clear_away(&mut db, &home, now).await?;
         db.close().await?;
         let writer_settings = WriterSettings {
             target: target.clone(),
@@ -186,6 +205,8 @@ impl Store {
                 listener: Mutex::new(listener),
                 data: settings.data.clone(),
                 home,
+                newer: Newer::default(),
+                compared: Mutex::new(None),
             }),
         })
     }
@@ -211,6 +232,8 @@ impl Store {
                 listener: Mutex::new(JoinSet::new()),
                 data: settings.data.clone(),
                 home: String::new(),
+                newer: Newer::default(),
+                compared: Mutex::new(None),
             }),
         })
     }
@@ -262,6 +285,11 @@ impl Store {
         &self.inner.home
     }
 
+    /// Whether others may work on the same database.
+    pub fn has_replicas(&self) -> bool {
+        matches!(self.inner.readers, Readers::Postgres(_))
+    }
+
     /// A worker of this replica. Two processes never share one.
     pub fn worker(&self) -> WorkerId {
         WorkerId(format!("{}/{}", self.home(), uuid::Uuid::new_v4()))
@@ -269,6 +297,21 @@ impl Store {
 
     pub(super) async fn reader(&self) -> Result<Db, StoreError> {
         self.inner.readers.lend().await
+    }
+
+    /// What the database's clock said last.
+    pub(super) fn compared(&self) -> Option<Compared> {
+        let compared = &self.inner.compared;
+        *compared.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn remember_clock(&self, found: Compared) {
+        let compared = &self.inner.compared;
+        *compared.lock().unwrap_or_else(PoisonError::into_inner) = Some(found);
+    }
+
+    pub(super) fn newer(&self) -> &Newer {
+        &self.inner.newer
     }
 
     pub(super) fn data(&self) -> &Path {
@@ -319,6 +362,12 @@ async fn hear(
         listener.try_recv().await?;
         changes.send_modify(|n| *n += 1);
     }
+}
+
+/// The folder's identity, if it has one.
+pub(super) fn read_home(data: &Path) -> Option<String> {
+    let home = std::fs::read_to_string(data.join("home")).ok()?;
+    Some(home.trim().to_owned())
 }
 
 /// The folder's identity, made once.
@@ -380,6 +429,7 @@ pub(super) async fn migrate(db: &mut Db) -> Result<(), StoreError> {
             migrations.run(db).await?;
         }
         Engine::Postgres(db) => {
+            check_server(&mut *db).await?;
             // Changing a large table, or waiting for the replica that does, takes its time.
             let patiently = "set lock_timeout = 0; set statement_timeout = 0";
             sqlx::raw_sql(patiently).execute(&mut *db).await?;
@@ -390,6 +440,21 @@ pub(super) async fn migrate(db: &mut Db) -> Result<(), StoreError> {
         }
     }
     Ok(())
+}
+
+async fn check_server(db: &mut PgConnection) -> Result<(), StoreError> {
+    let (number, version): (i32, String) = sqlx::query_as(
+        "select current_setting('server_version_num')::int, current_setting('server_version')",
+    )
+    .fetch_one(db)
+    .await?;
+    if number >= OLDEST_POSTGRES {
+        return Ok(());
+    }
+    Err(StoreError::Unavailable(format!(
+        "PostgreSQL {version} is too old; midwatch needs {}, `midwatch doctor` says what it is tested with",
+        OLDEST_POSTGRES / 10_000
+    )))
 }
 
 async fn check_version(db: &mut sqlx::SqliteConnection) -> Result<(), StoreError> {
@@ -419,7 +484,9 @@ async fn has_room(db: &mut Db) -> Result<(), StoreError> {
 
 /// What a dead process of this folder left: its leases are void. The lock proves that it is dead. On SQLite there is no
 /// other process, so what stands as being delivered is in doubt; on PostgreSQL whoever takes the duty says so.
-async fn clear_away(db: &mut Db, home: &str) -> Result<(), StoreError> {
+///
+/// A run whose step may still go on under a supervisor of this folder is kept for it, for a moment: it is about to claim it.
+async fn clear_away(db: &mut Db, home: &str, now: Timestamp) -> Result<(), StoreError> {
     let whose = match db.engine() {
         Engine::Sqlite(_) => "%".to_owned(),
         Engine::Postgres(_) => format!("{home}/%"),
@@ -429,6 +496,14 @@ async fn clear_away(db: &mut Db, home: &str) -> Result<(), StoreError> {
         .bind(&whose)
         .execute(db)
         .await?;
+    if let Engine::Postgres(_) = db.engine() {
+        sql("update runs set leased_by = $1, leased_until = $2
+             where home = $1 and phase = 'running' and (leased_by is null or leased_by = $1)")
+        .bind(home)
+        .bind(end_of(now, KEPT_FOR_HOME))
+        .execute(db)
+        .await?;
+    }
     if let Engine::Sqlite(_) = db.engine() {
         db.run("update outbox set state = 'waiting', in_doubt = 1 where state = 'sending'")
             .await?;

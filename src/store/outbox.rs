@@ -5,7 +5,8 @@ use sqlx::FromRow;
 
 use super::db::{Sql, sql};
 use super::duties::check_duty;
-use super::fault::{read_json, write_json};
+use super::fault::{read_all_json, write_json};
+use super::newer::What;
 use super::writer::Group;
 use super::{AT_ONCE, DuePosting, Duty, MessageRef, PostingId, Standing, Store, StoreError};
 use crate::domain::{Platform, Posting, PostingKind};
@@ -103,7 +104,7 @@ impl DueRow {
         Ok(DuePosting {
             id: PostingId(self.id),
             version: self.version,
-            posting: read_json("a posting", &self.body)?,
+            posting: read_all_json("a posting", &self.body)?,
             // An edit in doubt is made again; only a post could stand there twice.
             in_doubt: self.in_doubt != 0 && self.message.is_none(),
             delivered: self.message.map(MessageRef),
@@ -160,6 +161,9 @@ impl Store {
     ///
     /// Answers and whispers come one at a time for each channel, but one that was deferred holds nobody up. Forms come
     /// at once: their handles live some seconds. The lines of a root that was dropped come without a thread.
+    ///
+    /// What only a newer version can read is left to it ([`Self::leaves_postings`]); what follows in its thread waits a
+    /// minute for that.
     pub async fn due_postings(
         &self,
         platform: Platform,
@@ -178,27 +182,46 @@ impl Store {
              left join outbox root on root.kind = 'root' and root.run = o.run and root.place = o.place
                                   and o.kind in ('line', 'output')
              where o.platform = $1 and o.state = 'waiting' and o.not_before <= $2
-               and (o.kind in ('root', 'form')
+               and o.id not in (select cast(value ->> 'id' as bigint) from json_each($4))
+               and (o.kind not in ('line', 'output', 'answer', 'whisper')
                  or (o.kind in ('line', 'output')
-                     and (root.id is null or root.delivered_version > 0 or root.state = 'dropped')
+                     and (root.id is null or root.delivered_version > 0 or root.state = 'dropped'
+                          or root.id in (select cast(value ->> 'id' as bigint) from json_each($5)))
                      and not exists (
                         select 1 from outbox earlier
-                        where earlier.run = o.run and earlier.place = o.place and earlier.id < o.id
+                        where earlier.id not in (select cast(value ->> 'id' as bigint) from json_each($5))
+                          and earlier.run = o.run and earlier.place = o.place and earlier.id < o.id
                           and earlier.kind in ('line', 'output') and earlier.state in ('waiting', 'sending')))
                  or (o.kind in ('answer', 'whisper')
                      and not exists (
                         select 1 from outbox earlier
                         where earlier.platform = o.platform and earlier.channel = o.channel and earlier.id < o.id
                           and earlier.kind in ('answer', 'whisper')
+                          and earlier.id not in (select cast(value ->> 'id' as bigint) from json_each($4))
                           and (earlier.state = 'sending'
                             or (earlier.state = 'waiting' and earlier.not_before <= $2)))))
              ) due where nth <= 4 order by rank, id limit $3")
         .bind(platform.as_str())
         .bind(now.as_millisecond())
         .bind(i64::from(limit))
+        .bind(self.newer().passed_over(What::Posting))
+        .bind(self.newer().held_up_enough(What::Posting))
         .all(&mut self.reader().await?)
         .await?;
-        rows.into_iter().map(DueRow::posting).collect()
+        let mut due = Vec::with_capacity(rows.len());
+        for row in rows {
+            let id = row.id.to_string();
+            match row.posting() {
+                Ok(posting) => due.push(posting),
+                Err(why) => self.newer().note(What::Posting, &id, &why)?,
+            }
+        }
+        Ok(due)
+    }
+
+    /// Whether postings wait that only a newer version can read: it needs the duty to deliver them.
+    pub fn leaves_postings(&self) -> bool {
+        self.newer().is_left(What::Posting)
     }
 
     /// Remembers that a delivery begins, so that a crash leaves it `in_doubt`. This and what follows: `Conflict` when

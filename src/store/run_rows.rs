@@ -1,14 +1,14 @@
 //! Rows of `runs` and `steps`, and the runs they are read back to.
 
 use jiff::Timestamp;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use sqlx::FromRow;
 
 use super::db::{Db, Sql, sql};
-use super::fault::{read_json, read_time, write_json};
+use super::fault::{read_all_json, read_json, read_time, write_json};
 use super::runs::Details;
 use super::{RunFilter, StoreError};
-use crate::domain::{Reference, Run, RunId, StepState};
+use crate::domain::{Identity, OtherRun, Outcome, Reference, Run, RunId, StepState};
 
 /// One row of `steps`, as it is written.
 #[derive(Serialize)]
@@ -74,7 +74,7 @@ struct JoinedRow {
 
 impl JoinedRow {
     fn run(&self) -> Result<Run, StoreError> {
-        let details: Details = read_json("a run's details", &self.details)?;
+        let details: Details = read_all_json("a run's details", &self.details)?;
         let time = |ms: Option<i64>| ms.map(read_time).transpose();
         Ok(Run {
             id: RunId::parse(&self.id).ok_or_else(|| self.unreadable("id"))?,
@@ -84,9 +84,9 @@ impl JoinedRow {
             requester: details.requester,
             rule: details.rule,
             place: details.place,
-            phase: read_json("a run's phase", &self.phase_json)?,
+            phase: read_all_json("a run's phase", &self.phase_json)?,
             plan: match &self.plan {
-                Some(plan) => Some(read_json("a run's plan", plan)?),
+                Some(plan) => Some(read_all_json("a run's plan", plan)?),
                 None => None,
             },
             steps: Vec::new(),
@@ -121,9 +121,15 @@ impl JoinedRow {
             ("ended", Some(result)) => StepState::Ended {
                 attempt,
                 at: at()?,
-                result: read_json("a step's result", result)?,
+                result: read_all_json("a step's result", result)?,
             },
-            _ => return Err(unreadable()),
+            ("ended", None) => return Err(unreadable()),
+            (word, _) => {
+                return Err(StoreError::Newer(format!(
+                    "step state `{word}` of run {}",
+                    self.id
+                )));
+            }
         }))
     }
 
@@ -132,17 +138,13 @@ impl JoinedRow {
     }
 }
 
-/// Runs of joined rows: the rows of one run stand together, its steps in order.
-fn gather(rows: &[JoinedRow]) -> Result<Vec<Run>, StoreError> {
-    rows.chunk_by(|one, two| one.id == two.id)
-        .map(|rows| {
-            let mut run = rows[0].run()?;
-            for row in rows {
-                run.steps.extend(row.step()?);
-            }
-            Ok(run)
-        })
-        .collect()
+/// The run of its joined rows, its steps in order.
+fn gather(rows: &[JoinedRow]) -> Result<Run, StoreError> {
+    let mut run = rows[0].run()?;
+    for row in rows {
+        run.steps.extend(row.step()?);
+    }
+    Ok(run)
 }
 
 /// What stands before `where` in every query below. A macro, because a query's text is fixed when it is compiled.
@@ -159,7 +161,8 @@ macro_rules! select_runs {
 }
 
 async fn one(db: &mut Db, query: Sql) -> Result<Option<Run>, StoreError> {
-    Ok(gather(&query.all(db).await?)?.pop())
+    let rows: Vec<JoinedRow> = query.all(db).await?;
+    (!rows.is_empty()).then(|| gather(&rows)).transpose()
 }
 
 pub(super) async fn load(db: &mut Db, id: RunId) -> Result<Option<Run>, StoreError> {
@@ -181,39 +184,81 @@ pub(super) async fn load_for_change(
 ) -> Result<(Run, Option<String>), StoreError> {
     let query = select_runs!("r.id = $1").bind(id.to_string());
     let mut rows: Vec<JoinedRow> = query.all(db).await?;
-    let run = gather(&rows)?.pop();
-    let run = run.ok_or_else(|| StoreError::Conflict(format!("there is no run {id}")))?;
+    if rows.is_empty() {
+        return Err(StoreError::Conflict(format!("there is no run {id}")));
+    }
+    let run = gather(&rows)?;
     Ok((run, rows.swap_remove(0).lock))
 }
 
-pub(super) async fn load_holder(db: &mut Db, lock: &str) -> Result<Option<Run>, StoreError> {
-    one(
-        db,
-        select_runs!("r.lock = $1 and r.holds_lock = 1").bind(lock),
-    )
-    .await
+/// A run as a hold tells of it: of what no later version changes.
+#[derive(FromRow)]
+struct OtherRow {
+    reference: String,
+    details: String,
+    outcome: Option<String>,
+    created_at: i64,
+    finished_at: Option<i64>,
+}
+
+/// As much of `Details` as a hold tells.
+#[derive(Deserialize)]
+struct Asked {
+    requester: serde_json::Value,
+}
+
+impl OtherRow {
+    fn other(self) -> Result<OtherRun, StoreError> {
+        let asked: Asked = read_json("a run's details", &self.details)?;
+        Ok(OtherRun {
+            reference: Reference::parse(&self.reference).ok_or_else(|| {
+                StoreError::Corrupt(format!("the reference `{}`", self.reference))
+            })?,
+            requester: serde_json::from_value(asked.requester).unwrap_or(Identity::Stranger),
+            outcome: self.outcome.as_deref().and_then(Outcome::parse),
+            created_at: read_time(self.created_at)?,
+            finished_at: self.finished_at.map(read_time).transpose()?,
+        })
+    }
+}
+
+/// Who holds the lock, although this version may not be able to read the run.
+pub(super) async fn load_holder(db: &mut Db, lock: &str) -> Result<Option<OtherRun>, StoreError> {
+    let row: Option<OtherRow> = sql("select reference, details, outcome, created_at, finished_at
+         from runs where lock = $1 and holds_lock = 1")
+    .bind(lock)
+    .optional(db)
+    .await?;
+    row.map(OtherRow::other).transpose()
 }
 
 pub(super) async fn load_latest_success(
     db: &mut Db,
     same_target: &str,
     since: Timestamp,
-) -> Result<Option<Run>, StoreError> {
-    let query = select_runs!(
-        "r.id = (select id from runs where same_target = $1 and outcome = 'succeeded' and finished_at >= $2
-                 order by finished_at desc limit 1)"
-    );
-    one(db, query.bind(same_target).bind(since.as_millisecond())).await
+) -> Result<Option<OtherRun>, StoreError> {
+    let row: Option<OtherRow> = sql("select reference, details, outcome, created_at, finished_at
+         from runs where same_target = $1 and outcome = 'succeeded' and finished_at >= $2
+         order by finished_at desc limit 1")
+    .bind(same_target)
+    .bind(since.as_millisecond())
+    .optional(db)
+    .await?;
+    row.map(OtherRow::other).transpose()
 }
 
-pub(super) async fn load_list(db: &mut Db, filter: &RunFilter) -> Result<Vec<Run>, StoreError> {
+/// Each run, or its reference and why it can't be read.
+pub(super) async fn load_list(
+    db: &mut Db,
+    filter: &RunFilter,
+) -> Result<Vec<Result<Run, (String, StoreError)>>, StoreError> {
     let query = select_runs!(
         "r.id in (select id from runs
                   where (cast($1 as text) is null or project = $1)
                     and ($2 = 0 or phase <> 'finished' or outcome = 'needs_attention')
                   order by created_at desc, id limit $3)"
     );
-    let rows = query
+    let rows: Vec<JoinedRow> = query
         .bind(
             filter
                 .project
@@ -224,5 +269,8 @@ pub(super) async fn load_list(db: &mut Db, filter: &RunFilter) -> Result<Vec<Run
         .bind(i64::from(filter.limit))
         .all(db)
         .await?;
-    gather(&rows)
+    Ok(rows
+        .chunk_by(|one, two| one.id == two.id)
+        .map(|rows| gather(rows).map_err(|why| (rows[0].reference.clone(), why)))
+        .collect())
 }

@@ -8,13 +8,14 @@ use serde::{Deserialize, Serialize};
 use super::checkpoint::keep_checkpoint;
 use super::db::sql;
 use super::fault::write_json;
+use super::newer::What;
 use super::outbox::owe;
 use super::run_rows::{self, StepRow};
 use super::writer::Group;
-use super::{AT_ONCE, RunFilter, Store, StoreError, Tell};
+use super::{AT_ONCE, RunFilter, Runs, Store, StoreError, Tell};
 use crate::domain::{
-    Due, Fact, Facts, Identity, Invocation, OtherRun, Outcome, PersonId, Place, Reference, RuleRef,
-    Run, RunEvent, RunId, apply, next,
+    Due, Fact, Facts, Identity, Invocation, Outcome, PersonId, Place, Reference, RuleRef, Run,
+    RunEvent, RunId, apply, next,
 };
 
 /// What is fixed when a run begins.
@@ -115,13 +116,14 @@ async fn refuse_held(group: &mut Group, run: &Run, lock: Option<&str>) -> Result
     }
 }
 
-/// Something happens to a run: its new state, the ledger's entries and what we owe for it, in one transaction.
+/// Something happens to a run: its new state, the ledger's entries and what we owe for it, in one transaction. `home`: of
+/// the worker that holds its lease, if one does it.
 pub(super) async fn happen(
     group: &mut Group,
     id: RunId,
     events: Vec<RunEvent>,
     tell: Tell,
-    now: Timestamp,
+    (now, home): (Timestamp, Option<&str>),
 ) -> Result<Run, StoreError> {
     let (before, lock) = run_rows::load_for_change(&mut group.db, id).await?;
     let mut run = before.clone();
@@ -132,7 +134,7 @@ pub(super) async fn happen(
     if run.holds_lock() && !before.holds_lock() {
         refuse_held(group, &run, lock.as_deref()).await?;
     }
-    update_run(group, &run, now).await?;
+    update_run(group, &run, now, home).await?;
     save_steps(group, Some(&before), &run).await?;
     let finished = events
         .iter()
@@ -160,10 +162,16 @@ pub(super) async fn happen(
     Ok(run)
 }
 
-async fn update_run(group: &mut Group, run: &Run, now: Timestamp) -> Result<(), StoreError> {
+async fn update_run(
+    group: &mut Group,
+    run: &Run,
+    now: Timestamp,
+    home: Option<&str>,
+) -> Result<(), StoreError> {
     sql(
         "update runs set holds_lock = $2, phase = $3, outcome = $4, phase_json = $5, plan = $6, cancelled_by = $7,
-                         started_at = $8, finished_at = $9, due_at = $10, doubted_at = $11
+                         started_at = $8, finished_at = $9, due_at = $10, doubted_at = $11,
+                         home = case when $12 = 1 then coalesce($13, home) end
          where id = $1",
     )
     .bind(run.id.to_string())
@@ -177,6 +185,8 @@ async fn update_run(group: &mut Group, run: &Run, now: Timestamp) -> Result<(), 
     .bind(run.finished_at.map(Timestamp::as_millisecond))
     .bind(due_at(run, now))
     .bind(run.doubted_at.map(Timestamp::as_millisecond))
+    .bind(i64::from(run.supervised_step().is_some()))
+    .bind(home)
     .execute(&mut group.db)
     .await?;
     Ok(())
@@ -222,16 +232,6 @@ pub(super) async fn plan_next_look(
     Ok(())
 }
 
-fn other(run: Run) -> OtherRun {
-    OtherRun {
-        outcome: run.outcome(),
-        reference: run.reference,
-        requester: run.requester,
-        created_at: run.created_at,
-        finished_at: run.finished_at,
-    }
-}
-
 impl Store {
     /// `running` and `just_done` for an invocation: who holds `lock`, and the latest success of `same_target` since `fresh_since`.
     pub async fn facts_for(
@@ -242,14 +242,12 @@ impl Store {
     ) -> Result<Facts, StoreError> {
         let mut facts = Facts::default();
         if let Some(lock) = lock {
-            let running = run_rows::load_holder(&mut self.reader().await?, &lock).await?;
-            facts.running = running.map(other);
+            facts.running = run_rows::load_holder(&mut self.reader().await?, &lock).await?;
         }
         if let Some(since) = fresh_since {
-            let done =
+            facts.just_done =
                 run_rows::load_latest_success(&mut self.reader().await?, &same_target, since)
                     .await?;
-            facts.just_done = done.map(other);
         }
         Ok(facts)
     }
@@ -292,7 +290,17 @@ impl Store {
     }
 
     /// Runs, newest first.
-    pub async fn runs(&self, filter: &RunFilter) -> Result<Vec<Run>, StoreError> {
-        run_rows::load_list(&mut self.reader().await?, filter).await
+    pub async fn runs(&self, filter: &RunFilter) -> Result<Runs, StoreError> {
+        let mut runs = Runs::default();
+        for run in run_rows::load_list(&mut self.reader().await?, filter).await? {
+            match run {
+                Ok(run) => runs.known.push(run),
+                Err((reference, why)) => {
+                    self.newer().note(What::Run, &reference, &why)?;
+                    runs.unread.extend(Reference::parse(&reference));
+                }
+            }
+        }
+        Ok(runs)
     }
 }

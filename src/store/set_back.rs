@@ -16,9 +16,9 @@ use super::fault::write_json;
 use super::ledger::Seen;
 use super::runs::happen;
 use super::writer::Group;
-use super::{Store, StoreError};
+use super::{AT_ONCE, Store, StoreError};
 use crate::domain::{
-    Checkpoint, Fact, Posting, PostingKind, Run, RunEvent, RunId, leaf_hash, render,
+    Checkpoint, Fact, Posting, PostingKind, Reference, Run, RunEvent, RunId, leaf_hash, render,
 };
 
 /// Looks in the writer's first transaction on a connection. Answers whether the database was set back.
@@ -114,7 +114,12 @@ async fn record(group: &mut Group, why: String, now: Timestamp) -> Result<(), St
     for (id,) in open {
         let run = RunId::parse(&id).ok_or_else(|| StoreError::Corrupt(format!("run id `{id}`")))?;
         let tell = move |run: &Run, _: Option<&str>| told(run, now);
-        happen(group, run, vec![RunEvent::Doubted], Box::new(tell), now).await?;
+        let doubted = vec![RunEvent::Doubted];
+        match happen(group, run, doubted, Box::new(tell), (now, None)).await {
+            // Its thread is told by the version that can read it.
+            Err(StoreError::Newer(_)) => doubt_unread(group, run, now).await?,
+            happened => drop(happened?),
+        }
         // Whoever held it has not seen this.
         sql("update runs set fence = fence + 1, leased_by = null, leased_until = null where id = $1")
             .bind(id)
@@ -123,6 +128,27 @@ async fn record(group: &mut Group, why: String, now: Timestamp) -> Result<(), St
     }
     keep_checkpoint(group, now).await?;
     group.finished = true;
+    Ok(())
+}
+
+/// Puts a run in doubt that this version can't read: the newer one that can must not take it for undoubted.
+async fn doubt_unread(group: &mut Group, run: RunId, now: Timestamp) -> Result<(), StoreError> {
+    let (reference,): (String,) =
+        sql("update runs set doubted_at = $2, due_at = $3 where id = $1 returning reference")
+            .bind(run.to_string())
+            .bind(now.as_millisecond())
+            .bind(AT_ONCE)
+            .one(&mut group.db)
+            .await?;
+    let reference = Reference::parse(&reference)
+        .ok_or_else(|| StoreError::Corrupt(format!("the reference `{reference}`")))?;
+    let happened = RunEvent::Doubted;
+    let fact = Fact::Run {
+        run,
+        reference,
+        happened,
+    };
+    group.append(&fact, now);
     Ok(())
 }
 

@@ -9,6 +9,7 @@ use std::io::{self, BufRead};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
+use super::newer::Kinds;
 use crate::domain::{Checkpoint, Frontier, Hash, NoteKey, leaf_hash};
 
 /// What verification found.
@@ -16,6 +17,8 @@ use crate::domain::{Checkpoint, Frontier, Hash, NoteKey, leaf_hash};
 pub struct Report {
     /// How many entries were read.
     pub entries: u64,
+    /// How many of them are of kinds that this version does not know. They are leaves as the others are.
+    pub unread: u64,
     /// Sizes of the checkpoints that fit, ascending.
     pub matching: Vec<u64>,
     /// Whether signatures were checked: a public key was given.
@@ -52,11 +55,26 @@ impl fmt::Display for Report {
             self.entries,
             self.matching.len()
         )?;
+        if self.unread > 0 {
+            writeln!(f, "{}", unread_in_words(self.unread))?;
+        }
         for finding in &self.findings {
             writeln!(f, "- {finding}")?;
         }
         Ok(())
     }
+}
+
+/// What is said of entries whose kind this version does not know.
+pub fn unread_in_words(count: u64) -> String {
+    let (entries, they) = if count == 1 {
+        ("entry", "it is")
+    } else {
+        ("entries", "they are")
+    };
+    format!(
+        "{count} {entries} of a kind that this version of midwatch does not know: {they} proven, and nothing is said of what {they} about"
+    )
 }
 
 /// Verifies an export: one entry a line, then `{"checkpoint": NOTE}`.
@@ -145,6 +163,7 @@ pub(super) struct Checker {
     ahead: Vec<(String, Checkpoint)>,
     /// Those that were reached and have another root, with their sizes, ascending.
     unfit: Vec<(String, u64)>,
+    kinds: Kinds,
     report: Report,
 }
 
@@ -153,6 +172,7 @@ impl Checker {
         let mut checker = Self {
             report: Report {
                 entries: 0,
+                unread: 0,
                 matching: Vec::new(),
                 signatures_checked: key.is_some(),
                 findings: Vec::new(),
@@ -162,6 +182,7 @@ impl Checker {
             expected: 0,
             ahead: Vec::new(),
             unfit: Vec::new(),
+            kinds: Kinds::default(),
         };
         for (n, note) in witnesses.iter().enumerate() {
             checker.witness(format!("witness {}", n + 1), note);
@@ -215,6 +236,9 @@ impl Checker {
                 }
                 self.expected = expected.max(sequence + 1);
             }
+        }
+        if !self.kinds.knows(line) {
+            self.report.unread += 1;
         }
         self.tree.push(leaf_hash(line));
         self.report.entries = self.tree.size();

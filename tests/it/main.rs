@@ -36,6 +36,8 @@ mod dockerfile;
 mod fakes;
 mod http;
 mod ledger;
+mod migrations;
+mod neighbours;
 mod outbox;
 mod postgres;
 mod reload_story;

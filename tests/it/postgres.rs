@@ -4,12 +4,16 @@
 use std::io::Write;
 use std::time::{Duration, Instant};
 
-use midwatch::domain::{Outcome, OutputRef, RunEvent};
-use midwatch::store::{Receipt, Store, StoreError, WorkerId};
+use jiff::Timestamp;
+use midwatch::clock::Clock;
+use midwatch::domain::{Effect, Outcome, OutputRef, Run, RunEvent};
+use midwatch::store::{Change, Conclusion, Lease, Receipt, Store, StoreError, WorkerId};
 use tokio::task::JoinSet;
 
 use crate::cluster::{self, Cluster};
-use crate::world::{Engine, MINUTE, World, at, connect, finished, inbound, silent, started};
+use crate::world::{
+    Engine, MINUTE, World, answered, at, connect, finished, inbound, queued_run, silent, started,
+};
 
 /// What people are promised: accepted or clearly refused.
 const PROMISED: Duration = Duration::from_secs(3);
@@ -31,7 +35,7 @@ async fn cut_connections(world: &World) {
     world
         .spoil(
             "select pg_terminate_backend(pid) from pg_stat_activity
-             where datname = current_database() and application_name = 'midwatch'",
+             where datname = current_database() and application_name like 'midwatch/%'",
         )
         .await;
 }
@@ -404,7 +408,7 @@ async fn a_database_that_is_set_back_beneath_a_running_store_puts_its_runs_in_do
     assert!(store.set_back_at().await.unwrap().is_some());
     let run = store.run(open.id).await.unwrap().unwrap();
     assert!(run.doubted_at.is_some(), "{run:?}");
-    let history = store.history(open.id).await.unwrap();
+    let history = store.history(open.id).await.unwrap().entries;
     let doubted = history.iter().any(|entry| {
         let fact = format!("{:?}", entry.fact);
         fact.contains(&format!("{:?}", RunEvent::Doubted))
@@ -412,4 +416,247 @@ async fn a_database_that_is_set_back_beneath_a_running_store_puts_its_runs_in_do
     assert!(doubted, "{history:?}");
     let report = store.verify(&[]).await.unwrap();
     assert!(report.is_sound(), "the new head is sealed: {report}");
+}
+
+/// Receives inbound `n` and begins the run of it, whose first step has this effect and a time limit of a second.
+async fn begin(world: &World, n: u32, effect: Effect) -> Run {
+    let inbound = inbound(n);
+    world.store.receive(inbound.clone()).await.unwrap();
+    let run = queued_run(&inbound.key, effect);
+    let conclusion = Conclusion {
+        fact: answered(&inbound.key),
+        inbound: inbound.key,
+        change: Change::NewRun {
+            run: Box::new(run.clone()),
+            lock: None,
+        },
+        postings: Vec::new(),
+    };
+    world.store.conclude(conclusion, at(0)).await.unwrap();
+    run
+}
+
+const LEASE: Duration = Duration::from_secs(6);
+
+async fn claim_at(world: &World, ms: i64) -> Option<(Lease, Run)> {
+    let worker = WorkerId(format!("{}/at-{ms}", world.store.home()));
+    let claimed = world.store.claim_run(&worker, &[], at(ms), LEASE).await;
+    claimed.unwrap()
+}
+
+/// A run whose first step of this effect goes on under a supervisor of `one`, which holds a lease until 6,000 ms.
+async fn running(one: &World, effect: Effect) -> (Run, Lease) {
+    let run = begin(one, 1, effect).await;
+    let (lease, _) = claim_at(one, 0).await.unwrap();
+    let events = vec![started(0)];
+    let recorded = one.store.record_run(&lease, events, silent(), at(0)).await;
+    recorded.unwrap();
+    (run, lease)
+}
+
+#[tokio::test]
+async fn a_once_step_of_a_replica_that_is_away_is_waited_for_and_its_thread_says_so() {
+    let Some((one, two)) = pair().await else {
+        return;
+    };
+    let (run, lease) = running(&one, Effect::Once).await;
+    assert!(
+        claim_at(&two, 6_000).await.is_none(),
+        "its home may come back"
+    );
+    let said = format!("{:?}", two.due().await);
+    assert!(
+        said.contains("the replica that runs the step is away"),
+        "{said}"
+    );
+    assert!(claim_at(&two, 65_999).await.is_none());
+    // Meanwhile its worker, which was only slow, loses nothing.
+    one.store
+        .renew_lease(&lease, at(60_000), LEASE)
+        .await
+        .unwrap();
+    assert!(claim_at(&two, 66_001).await.is_none(), "its lease is new");
+    assert!(
+        claim_at(&two, 125_999).await.is_none(),
+        "and so is the wait"
+    );
+    let (_, taken) = claim_at(&two, 126_001).await.expect("long enough");
+    assert_eq!(taken.id, run.id);
+}
+
+#[tokio::test]
+async fn a_replica_that_comes_back_takes_its_own_steps_at_once() {
+    let Some((one, two)) = pair().await else {
+        return;
+    };
+    let (run, _) = running(&one, Effect::Once).await;
+    assert!(claim_at(&two, 6_000).await.is_none());
+    let one = one.crash().await;
+    assert!(
+        claim_at(&two, 6_001).await.is_none(),
+        "it is about to take it"
+    );
+    let (_, taken) = claim_at(&one, 1).await.expect("its own");
+    assert_eq!(taken.id, run.id);
+}
+
+#[tokio::test]
+async fn what_may_be_repeated_goes_on_elsewhere_at_once_after_a_crash_and_waits_after_a_stop() {
+    let Some((one, two)) = pair().await else {
+        return;
+    };
+    for effect in [Effect::Read, Effect::Idempotent, Effect::Keyed] {
+        let world = one.another().await;
+        let other = world.replica().await;
+        running(&world, effect).await;
+        assert!(claim_at(&other, 5_999).await.is_none(), "{effect:?}");
+        assert!(claim_at(&other, 6_000).await.is_some(), "{effect:?}");
+    }
+    let (_, lease) = running(&one, Effect::Idempotent).await;
+    one.store.release_lease(&lease, at(1_000)).await.unwrap();
+    assert!(claim_at(&two, 6_999).await.is_none());
+    assert!(
+        two.due().await.is_empty(),
+        "a short absence is not worth a word"
+    );
+    assert!(claim_at(&two, 7_000).await.is_none());
+    assert_eq!(two.due().await.len(), 1, "a longer one is");
+    assert!(claim_at(&two, 61_001).await.is_some());
+}
+
+#[tokio::test]
+async fn a_checked_step_is_asked_for_when_it_can_not_go_on_any_more() {
+    let Some((one, two)) = pair().await else {
+        return;
+    };
+    running(&one, Effect::Checked).await;
+    assert!(claim_at(&two, 6_000).await.is_none());
+    assert!(claim_at(&two, 21_999).await.is_none());
+    let taken = claim_at(&two, 22_001).await;
+    assert!(
+        taken.is_some(),
+        "a second after the lease, and as long as ending it may take"
+    );
+}
+
+fn real_now(ahead_ms: i64) -> Timestamp {
+    Clock::system().now() + jiff::SignedDuration::from_millis(ahead_ms)
+}
+
+#[tokio::test]
+async fn leases_are_judged_by_one_clock_however_those_of_the_replicas_differ() {
+    let Some((one, two)) = pair().await else {
+        return;
+    };
+    begin(&one, 1, Effect::Read).await;
+    // One is 20 s behind, the other 20 s ahead: 40 s between them, and a lease lasts 6.
+    for (world, ahead) in [(&one, -20_000), (&two, 20_000)] {
+        let compared = world
+            .store
+            .compare_clocks(|| real_now(ahead))
+            .await
+            .unwrap();
+        let state = compared.expect("it has a clock");
+        assert!(state.is_off_by(Duration::from_secs(19)), "{state:?}");
+        assert!(!state.is_off_by(Duration::from_secs(21)), "{state:?}");
+    }
+    let claim = |world: &World, ahead: i64| {
+        let worker = WorkerId(format!("{}/w", world.store.home()));
+        let store = world.store.clone();
+        async move {
+            store
+                .claim_run(&worker, &[], real_now(ahead), LEASE)
+                .await
+                .unwrap()
+        }
+    };
+    let (lease, _) = claim(&one, -20_000).await.expect("it is due");
+    assert!(
+        claim(&two, 20_000).await.is_none(),
+        "the lease has just begun"
+    );
+    one.store
+        .renew_lease(&lease, real_now(-20_000), LEASE)
+        .await
+        .unwrap();
+    assert!(claim(&two, 20_000).await.is_none());
+    one.store
+        .release_lease(&lease, real_now(-20_000))
+        .await
+        .unwrap();
+    let (_, _) = claim(&two, 20_000).await.expect("handed back");
+    assert!(claim(&one, -20_000).await.is_none());
+    // A duty is a lease too.
+    let slack = midwatch::domain::Platform::Slack;
+    let take = |world: &World, ahead: i64| {
+        let worker = WorkerId(format!("{}/w", world.store.home()));
+        let store = world.store.clone();
+        async move {
+            store
+                .take_duty(slack, &worker, real_now(ahead), LEASE)
+                .await
+                .unwrap()
+        }
+    };
+    assert!(take(&one, -20_000).await.is_some());
+    assert!(take(&two, 20_000).await.is_none());
+    // And so is an inbound's first walk.
+    let mut fresh = inbound(7);
+    fresh.received_at = real_now(-20_000);
+    one.store.receive(fresh).await.unwrap();
+    assert!(
+        two.store
+            .waiting_inbounds(real_now(20_000), 9)
+            .await
+            .unwrap()
+            .is_empty()
+    );
+    assert_eq!(
+        one.store
+            .waiting_inbounds(real_now(-20_000), 9)
+            .await
+            .unwrap()
+            .len(),
+        1
+    );
+}
+
+#[tokio::test]
+async fn a_replica_whose_clock_jumps_far_takes_no_work_from_that_moment_on() {
+    let Some((one, two)) = pair().await else {
+        return;
+    };
+    begin(&one, 1, Effect::Read).await;
+    two.store.compare_clocks(|| real_now(0)).await.unwrap();
+    let worker = WorkerId(format!("{}/w", two.store.home()));
+    for ahead in [-3_600_000, 31_000, 3_600_000] {
+        // Nobody compared again: the monotonic clock tells.
+        let now = real_now(ahead);
+        let slack = midwatch::domain::Platform::Slack;
+        let refused = [
+            two.store.claim_run(&worker, &[], now, LEASE).await.err(),
+            two.store.take_duty(slack, &worker, now, LEASE).await.err(),
+            two.store.trust_clock(now).err(),
+            two.store.waiting_inbounds(now, 9).await.err(),
+        ];
+        for why in refused {
+            let why = why.expect("refused").to_string();
+            assert!(why.contains("this host's clock is"), "{ahead}: {why}");
+        }
+    }
+    // What came in a while ago, and could not be kept until now, is no sign of a wrong clock.
+    let receipt = two.store.receive(inbound(9)).await.unwrap();
+    assert_eq!(receipt, Receipt::New);
+    let claimed = two.store.claim_run(&worker, &[], real_now(0), LEASE).await;
+    assert!(
+        claimed.unwrap().is_some(),
+        "set right, it goes on by itself"
+    );
+}
+
+#[tokio::test]
+async fn a_store_in_a_file_has_one_clock() {
+    let world = World::new().await;
+    let compared = world.store.compare_clocks(|| real_now(99_999_999)).await;
+    assert_eq!(compared.unwrap(), None);
 }

@@ -4,7 +4,7 @@ use super::thread::{headline, line, root};
 use super::{append, between, field, list, outcome_word, terms_in_words, who};
 use crate::domain::{
     Block, Button, Catalog, Command, Entry, EnvironmentName, Fact, Field, Message, ParameterKind,
-    Phase, Project, Risk, Run, RunEvent, Text, examples_of, show_duration, show_elapsed,
+    Phase, Project, Reference, Risk, Run, RunEvent, Text, examples_of, show_duration, show_elapsed,
 };
 use jiff::Timestamp;
 use std::fmt::Write as _;
@@ -221,6 +221,16 @@ pub fn runs(runs: &[Run], now: Timestamp) -> Message {
             .plain(" tells one"),
     )
     .with(Block::Fields(fields.collect()))
+}
+
+/// What `runs` says below its list of runs that only a newer version can read.
+pub fn of_a_newer_version(references: &[Reference]) -> Text {
+    let mut text = Text::new().plain("Written by a newer version, which I can't read: ");
+    for (n, reference) in references.iter().enumerate() {
+        text = text.plain(if n == 0 { "" } else { ", " });
+        text = text.code(reference.as_str());
+    }
+    text
 }
 
 /// `show REF`: the run and everything that happened to it.

@@ -7,11 +7,13 @@ mod decision;
 mod thread;
 
 use crate::domain::{ApprovalTerms, Field, Identity, Invocation, Outcome, Text, Who};
-pub use answer::{help, help_command, list_commands, runbook, runs, show, why};
+pub use answer::{help, help_command, list_commands, of_a_newer_version, runbook, runs, show, why};
 pub use decision::{decision_in_words, not_run};
 use jiff::Timestamp;
 use std::time::Duration;
-pub use thread::{Live, ask_approvers, excerpt, first_line, last_line, line, root};
+pub use thread::{
+    Live, ask_approvers, excerpt, first_line, last_line, line, root, root_that_waits,
+};
 
 /// `flush-cache prod` with the arguments that are not defaults, as the thread calls a run.
 pub fn title(invocation: &Invocation) -> String {

@@ -16,8 +16,21 @@ pub struct Live<'a> {
     pub tail: &'a str,
 }
 
+/// The same while the replica is away on whose host a step's program runs, or ran.
+pub fn root_that_waits(run: &Run, now: Timestamp, until: Timestamp) -> Message {
+    let note = Text::new()
+        .plain("⏳ the replica that runs the step is away, and its program may still be running: it has until ")
+        .time(until)
+        .plain(" to come back and say how that ended");
+    noted_root(run, now, None, Some(note))
+}
+
 /// The one message of a run that is edited in place.
 pub fn root(run: &Run, now: Timestamp, live: Option<Live<'_>>) -> Message {
+    noted_root(run, now, live, None)
+}
+
+fn noted_root(run: &Run, now: Timestamp, live: Option<Live<'_>>, note: Option<Text>) -> Message {
     let mut message = Message::new(headline(run, now));
     let asked = append(
         append(Text::new(), who(&run.requester)),
@@ -48,6 +61,9 @@ pub fn root(run: &Run, now: Timestamp, live: Option<Live<'_>>) -> Message {
     }
     if let Some(live) = live.filter(|live| !live.tail.trim().is_empty()) {
         message = message.with(Block::Output(live.tail.to_owned()));
+    }
+    if let Some(note) = note {
+        message = message.text(note);
     }
     message.buttons(buttons(run))
 }

@@ -311,7 +311,12 @@ impl House {
 
     /// What happened to the run, in words; and that it ended once.
     async fn words(&self, id: RunId) -> Vec<&'static str> {
-        let history = self.store.history(id).await.expect("the store answers");
+        let history = self
+            .store
+            .history(id)
+            .await
+            .expect("the store answers")
+            .entries;
         let happened = history.iter().filter_map(|entry| match &entry.fact {
             Fact::Run { happened, .. } => Some(happened.word()),
             _ => None,

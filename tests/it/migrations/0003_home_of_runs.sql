@@ -1,0 +1,8 @@
+-- A run whose step goes on under the supervisor of a home that handed it back.
+
+insert into runs (id, reference, project, same_target, lock, holds_lock, phase, outcome, details, phase_json, plan, cancelled_by, doubted_at, created_at, started_at, finished_at, due_at, fence, leased_by, leased_until, home) values
+    ('00000000-0000-5000-8000-000000000003', 'home', 'shop', 'flush-cache/shop/prod/44136fa355b3678a', 'lock/home', 1, 'running', NULL, '{"invocation":{"command":"flush-cache","project":"shop","environment":"prod","arguments":{},"again":false,"reason":null},"requester":{"person":"bo"},"rule":{"file":"runbooks/shop.yaml","line":3,"revision":"0123456789ab"},"place":{"platform":"slack","space":"T1","channel":"C1","thread":null}}', '"running"', '{"revision":"0123456789ab","risk":"low","undo":null,"check":null,"steps":[{"name":"ban","action":{"run":{"argv":[[{"text":"true"}]],"directory":null,"environment":{},"pass":[]}},"verify":null,"effect":"idempotent","timeout_ms":1000,"attempts":1,"hosts":[]},{"name":"verify","action":{"run":{"argv":[[{"text":"true"}]],"directory":null,"environment":{},"pass":[]}},"verify":null,"effect":"read","timeout_ms":1000,"attempts":1,"hosts":[]}]}', NULL, NULL, 1790000000000, 1790000000020, NULL, -9223372036854775808, 1, 'f27cd244-778f-42d9-ba99-188e0d6f5600', 1790000060010, 'f27cd244-778f-42d9-ba99-188e0d6f5600');
+insert into steps (run, position, name, effect, state, attempt, result, at) values
+    ('00000000-0000-5000-8000-000000000003', 0, 'ban', 'idempotent', 'started', 1, NULL, 1790000000020);
+insert into steps (run, position, name, effect, state, attempt, result, at) values
+    ('00000000-0000-5000-8000-000000000003', 1, 'verify', 'read', 'pending', 0, NULL, NULL);
