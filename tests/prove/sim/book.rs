@@ -80,8 +80,30 @@ impl Owed {
         channel(self) == channel(other)
     }
 
+    fn call(&self) -> &'static str {
+        let is_root = matches!(self.posting.kind, PostingKind::Root);
+        match self.posting.kind {
+            _ if self.message.is_some() && self.delivered_version == self.version => "read back",
+            _ if self.message.is_some() => ["file", "edit"][usize::from(is_root)],
+            PostingKind::Whisper { .. } | PostingKind::Form { .. } => "post",
+            _ if self.in_doubt => "look",
+            _ => "post",
+        }
+    }
+
+    /// The smaller, the sooner.
+    fn urgency(&self) -> (u8, i64, i64) {
+        let since = if self.call() == "read back" {
+            self.not_before
+        } else {
+            0
+        };
+        (self.rank(), since, self.id)
+    }
+
     fn rank(&self) -> u8 {
         match self.posting.kind {
+            _ if self.call() == "read back" => 4,
             PostingKind::Form { .. } => 0,
             PostingKind::Answer | PostingKind::Whisper { .. } => 1,
             PostingKind::Root if self.message.is_none() => 1,
@@ -89,6 +111,18 @@ impl Owed {
             _ => 3,
         }
     }
+}
+
+/// Of each kind the first so many.
+fn few<'a>(all: Vec<&'a Owed>, limit: usize, alike: fn(&Owed, &Owed) -> bool) -> Vec<&'a Owed> {
+    let enough = |position: usize| {
+        let before = all[..position].iter();
+        before.filter(|it| alike(it, all[position])).count() >= limit
+    };
+    (0..all.len())
+        .filter(|position| !enough(*position))
+        .map(|position| all[position])
+        .collect()
 }
 
 fn due_at(run: &Run, now: Timestamp) -> Option<i64> {
@@ -423,19 +457,11 @@ impl Book {
                 }
         };
         let mut due: Vec<&Owed> = self.outbox.iter().filter(due).collect();
-        due.sort_by_key(|owed| (owed.rank(), owed.id));
-        let nth = |position: usize| {
-            let owed: &Owed = due[position];
-            let before = due[..position].iter().filter(|other| {
-                let read_back = |it: &Owed| it.delivered_version == it.version;
-                other.shares_channel(owed)
-                    && other.message.is_none() == owed.message.is_none()
-                    && read_back(other) == read_back(owed)
-            });
-            before.count() < 4
-        };
-        let chosen = (0..due.len()).filter(|position| nth(*position));
-        let chosen = chosen.take(limit).map(|position| due[position]);
+        due.sort_by_key(|owed| owed.urgency());
+        let due = few(due, 4, |one, other| {
+            one.shares_channel(other) && one.call() == other.call()
+        });
+        let chosen = few(due, limit, |one, other| one.call() == other.call()).into_iter();
         chosen
             .map(|owed| DuePosting {
                 id: PostingId(owed.id),
