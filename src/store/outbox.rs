@@ -157,7 +157,8 @@ impl Store {
     ///
     /// Forms come first, then what somebody waits for an answer by (first roots, answers), then finals, then the rest;
     /// then what is only to be read back, the oldest first: most of it is there. Posts, edits and looks have a pace each,
-    /// so there are at most `limit` of each, and of each channel a few: what is held back must not hide the others.
+    /// and posts one for each channel. So there are at most `limit` of each, from as many channels as possible and a few
+    /// of each: what is held back must not hide the others.
     ///
     /// Answers and whispers come one at a time for each channel, but one that was deferred holds nobody up. Forms come
     /// at once: their handles live some seconds. The lines of a root that was dropped come without a thread.
@@ -168,7 +169,7 @@ impl Store {
         limit: u32,
     ) -> Result<Vec<DuePosting>, StoreError> {
         let rows: Vec<DueRow> = sql("select id, version, body, message, thread, in_doubt, attempts, delivered_version, final from (
-             select due.*, row_number() over (partition by call order by rank, since, id) as nth_call from (
+             select due.*, row_number() over (partition by call order by nth, rank, since, id) as nth_call from (
              select o.id, o.version, o.body, o.message, root.message as thread, o.in_doubt, o.attempts, o.rank,
                     o.delivered_version, o.final, o.call, o.since,
                     row_number() over (partition by o.channel, o.call order by o.rank, o.since, o.id) as nth

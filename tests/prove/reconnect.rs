@@ -200,7 +200,7 @@ async fn strike(lane: &mut Lane, trouble: Trouble, both: bool, wait: Duration) -
     let mut struck = slack.hearing_sockets();
     assert_eq!(struck.len(), 2, "{trouble:?} finds two sockets");
     if !both {
-        struck.remove(usize::from(wait.as_millis() % 2 == 0));
+        struck.remove(usize::from(wait.as_millis().is_multiple_of(2)));
     }
     let do_to_all = |order: &dyn Fn() -> Order| {
         for number in &struck {
@@ -273,8 +273,8 @@ fn ten_idle_minutes() -> String {
     runtime.block_on(async {
         let mut lane = Lane::open().await;
         // As long as something blocks, the runtime's time stands still unless it is moved.
-        let (end, ended) = std::sync::mpsc::channel::<()>();
-        let blocks = tokio::task::spawn_blocking(move || ended.recv());
+        let (end, ended) = tokio::sync::oneshot::channel::<()>();
+        let blocks = tokio::task::spawn_blocking(move || ended.blocking_recv());
         tokio::time::pause();
         let began = Instant::now();
         while began.elapsed() < IDLE {
@@ -294,9 +294,9 @@ fn ten_idle_minutes() -> String {
             "nothing was wrong with these sockets for {IDLE:?}"
         );
         let pings = lane.slack.pings();
-        let fewest = 2 * IDLE.div_duration_f64(ASKED_EVERY) as usize;
+        let fewest = 2 * IDLE.as_secs() / ASKED_EVERY.as_secs();
         assert!(
-            pings >= fewest,
+            pings as u64 >= fewest,
             "silent sockets were asked {pings} times whether they are there"
         );
         let text = lane.texts().next();

@@ -1,5 +1,6 @@
 //! The store, in memory: what it promises, in the fewest words. Held against the real one by `ground`.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -81,10 +82,10 @@ impl Owed {
     }
 
     fn call(&self) -> &'static str {
-        let is_root = matches!(self.posting.kind, PostingKind::Root);
         match self.posting.kind {
             _ if self.message.is_some() && self.delivered_version == self.version => "read back",
-            _ if self.message.is_some() => ["file", "edit"][usize::from(is_root)],
+            PostingKind::Root if self.message.is_some() => "edit",
+            _ if self.message.is_some() => "file",
             PostingKind::Whisper { .. } | PostingKind::Form { .. } => "post",
             _ if self.in_doubt => "look",
             _ => "post",
@@ -111,18 +112,6 @@ impl Owed {
             _ => 3,
         }
     }
-}
-
-/// Of each kind the first so many.
-fn few<'a>(all: Vec<&'a Owed>, limit: usize, alike: fn(&Owed, &Owed) -> bool) -> Vec<&'a Owed> {
-    let enough = |position: usize| {
-        let before = all[..position].iter();
-        before.filter(|it| alike(it, all[position])).count() >= limit
-    };
-    (0..all.len())
-        .filter(|position| !enough(*position))
-        .map(|position| all[position])
-        .collect()
 }
 
 fn due_at(run: &Run, now: Timestamp) -> Option<i64> {
@@ -458,10 +447,23 @@ impl Book {
         };
         let mut due: Vec<&Owed> = self.outbox.iter().filter(due).collect();
         due.sort_by_key(|owed| owed.urgency());
-        let due = few(due, 4, |one, other| {
-            one.shares_channel(other) && one.call() == other.call()
+        let before = |owed: &Owed, alike: &dyn Fn(&Owed) -> bool| {
+            let others = due.iter().take_while(|it| it.id != owed.id);
+            others
+                .filter(|it| it.call() == owed.call() && alike(it))
+                .count()
+        };
+        let nth = |owed: &Owed| before(owed, &|other| other.shares_channel(owed));
+        let mut chosen: Vec<&Owed> = due.iter().copied().filter(|it| nth(it) < 4).collect();
+        chosen.sort_by_key(|owed| (nth(owed), owed.urgency()));
+        let mut calls: HashMap<&str, usize> = HashMap::new();
+        chosen.retain(|owed| {
+            let count = calls.entry(owed.call()).or_default();
+            *count += 1;
+            *count <= limit
         });
-        let chosen = few(due, limit, |one, other| one.call() == other.call()).into_iter();
+        chosen.sort_by_key(|owed| owed.urgency());
+        let chosen = chosen.into_iter();
         chosen
             .map(|owed| DuePosting {
                 id: PostingId(owed.id),
