@@ -22,6 +22,8 @@ use crate::store::{DuePosting, Duty, PostingId, Store, StoreError, WorkerId};
 
 /// How many deliveries are under way at the same time.
 const AT_ONCE: usize = 8;
+/// How many postings of each kind of call are looked at for the next to begin; most of them wait for their pace.
+const LOOKED_AT: u32 = 32;
 /// How long the duty to deliver lasts without a renewal.
 const DUTY: Duration = Duration::from_secs(5);
 /// How long we leave the duty to a newer version, which takes it within a second, and how long we hold it in between where
@@ -215,7 +217,7 @@ impl Outbox {
         };
         let due = self
             .store
-            .due_postings(self.transport.platform(), self.clock.now(), 64)
+            .due_postings(self.transport.platform(), self.clock.now(), LOOKED_AT)
             .await?;
         for due in due
             .into_iter()

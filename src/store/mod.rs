@@ -285,6 +285,19 @@ impl DuePosting {
     pub fn is_read_back(&self) -> bool {
         self.delivered.is_some() && self.delivered_version == self.version
     }
+
+    /// Whether it may stand there already, and all that is due is a look whether it does. What nobody can find is not
+    /// looked for.
+    pub fn is_looked_for(&self) -> bool {
+        let can_be_found = match self.posting.kind {
+            PostingKind::Root
+            | PostingKind::Line { .. }
+            | PostingKind::Output { .. }
+            | PostingKind::Answer => true,
+            PostingKind::Whisper { .. } | PostingKind::Form { .. } => false,
+        };
+        self.in_doubt && can_be_found
+    }
 }
 
 /// Keeps the facts and hands out work. Cheap to clone.

@@ -156,8 +156,10 @@ fn one_row(changed: u64, id: PostingId) -> Result<(), StoreError> {
 impl Store {
     /// Postings that may be delivered now: of each thread the oldest undelivered; roots first posted before their lines.
     ///
-    /// Forms come first, then what somebody waits for an answer by (first roots, answers), then finals, then the rest. Of
-    /// each channel come a few posts, edits and looks only: a busy one, held back by its pace, must not hide the others.
+    /// Forms come first, then what somebody waits for an answer by (first roots, answers), then finals, then the rest;
+    /// then what is only to be read back, the oldest first: most of it is there. Posts, edits and looks have a pace each,
+    /// and posts one for each channel. So there are at most `limit` of each, from as many channels as possible and a few
+    /// of each: what is held back must not hide the others.
     ///
     /// Answers and whispers come one at a time for each channel, but one that was deferred holds nobody up. Forms come
     /// at once: their handles live some seconds. The lines of a root that was dropped come without a thread.
@@ -171,14 +173,22 @@ impl Store {
         limit: u32,
     ) -> Result<Vec<DuePosting>, StoreError> {
         let rows: Vec<DueRow> = sql("select id, version, body, message, thread, in_doubt, attempts, delivered_version, final from (
+             select due.*, row_number() over (partition by call order by nth, rank, since, id) as nth_call from (
              select o.id, o.version, o.body, o.message, root.message as thread, o.in_doubt, o.attempts, o.rank,
-                    o.delivered_version, o.final,
-                    row_number() over (partition by o.channel, o.message is null, o.delivered_version = o.version
-                                       order by o.rank, o.id) as nth
-             from (select *, case when kind = 'form' then 0
-                                  when kind in ('answer', 'whisper') or (kind = 'root' and message is null) then 1
-                                  when final = 1 then 2 else 3 end as rank
-                   from outbox) o
+                    o.delivered_version, o.final, o.call, o.since,
+                    row_number() over (partition by o.channel, o.call order by o.rank, o.since, o.id) as nth
+             from (select *,
+                          case when call = 'read back' then 4 when kind = 'form' then 0
+                               when kind in ('answer', 'whisper') or (kind = 'root' and message is null) then 1
+                               when final = 1 then 2 else 3 end as rank,
+                          case when call = 'read back' then not_before else 0 end as since
+                   from (select *,
+                                case when message is not null and delivered_version = version then 'read back'
+                                     when message is not null and kind = 'root' then 'edit'
+                                     when message is not null then 'file'
+                                     when in_doubt = 1 and kind not in ('whisper', 'form') then 'look'
+                                     else 'post' end as call
+                         from outbox) called) o
              left join outbox root on root.kind = 'root' and root.run = o.run and root.place = o.place
                                   and o.kind in ('line', 'output')
              where o.platform = $1 and o.state = 'waiting' and o.not_before <= $2
@@ -200,7 +210,7 @@ impl Store {
                           and earlier.id not in (select cast(value ->> 'id' as bigint) from json_each($4))
                           and (earlier.state = 'sending'
                             or (earlier.state = 'waiting' and earlier.not_before <= $2)))))
-             ) due where nth <= 4 order by rank, id limit $3")
+             ) due where nth <= 4) called where nth_call <= $3 order by rank, since, id")
         .bind(platform.as_str())
         .bind(now.as_millisecond())
         .bind(i64::from(limit))
@@ -222,6 +232,22 @@ impl Store {
     /// Whether postings wait that only a newer version can read: it needs the duty to deliver them.
     pub fn leaves_postings(&self) -> bool {
         self.newer().is_left(What::Posting)
+    }
+
+    /// Whether there are postings that are to be looked for now, because nobody knows whether they arrived.
+    pub async fn are_in_doubt(
+        &self,
+        platform: Platform,
+        now: Timestamp,
+    ) -> Result<bool, StoreError> {
+        let (in_doubt,): (i64,) = sql("select count(*) from outbox
+             where platform = $1 and state in ('waiting', 'sending') and in_doubt = 1 and message is null
+               and not_before <= $2 and kind not in ('whisper', 'form')")
+        .bind(platform.as_str())
+        .bind(now.as_millisecond())
+        .one(&mut self.reader().await?)
+        .await?;
+        Ok(in_doubt > 0)
     }
 
     /// Remembers that a delivery begins, so that a crash leaves it `in_doubt`. This and what follows: `Conflict` when
@@ -289,6 +315,14 @@ impl Store {
              where id = $1 and state in ('waiting', 'sending')")
         .bind(id.0)
         .bind(until.as_millisecond());
+        self.change_posting(duty, id, change).await
+    }
+
+    /// It was looked for and is not there: it is to be posted.
+    pub async fn posting_absent(&self, duty: &Duty, id: PostingId) -> Result<(), StoreError> {
+        let change = sql("update outbox set state = 'waiting', in_doubt = 0
+             where id = $1 and state in ('waiting', 'sending')")
+        .bind(id.0);
         self.change_posting(duty, id, change).await
     }
 

@@ -7,9 +7,10 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use midwatch::catalog::{Folders, load};
 use midwatch::chat::outbox::Outbox;
-use midwatch::chat::slack::{Slack, SlackSettings};
+use midwatch::chat::slack::{Door, History, Slack, SlackSettings};
 use midwatch::clock::Clock;
-use midwatch::domain::Posting;
+use midwatch::domain::{Platform, Posting};
+use midwatch::store::Receipt;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -20,6 +21,33 @@ const SOON: Duration = Duration::from_secs(10);
 
 /// Delivers until it is dropped.
 fn deliver(world: &World, fake: &FakeSlack) -> JoinSet<()> {
+    deliver_until(CancellationToken::new(), world, fake)
+}
+
+fn deliver_until(stop: CancellationToken, world: &World, fake: &FakeSlack) -> JoinSet<()> {
+    let outbox = Outbox::new(world.store.clone(), adapter(world, fake), Clock::system());
+    let mut tasks = JoinSet::new();
+    tasks.spawn(outbox.run(stop, Duration::ZERO));
+    tasks
+}
+
+/// Reads what was said before, until it is dropped.
+fn read_history(world: &World, fake: &FakeSlack) -> JoinSet<()> {
+    let history = History {
+        door: Door {
+            slack: adapter(world, fake),
+            intake: Arc::new(|_| Box::pin(async { Ok(Receipt::Duplicate) })),
+            clock: Clock::system(),
+        },
+        store: world.store.clone(),
+        sockets: None,
+    };
+    let mut tasks = JoinSet::new();
+    tasks.spawn(history.run(CancellationToken::new()));
+    tasks
+}
+
+fn adapter(world: &World, fake: &FakeSlack) -> Arc<Slack> {
     let nothing = Folders {
         commands: world.data("commands"),
         runbooks: world.data("runbooks"),
@@ -33,11 +61,17 @@ fn deliver(world: &World, fake: &FakeSlack) -> JoinSet<()> {
         signing_secret: None,
         api_url: fake.api_url(),
     };
-    let slack = Arc::new(Slack::new(&settings, catalog).unwrap());
-    let outbox = Outbox::new(world.store.clone(), slack, Clock::system());
-    let mut tasks = JoinSet::new();
-    tasks.spawn(outbox.run(CancellationToken::new(), Duration::ZERO));
-    tasks
+    Arc::new(Slack::new(&settings, catalog).unwrap())
+}
+
+/// Waits until a message with these words is in the channel; answers how many messages there are.
+async fn said(fake: &FakeSlack, words: &str) -> usize {
+    let found = |fake: &FakeSlack| {
+        let messages = fake.messages("C1");
+        let found = messages.iter().any(|message| render(message) == words);
+        found.then_some(messages.len())
+    };
+    fake.wait_for(words, SOON, found).await
 }
 
 async fn owe(world: &World, posting: Posting) {
@@ -61,14 +95,85 @@ async fn a_root_that_was_in_doubt_is_brought_up_to_date_when_it_is_found() {
         .await;
     // Posted, but we don't know it yet.
     owe(&world, root(run.id, "succeeded")).await;
-    let edited = |fake: &FakeSlack| {
-        let messages = fake.messages("C1");
-        messages
-            .iter()
-            .any(|message| render(message) == "succeeded")
-            .then_some(messages.len())
-    };
-    let messages = fake.wait_for("up-to-date root", SOON, edited).await;
+    let messages = said(&fake, "succeeded").await;
     assert_eq!(messages, 1);
+    assert_eq!(fake.violations(), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn a_look_that_must_wait_holds_up_no_posts() {
+    let world = World::new().await;
+    let fake = FakeSlack::start().await;
+    let doubted = world.begin(1, None).await.unwrap();
+    let other = world.begin(2, None).await.unwrap();
+    fake.use_up("conversations.history", 50);
+    fake.drop_answer_next(1);
+    owe(&world, root(doubted.id, "in doubt")).await;
+    let _outbox = deliver(&world, &fake);
+    said(&fake, "in doubt").await;
+    fake.wait_for("look that is refused", SOON, |fake| {
+        (fake.calls("conversations.history") == 1).then_some(())
+    })
+    .await;
+    owe(&world, root(other.id, "another")).await;
+    assert_eq!(said(&fake, "another").await, 2);
+    assert_eq!(fake.violations(), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn what_was_looked_for_is_not_looked_for_again_when_its_post_must_wait() {
+    let world = World::new().await;
+    let fake = FakeSlack::start().await;
+    let run = world.begin(1, None).await.unwrap();
+    fake.fail_next(1); // The post: nobody knows what became of it.
+    fake.refuse_next(1); // The next.
+    owe(&world, root(run.id, "at last")).await;
+    let _outbox = deliver(&world, &fake);
+    assert_eq!(said(&fake, "at last").await, 1);
+    assert_eq!(fake.calls("chat.postMessage"), 3);
+    assert_eq!(fake.calls("conversations.history"), 1);
+    assert_eq!(fake.violations(), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn what_is_in_doubt_is_looked_for_before_history_is_read() {
+    let world = World::new().await;
+    let fake = FakeSlack::start().await;
+    for channel in 10..30 {
+        fake.add_channel(&format!("C{channel}"), true);
+    }
+    let listening = read_history(&world, &fake);
+    fake.wait_for("first reading", SOON, |fake| {
+        (fake.calls("users.conversations") == 1).then_some(())
+    })
+    .await;
+    let run = world.begin(1, None).await.unwrap();
+    fake.drop_answer_next(1);
+    owe(&world, root(run.id, "in doubt")).await;
+    let stop = CancellationToken::new();
+    let mut outbox = deliver_until(stop.clone(), &world, &fake);
+    said(&fake, "in doubt").await;
+    let later = Clock::system().now() + Duration::from_secs(60);
+    let in_doubt = async {
+        while !world
+            .store
+            .are_in_doubt(Platform::Slack, later)
+            .await
+            .unwrap()
+        {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    tokio::time::timeout(SOON, in_doubt).await.unwrap();
+    stop.cancel();
+    outbox.join_next().await.unwrap().unwrap();
+    drop(listening);
+    tokio::time::sleep(Duration::from_millis(1_500)).await; // Until it is to be looked for.
+    owe(&world, root(run.id, "up to date")).await;
+    fake.use_up("conversations.history", 49);
+    let _listening = read_history(&world, &fake);
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let _outbox = deliver(&world, &fake);
+    assert_eq!(said(&fake, "up to date").await, 1);
     assert_eq!(fake.violations(), Vec::<String>::new());
 }

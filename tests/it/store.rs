@@ -11,7 +11,7 @@ use tokio::task::JoinSet;
 
 use crate::world::{
     MINUTE, World, at, conclusion, ended, finished, inbound, line, on_both_engines, place, posting,
-    queued_run, reference, root, silent, started,
+    queued_run, reference, root, silent, started, words,
 };
 
 fn conflict<T: std::fmt::Debug>(result: Result<T, StoreError>) -> String {
@@ -699,6 +699,29 @@ async fn the_root_may_be_edited_while_lines_are_due_and_last_lines_come_first(wo
         ])
         .await;
     assert_eq!(world.due_words().await, ["last", "edit", "one"]);
+}
+}
+
+on_both_engines! {
+async fn what_waits_for_its_pace_hides_nothing_else(world: World) {
+    let mut runs = Vec::new();
+    for number in 1..=4 {
+        let run = world.begin(number, None).await.unwrap().id;
+        let says = format!("root {number}");
+        world.owe(vec![root(run, &says)]).await;
+        world.deliver(&says, Some(&format!("m{number}"))).await;
+        runs.push(run);
+    }
+    let (to_read_back, to_edit) = (runs[0], &runs[1..]);
+    world.owe(vec![root(to_read_back, "taken")]).await;
+    world.take("taken", "m1", 0).await;
+    for run in to_edit {
+        world.owe(vec![line(*run, "line"), root(*run, "edit")]).await;
+    }
+    let slack = midwatch::domain::Platform::Slack;
+    let due = world.store.due_postings(slack, at(0), 2).await.unwrap();
+    let due: Vec<String> = due.iter().map(|due| words(&due.posting)).collect();
+    assert_eq!(due, ["edit", "edit", "line", "line", "taken"], "two edits, two posts, one look");
 }
 }
 

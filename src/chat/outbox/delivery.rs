@@ -10,7 +10,7 @@ use super::Held;
 use super::pace::Blocked;
 use crate::chat::{DeliveryError, Transport};
 use crate::clock::Clock;
-use crate::domain::{Button, Message, OutputRef, Posting, PostingKind};
+use crate::domain::{Button, Form, Message, OutputRef, Posting, PostingKind};
 use crate::store::{DuePosting, MessageRef, Standing, Store, StoreError};
 
 /// How long to wait before what became of a delivery is recorded again.
@@ -42,6 +42,8 @@ enum Sent {
     },
     /// The platform took it before, and it is not there.
     Lost,
+    /// It was in doubt, and is not there: it is to be posted.
+    Absent,
 }
 
 /// One delivery, from beginning to recorded end.
@@ -79,6 +81,7 @@ impl Delivery {
                 warn!("posting {id:?} was taken and is not there: it is sent again");
                 "lost"
             }
+            Ok(Sent::Absent) => "absent",
             Err(DeliveryError::Limited(wait)) => {
                 self.blocked.block(due, *wait);
                 "deferred"
@@ -127,6 +130,7 @@ impl Delivery {
                 store.posting_stands(duty, id, stands).await
             }
             Ok(Sent::Lost) => store.posting_lost(duty, id, again).await,
+            Ok(Sent::Absent) => store.posting_absent(duty, id).await,
             Err(DeliveryError::Limited(wait)) => {
                 store.postpone_posting(duty, id, after(*wait)).await
             }
@@ -147,102 +151,111 @@ impl Delivery {
         }
     }
 
+    /// Makes one call, or the calls of one file: a look is a delivery of its own, so that what the platform says of looks
+    /// holds up no posts, and what is known not to be there is not looked for with each try.
     async fn send(&self, due: &DuePosting) -> Result<Sent, DeliveryError> {
         let Posting {
             to, kind, message, ..
         } = &due.posting;
         let said_in = to.thread.clone().map(MessageRef);
         let thread = said_in.clone().or_else(|| due.thread.clone());
-        let message = match kind {
-            PostingKind::Root => return self.root(due, said_in.as_ref()).await,
-            PostingKind::Line { attachment, .. } => {
-                return self.line(due, thread.as_ref(), *attachment).await;
-            }
-            PostingKind::Output { .. } => Some(self.post_once(due, thread.as_ref()).await?),
-            PostingKind::Answer => Some(self.post_once(due, said_in.as_ref()).await?),
-            PostingKind::Whisper { speaker } => {
-                self.transport.whisper(to, speaker, message).await?;
-                None
-            }
-            PostingKind::Form {
-                speaker,
-                handle,
-                form,
-            } => {
-                match self.transport.open_form(to, handle, form).await {
-                    Err(DeliveryError::Limited(wait)) => return Err(DeliveryError::Limited(wait)),
-                    Err(why) => {
-                        info!("no form, a button instead: {why}");
-                        let message = fill_in(message.clone(), &form.says);
-                        self.transport.whisper(to, speaker, &message).await?;
-                    }
-                    Ok(()) => {}
-                }
-                None
-            }
+        let thread = match kind {
+            PostingKind::Root | PostingKind::Answer => said_in.as_ref(),
+            _ => thread.as_ref(),
         };
-        Ok(Sent::Delivered {
-            message,
-            version: due.version,
-        })
-    }
-
-    async fn root(
-        &self,
-        due: &DuePosting,
-        thread: Option<&MessageRef>,
-    ) -> Result<Sent, DeliveryError> {
-        let Posting { to, message, .. } = &due.posting;
-        match &due.delivered {
-            Some(at) if due.is_read_back() => self.read_back(due, thread, at).await,
-            Some(at) => {
+        if due.is_looked_for() {
+            return self.look_for(due, thread).await;
+        }
+        match (kind, &due.delivered) {
+            (PostingKind::Line { attachment, .. }, Some(at)) => match attachment {
+                Some(of) => {
+                    self.attach(due, thread, *of).await?;
+                    Ok(delivered(due, None))
+                }
+                None => self.read_back(due, thread, at).await,
+            },
+            (PostingKind::Root, Some(at)) if due.is_read_back() => {
+                self.read_back(due, thread, at).await
+            }
+            (PostingKind::Root, Some(at)) => {
                 self.transport.edit(to, at, message, &due.mark()).await?;
                 Ok(self.taken(due, None))
             }
-            None => match self.found(due, thread).await? {
-                // It shows the state in which it was posted, which may be older than this one: an edit is due.
-                Some(found) => Ok(Sent::Stands {
-                    message: Some(found),
-                    version: 0,
-                    wait: Duration::ZERO,
-                }),
-                None => {
-                    let at = self
-                        .transport
-                        .post(to, thread, message, &due.mark())
-                        .await?;
-                    Ok(self.taken(due, Some(at)))
-                }
-            },
+            (PostingKind::Root | PostingKind::Line { .. }, None) => {
+                let at = self.post(due, thread).await?;
+                Ok(if has_file(due) {
+                    awaits_more(at)
+                } else {
+                    self.taken(due, Some(at))
+                })
+            }
+            (PostingKind::Output { .. } | PostingKind::Answer, _) => {
+                let at = self.post(due, thread).await?;
+                Ok(delivered(due, Some(at)))
+            }
+            (PostingKind::Whisper { speaker }, _) => {
+                self.transport.whisper(to, speaker, message).await?;
+                Ok(delivered(due, None))
+            }
+            (
+                PostingKind::Form {
+                    speaker,
+                    handle,
+                    form,
+                },
+                _,
+            ) => {
+                self.open_form(due, speaker, handle, form).await?;
+                Ok(delivered(due, None))
+            }
         }
     }
 
-    /// Its file has a delivery of its own: what becomes of that must not post the line again.
-    async fn line(
+    /// Where it can't be opened, a button is whispered instead.
+    async fn open_form(
+        &self,
+        due: &DuePosting,
+        speaker: &str,
+        handle: &str,
+        form: &Form,
+    ) -> Result<(), DeliveryError> {
+        let Posting { to, message, .. } = &due.posting;
+        match self.transport.open_form(to, handle, form).await {
+            Ok(()) => Ok(()),
+            Err(DeliveryError::Limited(wait)) => Err(DeliveryError::Limited(wait)),
+            Err(why) => {
+                info!("no form, a button instead: {why}");
+                let message = fill_in(message.clone(), &form.says);
+                self.transport.whisper(to, speaker, &message).await
+            }
+        }
+    }
+
+    async fn post(
         &self,
         due: &DuePosting,
         thread: Option<&MessageRef>,
-        attachment: Option<OutputRef>,
+    ) -> Result<MessageRef, DeliveryError> {
+        let Posting { to, message, .. } = &due.posting;
+        self.transport.post(to, thread, message, &due.mark()).await
+    }
+
+    /// Looks where an earlier try of unknown end arrived, if it did.
+    async fn look_for(
+        &self,
+        due: &DuePosting,
+        thread: Option<&MessageRef>,
     ) -> Result<Sent, DeliveryError> {
-        match (&due.delivered, attachment) {
-            (None, None) => {
-                let posted = self.post_once(due, thread).await?;
-                Ok(self.taken(due, Some(posted)))
-            }
-            (None, Some(_)) => Ok(Sent::Stands {
-                message: Some(self.post_once(due, thread).await?),
-                version: 0,
-                wait: Duration::ZERO,
-            }),
-            (Some(at), None) => self.read_back(due, thread, at).await,
-            (Some(_), Some(of)) => {
-                self.attach(due, thread, of).await?;
-                Ok(Sent::Delivered {
-                    message: None,
-                    version: due.version,
-                })
-            }
-        }
+        let to = &due.posting.to;
+        let found = self.transport.find(to, thread, &due.mark()).await?;
+        Ok(match found {
+            None => Sent::Absent,
+            // It shows the state in which it was posted, which may be older than this one: an edit is due.
+            Some(at) if due.posting.kind == PostingKind::Root => awaits_more(at),
+            Some(at) if has_file(due) => awaits_more(at),
+            // It was seen: it needs no reading back.
+            Some(at) => delivered(due, Some(at)),
+        })
     }
 
     /// What the platform took. Bursts may be lost on it without a word, so a final message is read back.
@@ -268,39 +281,9 @@ impl Delivery {
     ) -> Result<Sent, DeliveryError> {
         let to = &due.posting.to;
         if self.transport.stands(to, thread, at, &due.mark()).await? {
-            return Ok(Sent::Delivered {
-                message: None,
-                version: due.version,
-            });
+            return Ok(delivered(due, None));
         }
         Ok(Sent::Lost)
-    }
-
-    /// Where an earlier try of unknown end turns out to have arrived.
-    async fn found(
-        &self,
-        due: &DuePosting,
-        thread: Option<&MessageRef>,
-    ) -> Result<Option<MessageRef>, DeliveryError> {
-        if !due.in_doubt {
-            return Ok(None);
-        }
-        self.transport
-            .find(&due.posting.to, thread, &due.mark())
-            .await
-    }
-
-    /// Posts, unless an earlier try of unknown end turns out to have arrived.
-    async fn post_once(
-        &self,
-        due: &DuePosting,
-        thread: Option<&MessageRef>,
-    ) -> Result<MessageRef, DeliveryError> {
-        if let Some(found) = self.found(due, thread).await? {
-            return Ok(found);
-        }
-        let Posting { to, message, .. } = &due.posting;
-        self.transport.post(to, thread, message, &due.mark()).await
     }
 
     /// Attaches the whole output. The line is there already; after some tries it stands without its file.
@@ -360,6 +343,33 @@ fn count(due: &DuePosting, result: &'static str) {
     let platform = due.posting.to.platform.as_str();
     metrics::counter!("midwatch_postings_total", "platform" => platform, "result" => result)
         .increment(1);
+}
+
+fn delivered(due: &DuePosting, message: Option<MessageRef>) -> Sent {
+    Sent::Delivered {
+        message,
+        version: due.version,
+    }
+}
+
+/// It is there, and what makes it whole is due at once: its file, or its latest state.
+fn awaits_more(at: MessageRef) -> Sent {
+    Sent::Stands {
+        message: Some(at),
+        version: 0,
+        wait: Duration::ZERO,
+    }
+}
+
+/// A line's file has a delivery of its own: what becomes of that must not post the line again.
+fn has_file(due: &DuePosting) -> bool {
+    matches!(
+        due.posting.kind,
+        PostingKind::Line {
+            attachment: Some(_),
+            ..
+        }
+    )
 }
 
 fn is_first_root(due: &DuePosting) -> bool {

@@ -10,7 +10,7 @@ use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
 use tokio::time::Instant;
 
 use crate::chat::Pace;
-use crate::domain::PostingKind;
+use crate::domain::{Place, PostingKind};
 use crate::store::DuePosting;
 
 /// Until when the platform wants to hear nothing, by space and call.
@@ -44,22 +44,37 @@ impl Blocked {
     }
 }
 
-/// What a delivery does on the platform, as far as its pace is concerned.
+/// What a delivery does on the platform, as far as its pace is concerned. Platforms count looks into threads and looks
+/// into channels apart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Call {
     Post,
+    Whisper,
+    Form,
+    File,
     Edit,
-    Look,
+    LookInThread,
+    LookInChannel,
 }
 
 impl Call {
     fn of(due: &DuePosting) -> Self {
-        if due.is_read_back() {
-            Self::Look
-        } else if due.posting.kind == PostingKind::Root && due.delivered.is_some() {
-            Self::Edit
+        let of_thread = due.posting.to.thread.is_some() || due.thread.is_some();
+        if due.is_read_back() || (due.is_looked_for() && of_thread) {
+            Self::LookInThread
+        } else if due.is_looked_for() {
+            Self::LookInChannel
         } else {
-            Self::Post
+            match due.posting.kind {
+                PostingKind::Whisper { .. } => Self::Whisper,
+                PostingKind::Form { .. } => Self::Form,
+                PostingKind::Root if due.delivered.is_some() => Self::Edit,
+                PostingKind::Line { .. } if due.delivered.is_some() => Self::File,
+                PostingKind::Root
+                | PostingKind::Line { .. }
+                | PostingKind::Output { .. }
+                | PostingKind::Answer => Self::Post,
+            }
         }
     }
 }
@@ -94,17 +109,13 @@ impl Pacer {
             return Err(rest);
         }
         self.forget_old();
-        let space = &due.posting.to.space;
+        let Place { space, channel, .. } = &due.posting.to;
         match Call::of(due) {
-            Call::Look => check(self.looks.as_ref(), space),
+            Call::LookInThread => check(self.looks.as_ref(), &format!("{space}/thread")),
+            Call::LookInChannel => check(self.looks.as_ref(), &format!("{space}/channel")),
             Call::Edit => check(self.edits.as_ref(), space),
-            Call::Post => {
-                // What is in doubt is looked for first.
-                if due.in_doubt {
-                    check(self.looks.as_ref(), space)?;
-                }
-                let channel = format!("{space}/{}", due.posting.to.channel);
-                check(self.posts.as_ref(), &channel)
+            Call::Post | Call::Whisper | Call::Form | Call::File => {
+                check(self.posts.as_ref(), &format!("{space}/{channel}"))
             }
         }
     }

@@ -1,6 +1,6 @@
 //! Slack's Web API: each call under a time limit, each error sorted by what is true afterwards.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -21,18 +21,28 @@ use crate::chat::DeliveryError;
 const CALL_LIMIT: Duration = Duration::from_secs(10);
 /// When Slack says "too fast" and not for how long.
 const WAIT_UNSAID: Duration = Duration::from_secs(10);
+/// Slack counts the calls of a method within this time.
+const COUNTED: Duration = Duration::from_mins(1);
 
 /// The calls that we make, with our tokens.
 pub(super) struct Api {
     client: SlackHyperClient,
     bot: SlackApiToken,
     app: Option<SlackApiToken>,
-    quiet: Quiet,
+    methods: Methods,
 }
 
-/// Until when Slack wants to hear nothing of a method: whoever calls it, for whatever message, keeps to it.
+/// What everybody who calls a method has to know of the others.
 #[derive(Default)]
-struct Quiet(Mutex<HashMap<String, Instant>>);
+struct Methods(Mutex<HashMap<String, Method>>);
+
+#[derive(Default)]
+struct Method {
+    /// Until when Slack wants to hear nothing of it: whoever calls it, for whatever message, keeps to it.
+    quiet_until: Option<Instant>,
+    /// When it was called within the last minute.
+    called: VecDeque<Instant>,
+}
 
 /// Which of our tokens a call needs.
 #[derive(Clone, Copy)]
@@ -109,7 +119,7 @@ impl Api {
             client: SlackClient::new(connector),
             bot: token(bot),
             app: app.map(token),
-            quiet: Quiet::default(),
+            methods: Methods::default(),
         })
     }
 
@@ -122,7 +132,7 @@ impl Api {
     ) -> Result<Value, CallError> {
         let session = self.client.open_session(self.token(token)?);
         let call = session.http_session_api.http_post(method, body, None);
-        self.quiet.keep(method, call).await
+        self.methods.call(method, call).await
     }
 
     /// Calls a method that takes no JSON, with parameters in the address.
@@ -137,7 +147,20 @@ impl Api {
             .collect();
         let session = self.client.open_session(&self.bot);
         let call = session.http_session_api.http_get(method, &parameters, None);
-        self.quiet.keep(method, call).await
+        self.methods.call(method, call).await
+    }
+
+    /// How long until fewer than so many calls of a method, whoever made them, lie within a minute.
+    pub(super) fn room(&self, method: &str, calls: usize) -> Duration {
+        let now = Instant::now();
+        let mut methods = self.methods.all();
+        let Some(method) = methods.get_mut(method) else {
+            return Duration::ZERO;
+        };
+        method.forget_old(now);
+        let blocking = method.called.len().checked_sub(calls);
+        let blocking = blocking.and_then(|place| method.called.get(place));
+        blocking.map_or(Duration::ZERO, |at| (*at + COUNTED).duration_since(now))
     }
 
     /// Sends a file's bytes to the address Slack gave for them. Our token stays at home.
@@ -172,30 +195,50 @@ fn token(secret: &SecretString) -> SlackApiToken {
     SlackApiToken::new(SlackApiTokenValue(secret.expose_secret().to_owned()))
 }
 
-impl Quiet {
+impl Methods {
     /// Calls unless Slack asked us to wait, and remembers when it does.
-    async fn keep<F>(&self, method: &str, call: F) -> Result<Value, CallError>
+    async fn call<F>(&self, method: &str, call: F) -> Result<Value, CallError>
     where
         F: Future<Output = Result<Value, SlackClientError>>,
     {
-        let now = Instant::now();
-        let until = self.methods().get(method).copied();
-        if let Some(until) = until.filter(|until| *until > now) {
-            return Err(CallError::Limited(until - now));
-        }
+        self.begin(method)?;
         let answer = answered(method, call).await;
         if let Err(CallError::Limited(wait)) = &answer {
             let until = Instant::now() + *wait;
             // Calls that were under way together may be told different times: the latest counts.
-            let mut methods = self.methods();
-            let quiet = methods.entry(method.to_owned()).or_insert(until);
-            *quiet = until.max(*quiet);
+            let mut methods = self.all();
+            let quiet = &mut methods.entry(method.to_owned()).or_default().quiet_until;
+            *quiet = Some(quiet.map_or(until, |before| before.max(until)));
         }
         answer
     }
 
-    fn methods(&self) -> MutexGuard<'_, HashMap<String, Instant>> {
+    fn begin(&self, method: &str) -> Result<(), CallError> {
+        let now = Instant::now();
+        let mut methods = self.all();
+        let method = methods.entry(method.to_owned()).or_default();
+        if let Some(until) = method.quiet_until.filter(|until| *until > now) {
+            return Err(CallError::Limited(until - now));
+        }
+        method.forget_old(now);
+        method.called.push_back(now);
+        Ok(())
+    }
+
+    fn all(&self) -> MutexGuard<'_, HashMap<String, Method>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Method {
+    fn forget_old(&mut self, now: Instant) {
+        while self
+            .called
+            .front()
+            .is_some_and(|at| now.duration_since(*at) >= COUNTED)
+        {
+            self.called.pop_front();
+        }
     }
 }
 

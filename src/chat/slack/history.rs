@@ -43,6 +43,13 @@ const LONGEST_PAUSE: Duration = Duration::from_mins(1);
 /// Slack allows 50 calls a minute of each method, and bursts: so many are made at once, then one after the other.
 const BURST: u32 = 15;
 const BETWEEN_CALLS: Duration = Duration::from_millis(1_750);
+/// The same methods look whether our postings stand there, and that is more urgent. Of the calls in a minute we make none
+/// that would be more than so many, all counted.
+const OURS: usize = 30;
+/// A posting in doubt holds up its thread, so what is in doubt is looked for before anything is read; but no longer than
+/// this for each call, since people wait for us too.
+const LOOKS_FIRST: Duration = Duration::from_secs(15);
+const LOOKED_FOR_EVERY: Duration = Duration::from_millis(250);
 
 /// Reads what was missed: after a start, and each time we hear again after being deaf.
 pub struct History {
@@ -399,11 +406,30 @@ impl Reader<'_> {
         wanted: &mut Vec<(&'static str, String)>,
     ) -> Result<Value, CallError> {
         loop {
-            self.pace.turn(method).await;
+            self.turn(method).await;
             match self.door.slack.api.read(method, wanted).await {
                 Err(CallError::Limited(wait)) => sleep(wait).await,
                 answer => return answer,
             }
+        }
+    }
+
+    /// Waits until it is our turn to call a method.
+    async fn turn(&mut self, method: &'static str) {
+        self.pace.turn(method).await;
+        let patience = Instant::now() + LOOKS_FIRST;
+        loop {
+            let now = self.door.clock.now();
+            let looks = self.store.are_in_doubt(Platform::Slack, now).await;
+            let wait = match looks {
+                Ok(true) => LOOKED_FOR_EVERY,
+                // Without the store nobody looks for anything.
+                Ok(false) | Err(_) => self.door.slack.api.room(method, OURS),
+            };
+            if wait.is_zero() || Instant::now() >= patience {
+                return;
+            }
+            sleep(wait.min(patience - Instant::now())).await;
         }
     }
 

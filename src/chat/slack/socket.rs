@@ -1,7 +1,7 @@
 //! Slack over Socket Mode: two sockets, each envelope acknowledged once its inbound is durable.
 //!
-//! A socket that Slack announces to close is replaced before it goes. What can't be read is acknowledged and counted, so
-//! that one odd envelope never stops the others.
+//! A socket that Slack announces to close, or that is silent, is replaced before it is left. What can't be read is
+//! acknowledged and counted, so that one odd envelope never stops the others.
 
 mod connection;
 
@@ -22,7 +22,8 @@ use super::{Door, as_text};
 
 /// Slack allows ten; two, so that one can be replaced or break while the other hears.
 const SOCKETS: usize = 2;
-const OPEN_LIMIT: Duration = Duration::from_secs(10);
+/// The longest that each step of opening a socket may take.
+const OPEN_LIMIT: Duration = Duration::from_secs(20);
 const LONGEST_WAIT: Duration = Duration::from_mins(1);
 const FRAME_LIMIT: usize = 4 << 20;
 
@@ -33,6 +34,9 @@ pub struct Timing {
     pub quiet: Duration,
     /// Silence after that question which means that it isn't.
     pub deaf: Duration,
+    /// How long each step of opening a socket may take at first; doubled with each try, so that a slow network is
+    /// given its time in the end.
+    pub opening: Duration,
     /// The first wait before connecting again; doubled up to a minute.
     pub pause: Duration,
     /// A connection that lived this long was a good one: waits begin anew.
@@ -40,10 +44,14 @@ pub struct Timing {
 }
 
 impl Default for Timing {
+    /// A silent socket is noticed within four seconds, and one that doesn't open is given up soon enough for another within
+    /// five. Slack's answers to pings may take longer than that: such a socket is heard until its replacement is there, so
+    /// what is lost by impatience is nothing.
     fn default() -> Self {
         Self {
-            quiet: Duration::from_secs(30),
-            deaf: Duration::from_secs(10),
+            quiet: Duration::from_millis(1_250),
+            deaf: Duration::from_millis(2_250),
+            opening: Duration::from_millis(2_500),
             pause: Duration::from_secs(1),
             settled: Duration::from_secs(10),
         }
@@ -130,7 +138,7 @@ impl Slot {
         while !self.stop.is_cancelled() {
             let opened = tokio::select! {
                 () = self.stop.cancelled() => break,
-                opened = self.open() => opened,
+                opened = self.open(waits.opening()) => opened,
             };
             let mut connection = match opened {
                 Ok(connection) => connection,
@@ -151,6 +159,11 @@ impl Slot {
                 End::Announced => {
                     leaving.spawn(connection.serve_until(replaced.clone()));
                 }
+                End::Silent => {
+                    drop(connection.counted.take()); // It may hear no more.
+                    self.trouble("slack's socket is silent: opening another");
+                    leaving.spawn(connection.serve_until(replaced.clone()));
+                }
                 End::TooMany => {
                     self.trouble("slack says that this app has too many sockets open");
                     waits.never_at_once();
@@ -168,17 +181,20 @@ impl Slot {
         Ok(())
     }
 
-    async fn open(&self) -> Result<Connection, NotOpened> {
+    async fn open(&self, limit: Duration) -> Result<Connection, NotOpened> {
         let not = |why: String| NotOpened {
             why,
             wait: Duration::ZERO,
         };
-        let answer = self
+        let nothing = json!({});
+        let asking = self
             .door
             .slack
             .api
-            .call(As::App, "apps.connections.open", &json!({}))
-            .await;
+            .call(As::App, "apps.connections.open", &nothing);
+        let answer = timeout(limit, asking)
+            .await
+            .map_err(|_| not("slack gives us no socket in time".to_owned()))?;
         let answer = answer.map_err(|error| NotOpened {
             why: format!("slack gives us no socket: {error}"),
             wait: if let CallError::Limited(wait) = error {
@@ -190,7 +206,7 @@ impl Slot {
         let url = safe_url(as_text(&answer, "/url"), "wss", "ws").map_err(not)?;
         let config = WebSocketConfig::default().max_message_size(Some(FRAME_LIMIT));
         let connecting = connect_async_with_config(url.as_str(), Some(config), true);
-        let (stream, _) = timeout(OPEN_LIMIT, connecting)
+        let (stream, _) = timeout(limit, connecting)
             .await
             .map_err(|_| not("slack's socket doesn't open in time".to_owned()))?
             .map_err(|error| not(format!("slack's socket doesn't open: {}", kind_of(&error))))?;
@@ -202,7 +218,7 @@ impl Slot {
             counted: None,
             empty_at: self.door.clock.now(),
         };
-        match timeout(OPEN_LIMIT, connection.greeted()).await {
+        match timeout(limit, connection.greeted()).await {
             Ok(Ok(())) => {}
             Ok(Err(End::TooMany)) => {
                 let wait = self.timing.pause;
@@ -276,6 +292,15 @@ impl Waits {
         self.tried = self.tried.max(1);
     }
 
+    /// How long each step of opening a socket may take now.
+    fn opening(&self) -> Duration {
+        let doublings = self.tried.saturating_sub(1).min(10);
+        self.timing
+            .opening
+            .saturating_mul(1 << doublings)
+            .min(OPEN_LIMIT)
+    }
+
     fn next(&mut self) -> Duration {
         let tried = self.tried;
         self.tried = tried.saturating_add(1);
@@ -299,10 +324,12 @@ mod tests {
     fn waits_double_up_to_a_minute_and_begin_anew_after_a_good_connection() {
         let mut waits = Waits::new(Timing::default());
         assert_eq!(waits.next(), Duration::ZERO);
+        assert_eq!(waits.opening(), Timing::default().opening);
         for expected in [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 60.0, 60.0] {
             let wait = waits.next().as_secs_f64();
             assert!((expected * 0.75..expected * 1.25).contains(&wait), "{wait}");
         }
+        assert_eq!(waits.opening(), OPEN_LIMIT);
         waits.after(Duration::from_secs(1));
         assert!(waits.next() > Duration::from_secs(40));
         waits.after(Duration::from_secs(10));

@@ -23,6 +23,7 @@ use tokio::time::Instant;
 
 pub(crate) use self::people::{Ack, Delivery, Kind, signed};
 pub(crate) use self::rules::render;
+pub(crate) use self::sockets::Order;
 pub(crate) use self::weather::Storm;
 
 pub(crate) const BOT_TOKEN: &str = "xoxb-1-fake";

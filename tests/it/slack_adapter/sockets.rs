@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::*;
-use crate::fakes::slack::Kind;
+use crate::fakes::slack::{Kind, Order};
 
 #[tokio::test]
 async fn every_kind_of_envelope_is_acknowledged() {
@@ -185,6 +185,32 @@ async fn a_socket_that_hears_nothing_is_left() {
     fake.deafen_sockets();
     fake.wait_for("new sockets", SOON, |fake| {
         (fake.sockets_opened() >= 4).then_some(())
+    })
+    .await;
+    app.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_socket_that_is_only_slow_is_heard_until_another_is_there() {
+    let fake = FakeSlack::start().await;
+    let timing = Timing {
+        quiet: Duration::from_millis(200),
+        deaf: Duration::from_millis(200),
+        ..quick()
+    };
+    let mut app = App::over_sockets(&fake, timing).await;
+    fake.send_away(Some("too_many_websockets"));
+    for socket in fake.hearing_sockets() {
+        assert!(fake.order_socket(socket, Order::Dawdle(Duration::from_secs(2))));
+    }
+    app.connected(0).await;
+    let ack = fake.slash("UANA", "C1", "are you there").await;
+    assert_eq!(ack.status, 200, "acknowledged once it is read again");
+    assert_eq!(app.heard.texts(), ["are you there"]);
+    fake.send_away(None);
+    app.connected(2).await;
+    fake.wait_for("the end of the slow ones", SOON, |fake| {
+        (fake.open_sockets() == 2).then_some(())
     })
     .await;
     app.stop().await.unwrap();

@@ -1,5 +1,6 @@
 //! The store, in memory: what it promises, in the fewest words. Held against the real one by `ground`.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -80,8 +81,30 @@ impl Owed {
         channel(self) == channel(other)
     }
 
+    fn call(&self) -> &'static str {
+        match self.posting.kind {
+            _ if self.message.is_some() && self.delivered_version == self.version => "read back",
+            PostingKind::Root if self.message.is_some() => "edit",
+            _ if self.message.is_some() => "file",
+            PostingKind::Whisper { .. } | PostingKind::Form { .. } => "post",
+            _ if self.in_doubt => "look",
+            _ => "post",
+        }
+    }
+
+    /// The smaller, the sooner.
+    fn urgency(&self) -> (u8, i64, i64) {
+        let since = if self.call() == "read back" {
+            self.not_before
+        } else {
+            0
+        };
+        (self.rank(), since, self.id)
+    }
+
     fn rank(&self) -> u8 {
         match self.posting.kind {
+            _ if self.call() == "read back" => 4,
             PostingKind::Form { .. } => 0,
             PostingKind::Answer | PostingKind::Whisper { .. } => 1,
             PostingKind::Root if self.message.is_none() => 1,
@@ -423,19 +446,24 @@ impl Book {
                 }
         };
         let mut due: Vec<&Owed> = self.outbox.iter().filter(due).collect();
-        due.sort_by_key(|owed| (owed.rank(), owed.id));
-        let nth = |position: usize| {
-            let owed: &Owed = due[position];
-            let before = due[..position].iter().filter(|other| {
-                let read_back = |it: &Owed| it.delivered_version == it.version;
-                other.shares_channel(owed)
-                    && other.message.is_none() == owed.message.is_none()
-                    && read_back(other) == read_back(owed)
-            });
-            before.count() < 4
+        due.sort_by_key(|owed| owed.urgency());
+        let before = |owed: &Owed, alike: &dyn Fn(&Owed) -> bool| {
+            let others = due.iter().take_while(|it| it.id != owed.id);
+            others
+                .filter(|it| it.call() == owed.call() && alike(it))
+                .count()
         };
-        let chosen = (0..due.len()).filter(|position| nth(*position));
-        let chosen = chosen.take(limit).map(|position| due[position]);
+        let nth = |owed: &Owed| before(owed, &|other| other.shares_channel(owed));
+        let mut chosen: Vec<&Owed> = due.iter().copied().filter(|it| nth(it) < 4).collect();
+        chosen.sort_by_key(|owed| (nth(owed), owed.urgency()));
+        let mut calls: HashMap<&str, usize> = HashMap::new();
+        chosen.retain(|owed| {
+            let count = calls.entry(owed.call()).or_default();
+            *count += 1;
+            *count <= limit
+        });
+        chosen.sort_by_key(|owed| owed.urgency());
+        let chosen = chosen.into_iter();
         chosen
             .map(|owed| DuePosting {
                 id: PostingId(owed.id),

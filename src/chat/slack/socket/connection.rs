@@ -35,6 +35,8 @@ pub(super) enum End {
     TooMany,
     /// Socket Mode was switched off.
     LinkDisabled,
+    /// Nobody answers, and it has not broken: perhaps it is only slow.
+    Silent,
     /// It broke.
     Lost(String),
 }
@@ -95,7 +97,7 @@ impl Connection {
                 _ = looks.tick(), if reading => self.empty_at = self.door.clock.now(),
                 () = sleep_until(patience), if reading => {
                     if asked {
-                        return End::Lost("slack's socket is silent: connecting again".to_owned());
+                        return End::Silent;
                     }
                     asked = true;
                     patience = Instant::now() + self.timing.deaf;
@@ -107,9 +109,9 @@ impl Connection {
         }
     }
 
-    /// Serves what is left after Slack's announcement, until the replacement is there.
+    /// Serves what still comes after Slack's announcement or a silence, until the replacement is there.
     pub(super) async fn serve_until(mut self, replaced: CancellationToken) {
-        while let End::Announced = self.serve(&replaced).await {}
+        while let End::Announced | End::Silent = self.serve(&replaced).await {}
         self.let_commits_end().await;
     }
 

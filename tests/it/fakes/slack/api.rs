@@ -200,8 +200,8 @@ fn dispatch(inner: &Arc<Inner>, state: &mut State, method: &str, body: &Value) -
                                   "user": "midwatch", "user_id": BOT_USER, "bot_id": BOT }),
         ),
         "apps.connections.open" => {
-            let ticket = state.sockets.new_ticket()?;
-            Ok(json!({ "url": format!("ws://{}/link/?ticket={ticket}", inner.sockets) }))
+            let (way, ticket) = state.sockets.new_ticket()?;
+            Ok(json!({ "url": format!("{way}://{}/link/?ticket={ticket}", inner.sockets) }))
         }
         "chat.postMessage" => post_message(state, body, None),
         "chat.postEphemeral" => {

@@ -73,6 +73,14 @@ impl FakeSlack {
         self.state().reading.lacks = Some(scope);
     }
 
+    /// Somebody with the app's token has just called this so often.
+    pub(crate) fn use_up(&self, method: &'static str, calls: usize) {
+        let now = Instant::now();
+        let mut state = self.state();
+        let called = state.reading.called.entry(method).or_default();
+        called.extend(std::iter::repeat_n(now, calls));
+    }
+
     /// The app may read as fast as it likes.
     pub(crate) fn let_read_fast(&self) {
         self.state().reading.unpaced = true;

@@ -109,16 +109,28 @@ impl FakeSlack {
         thread: Option<&str>,
         text: &str,
     ) -> String {
+        let (ts, deliveries) = self.mention_deliveries(user, channel, thread, text);
+        for delivery in deliveries {
+            self.deliver(&delivery).await;
+        }
+        ts
+    }
+
+    /// The same, to be delivered: as message and as mention.
+    pub(crate) fn mention_deliveries(
+        &self,
+        user: &str,
+        channel: &str,
+        thread: Option<&str>,
+        text: &str,
+    ) -> (String, [Delivery; 2]) {
         let text = format!("<@{BOT_USER}> {}", escaped(text));
         let message = self.written(user, channel, thread, &text);
         let mut event = message.json(false);
         event["channel_type"] = "channel".into();
         let mut mention = event.clone();
         mention["type"] = "app_mention".into();
-        for event in [event, mention] {
-            self.deliver(&self.event(&event)).await;
-        }
-        message.ts
+        (message.ts, [self.event(&event), self.event(&mention)])
     }
 
     /// Writes `@bot TEXT`, and answers what the app is to hear of it: as often as one likes.

@@ -1,6 +1,7 @@
 //! Socket Mode's side of the workspace: tickets, hello, envelopes, acknowledgements, and all that goes wrong.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::io;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
@@ -8,6 +9,7 @@ use futures_util::{SinkExt, StreamExt};
 use serde_json::{Value, json};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
+use tokio::time::{Instant, sleep_until};
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::handshake::server::{ErrorResponse, Request, Response};
 use tokio_tungstenite::tungstenite::protocol::frame::Frame;
@@ -30,27 +32,48 @@ pub(super) struct Sockets {
     /// Every new socket is told this instead of hello.
     greeting: Option<&'static str>,
     closed_link: bool,
+    /// Those that are open for Slack alone: nothing goes through them any more.
+    deaf: BTreeSet<u64>,
+    /// So many addresses to come are encrypted ones.
+    stalls: usize,
+    /// Connections that began to speak TLS, and were never answered.
+    stalled: usize,
+    /// How often an event is sent again that nobody acknowledged within three seconds.
+    repeats: u64,
+    pings: usize,
 }
 
+/// How long Slack believes in a socket through which nothing goes any more.
+const BELIEVED: Duration = Duration::from_secs(10);
+
 /// What a socket's task shall do.
-enum Order {
+pub(crate) enum Order {
     Send(String),
     /// Send these bytes as a text, whatever they are.
     SendBytes(Vec<u8>),
     /// End without a close frame, as a broken network does.
     Cut,
+    /// The same, with a reset.
+    Reset,
     /// Neither read nor write any more, but stay open.
     Deafen,
+    /// Read nothing for so long: no ping is answered, and what is sent still arrives.
+    Dawdle(Duration),
 }
 
 impl Sockets {
-    pub(super) fn new_ticket(&mut self) -> Result<u64, &'static str> {
+    /// How to connect, and with which ticket.
+    pub(super) fn new_ticket(&mut self) -> Result<(&'static str, u64), &'static str> {
         if self.closed_link {
             return Err("link_disabled");
         }
         self.next += 1;
         self.tickets.insert(self.next);
-        Ok(self.next)
+        if self.stalls > 0 {
+            self.stalls -= 1;
+            return Ok(("wss", self.next));
+        }
+        Ok(("ws", self.next))
     }
 
     pub(super) fn is_deaf(&self) -> bool {
@@ -71,6 +94,16 @@ impl Sockets {
         }
     }
 
+    /// Sends on the next socket in turn what was sent before.
+    fn repeat(&mut self, id: &str) {
+        if let Some((frame, _)) = self.unacked.get_mut(id) {
+            let attempt = frame["retry_attempt"].as_u64().unwrap_or(0) + 1;
+            frame["retry_attempt"] = attempt.into();
+            frame["retry_reason"] = "timeout".into();
+        }
+        self.send(id);
+    }
+
     /// Sends again what nobody acknowledged and whose socket is gone.
     fn send_again(&mut self) {
         let orphans: Vec<String> = self
@@ -80,12 +113,7 @@ impl Sockets {
             .map(|(id, _)| id.clone())
             .collect();
         for id in orphans {
-            if let Some((frame, _)) = self.unacked.get_mut(&id) {
-                let attempt = frame["retry_attempt"].as_u64().unwrap_or(0) + 1;
-                frame["retry_attempt"] = attempt.into();
-                frame["retry_reason"] = "timeout".into();
-            }
-            self.send(&id);
+            self.repeat(&id);
         }
     }
 }
@@ -94,6 +122,49 @@ impl FakeSlack {
     /// Sockets that are greeted and open.
     pub(crate) fn open_sockets(&self) -> usize {
         self.state().sockets.open.len()
+    }
+
+    /// The numbers of those through which something goes.
+    pub(crate) fn hearing_sockets(&self) -> Vec<u64> {
+        let sockets = &self.state().sockets;
+        let open = sockets.open.keys().copied();
+        open.filter(|number| !sockets.deaf.contains(number))
+            .collect()
+    }
+
+    /// Does this to one socket; `false` when it is gone already.
+    pub(crate) fn order_socket(&self, number: u64, order: Order) -> bool {
+        let sockets = &mut self.state().sockets;
+        if matches!(order, Order::Deafen) {
+            sockets.deaf.insert(number);
+        }
+        let socket = sockets.open.get(&number);
+        socket.is_some_and(|socket| socket.try_send(order).is_ok())
+    }
+
+    /// The next connections are to speak TLS, are taken, and their handshake is never answered.
+    pub(crate) fn stall_next(&self, connections: usize) {
+        self.state().sockets.stalls = connections;
+    }
+
+    /// Handshakes that were begun and never answered.
+    pub(crate) fn stalled(&self) -> usize {
+        self.state().sockets.stalled
+    }
+
+    /// Whether somebody switched Socket Mode off: no new socket is given out.
+    pub(crate) fn disable_link(&self, disabled: bool) {
+        self.state().sockets.closed_link = disabled;
+    }
+
+    /// Events that nobody acknowledged within three seconds are sent again, so many times.
+    pub(crate) fn repeat_events(&self, times: u64) {
+        self.state().sockets.repeats = times;
+    }
+
+    /// How often the app asked whether we are there.
+    pub(crate) fn pings(&self) -> usize {
+        self.state().sockets.pings
     }
 
     /// Sockets that were ever opened.
@@ -158,10 +229,11 @@ impl FakeSlack {
         }
     }
 
-    /// Sends an envelope and waits three seconds for its acknowledgement.
+    /// Sends an envelope and waits three seconds for its acknowledgement; an event may be sent again.
     ///
     /// `retry`: how often Slack says that it tried before.
     pub(super) async fn envelope(&self, kind: &str, payload: &Value, retry: u64) -> Option<Value> {
+        let repeats;
         let id = {
             let mut state = self.state();
             if kind != "events_api" && state.sockets.is_deaf() {
@@ -176,20 +248,33 @@ impl FakeSlack {
             }
             state.sockets.unacked.insert(id.clone(), (frame, None));
             state.sockets.send(&id);
+            repeats = if kind == "events_api" {
+                state.sockets.repeats
+            } else {
+                0
+            };
             id
         };
-        let mut changes = self.inner.changes.subscribe();
-        let answered = async {
-            loop {
-                if let Some(ack) = self.acknowledged(&id) {
-                    return ack;
-                }
-                changes.changed().await.unwrap();
+        for repeat in 0..=repeats {
+            if repeat > 0 {
+                self.state().sockets.repeat(&id);
             }
-        };
-        tokio::time::timeout(Duration::from_secs(3), answered)
-            .await
-            .ok()
+            let answer = tokio::time::timeout(Duration::from_secs(3), self.answer(&id)).await;
+            if let Ok(answer) = answer {
+                return Some(answer);
+            }
+        }
+        None
+    }
+
+    async fn answer(&self, envelope: &str) -> Value {
+        let mut changes = self.inner.changes.subscribe();
+        loop {
+            if let Some(ack) = self.acknowledged(envelope) {
+                return ack;
+            }
+            changes.changed().await.unwrap();
+        }
     }
 }
 
@@ -201,8 +286,28 @@ pub(super) async fn accept(listener: TcpListener, inner: Weak<Inner>) {
     }
 }
 
+/// The first byte of a TLS handshake.
+const HANDSHAKE: u8 = 0x16;
+
+/// Says nothing, until the other side gives up.
+async fn stall(stream: &TcpStream) {
+    let mut ignored = [0; 1_024];
+    while stream.readable().await.is_ok() {
+        match stream.try_read(&mut ignored) {
+            Ok(0) => return,
+            Err(error) if error.kind() != io::ErrorKind::WouldBlock => return,
+            Ok(_) | Err(_) => {}
+        }
+    }
+}
+
 #[expect(clippy::result_large_err, reason = "the library's signature")]
 async fn serve(stream: TcpStream, weak: Weak<Inner>) {
+    let mut first = [0];
+    if stream.peek(&mut first).await.is_ok() && first == [HANDSHAKE] {
+        with(&weak, |inner| inner.state().sockets.stalled += 1);
+        return stall(&stream).await;
+    }
     let inner = weak.clone();
     let check = move |request: &Request, response: Response| -> Result<Response, ErrorResponse> {
         let ticket = request
@@ -244,9 +349,15 @@ async fn serve(stream: TcpStream, weak: Weak<Inner>) {
             inner.state().sockets.send_again();
             inner.changed();
         });
+        let mut reads_from = Instant::now();
         loop {
+            let read = async {
+                sleep_until(reads_from).await;
+                socket.next().await
+            };
             tokio::select! {
                 order = todo.recv() => match order {
+                    Some(Order::Dawdle(lasting)) => reads_from = Instant::now() + lasting,
                     Some(Order::Send(text)) => {
                         if socket.send(Message::text(text)).await.is_err() { break }
                     }
@@ -254,13 +365,23 @@ async fn serve(stream: TcpStream, weak: Weak<Inner>) {
                         let frame = Frame::message(bytes, OpCode::Data(Data::Text), true);
                         if socket.send(Message::Frame(frame)).await.is_err() { break }
                     }
-                    Some(Order::Deafen) => { todo.close(); std::future::pending::<()>().await; }
+                    Some(Order::Deafen) => {
+                        todo.close();
+                        tokio::time::sleep(BELIEVED).await;
+                        break;
+                    }
+                    Some(Order::Reset) => {
+                        socket.get_ref().set_zero_linger().unwrap();
+                        break;
+                    }
                     Some(Order::Cut) | None => break,
                 },
-                frame = socket.next() => match frame {
+                frame = read => match frame {
                     Some(Ok(Message::Text(text))) => acknowledge(&weak, &text),
                     Some(Ok(Message::Close(_)) | Err(_)) | None => break,
-                    Some(Ok(_)) => {}
+                    Some(Ok(frame)) => with(&weak, |inner| {
+                        inner.state().sockets.pings += usize::from(frame.is_ping());
+                    }),
                 },
             }
         }
@@ -268,6 +389,7 @@ async fn serve(stream: TcpStream, weak: Weak<Inner>) {
     with(&weak, |inner| {
         let mut state = inner.state();
         state.sockets.open.remove(&number);
+        state.sockets.deaf.remove(&number);
         state.sockets.fewest = state.sockets.fewest.min(state.sockets.open.len());
         state.sockets.send_again();
         drop(state);
@@ -303,13 +425,10 @@ fn acknowledge(weak: &Weak<Inner>, text: &str) {
         let ack: Value = serde_json::from_str(text).unwrap_or_default();
         match ack["envelope_id"].as_str() {
             Some(id) => {
+                let repeated = state.sockets.repeats > 0;
                 state.sockets.unacked.remove(id);
-                if state
-                    .sockets
-                    .acks
-                    .insert(id.to_owned(), ack.clone())
-                    .is_some()
-                {
+                let before = state.sockets.acks.insert(id.to_owned(), ack.clone());
+                if before.is_some() && !repeated {
                     state.violation(format!("envelope {id} acknowledged twice"));
                 }
             }
