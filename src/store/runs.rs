@@ -16,6 +16,7 @@ use crate::domain::{
     Due, Fact, Facts, Identity, Invocation, OtherRun, Outcome, PersonId, Place, Reference, RuleRef,
     Run, RunEvent, RunId, apply, next,
 };
+use crate::planted;
 
 /// What is fixed when a run begins.
 #[derive(Serialize, Deserialize)]
@@ -31,6 +32,7 @@ fn due_at(run: &Run, now: Timestamp) -> Option<i64> {
     match next(run, now) {
         Due::Nothing => None,
         Due::Wait(until) => Some(until.as_millisecond()),
+        _ if planted::is("due-by-the-clock") => Some(now.as_millisecond()),
         Due::Start { .. } | Due::Interrupt { .. } | Due::Verify { .. } | Due::Finish(_) => {
             Some(AT_ONCE)
         }

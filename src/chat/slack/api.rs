@@ -16,6 +16,7 @@ use url::{Host, Url};
 
 use super::{SetupError, as_text};
 use crate::chat::DeliveryError;
+use crate::planted;
 
 /// The library sets none.
 const CALL_LIMIT: Duration = Duration::from_secs(10);
@@ -180,7 +181,8 @@ impl Quiet {
     {
         let now = Instant::now();
         let until = self.methods().get(method).copied();
-        if let Some(until) = until.filter(|until| *until > now) {
+        let asked = until.filter(|until| *until > now && !planted::is("retry-after-ignored"));
+        if let Some(until) = asked {
             return Err(CallError::Limited(until - now));
         }
         let answer = answered(method, call).await;
