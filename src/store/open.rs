@@ -22,6 +22,7 @@ use super::fault::file_fault;
 use super::writer::{self, Writer, WriterSettings, open_group};
 use super::{Store, StoreError, StoreSettings, WorkerId};
 use crate::domain::NoteSigner;
+use crate::planted;
 
 /// Earlier ones can corrupt a database in WAL mode (<https://www.sqlite.org/releaselog/3_51_3.html>).
 const OLDEST_SQLITE: [u32; 3] = [3, 51, 3];
@@ -429,7 +430,9 @@ async fn clear_away(db: &mut Db, home: &str) -> Result<(), StoreError> {
         .bind(&whose)
         .execute(db)
         .await?;
-    if let Engine::Sqlite(_) = db.engine() {
+    if let Engine::Sqlite(_) = db.engine()
+        && !planted::is("delivery-stuck")
+    {
         db.run("update outbox set state = 'waiting', in_doubt = 1 where state = 'sending'")
             .await?;
     }
