@@ -5,7 +5,7 @@ use std::io::IsTerminal;
 use std::sync::Arc;
 
 use super::app::App;
-use super::stages::{Stages, stop_signal};
+use super::stages::{Stages, StopSignal};
 use super::{Exit, say_error, tryout};
 use crate::chat::Transport;
 use crate::chat::console::{ConsoleTransport, Ended, Screen, terminal_columns};
@@ -51,6 +51,7 @@ pub(super) async fn run(
     let inbound = inbound(&app, account.clone(), words);
     let key = inbound.key.clone();
     let actor = app.catalog.load().people.identify(&inbound.speaker);
+    let mut signal = StopSignal::listen();
     let stages = Stages(vec![
         app.dispatch_stage(),
         app.engine_stage(),
@@ -63,7 +64,7 @@ pub(super) async fn run(
         }
         Ok(_) => tokio::select! {
             ended = wait(&app, &key) => if ended? == Ended::Done { Exit::Done } else { Exit::Failed },
-            () = stop_signal() => Exit::Failed,
+            () = signal.arrives() => Exit::Failed,
         },
     };
     stages.stop().await;

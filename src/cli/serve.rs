@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
 use super::app::{App, store_is_well};
-use super::stages::{Stage, Stages, stop_signal};
+use super::stages::{Stage, Stages, StopSignal};
 use super::{Exit, say_error};
 use crate::chat::Transport;
 use crate::chat::slack::{
@@ -39,6 +39,8 @@ pub(super) async fn run(
     for note in &app.settings.notes {
         warn!("{note}");
     }
+    // Before the port: whoever finds it open may ask us to stop.
+    let mut stop = StopSignal::listen();
     let listener = match TcpListener::bind(app.settings.listen).await {
         Ok(listener) => listener,
         Err(why) => {
@@ -113,7 +115,7 @@ pub(super) async fn run(
         app.delivery_stage(transports),
     ]);
     let exit = tokio::select! {
-        () = stop_signal() => { info!("stopping: no more intake, steps drain, postings are delivered"); Exit::Done }
+        () = stop.arrives() => { info!("stopping: no more intake, steps drain, postings are delivered"); Exit::Done }
         _ = stages.ended_early() => Exit::Failed,
     };
     stages.stop().await;

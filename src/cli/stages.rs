@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, warn};
@@ -76,19 +77,32 @@ impl Stages {
     }
 }
 
-/// Waits for Ctrl-C or SIGTERM.
-pub(super) async fn stop_signal() {
-    let terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate());
-    match terminate {
-        Ok(mut terminate) => {
-            tokio::select! {
-                _ = tokio::signal::ctrl_c() => {}
-                _ = terminate.recv() => {}
-            }
+/// Ctrl-C and SIGTERM, heard from the moment this is made: until then either ends the process at once, unclean.
+pub(super) struct StopSignal {
+    /// Empty where the system lets us hear none: then we run until we are killed.
+    heard: Vec<Signal>,
+}
+
+impl StopSignal {
+    /// Makes whoever asks us to stop wait for a clean end. To be made before anybody can see that we are ready.
+    pub(super) fn listen() -> Self {
+        let kinds = [SignalKind::interrupt(), SignalKind::terminate()];
+        let heard = kinds.into_iter().filter_map(|kind| {
+            signal(kind)
+                .inspect_err(|why| warn!("signal {} can't be heard: {why}", kind.as_raw_value()))
+                .ok()
+        });
+        Self {
+            heard: heard.collect(),
         }
-        Err(why) => {
-            warn!("SIGTERM can't be heard: {why}");
-            let _ = tokio::signal::ctrl_c().await; // Without either signal we run until we are killed.
+    }
+
+    /// Waits for either.
+    pub(super) async fn arrives(&mut self) {
+        if self.heard.is_empty() {
+            std::future::pending::<()>().await;
         }
+        let waits = self.heard.iter_mut().map(|signal| Box::pin(signal.recv()));
+        futures_util::future::select_all(waits).await;
     }
 }

@@ -11,7 +11,7 @@ use tokio::net::TcpListener;
 
 use super::app::{App, folders, store_is_well};
 use super::sample_shop::{SampleSettings, SampleShop};
-use super::stages::{Stage, Stages, stop_signal};
+use super::stages::{Stage, Stages, StopSignal};
 use super::{Exit, say};
 use crate::catalog::{self, Example};
 use crate::chat::Transport;
@@ -77,6 +77,7 @@ pub(super) async fn run(
     } else {
         Input::Lines(Box::new(BufReader::new(std::io::stdin())))
     };
+    let mut signal = StopSignal::listen();
     let mut stages = Stages(vec![
         http_stage(&app).await?,
         app.dispatch_stage(),
@@ -89,7 +90,7 @@ pub(super) async fn run(
     tokio::pin!(talking);
     let ended = tokio::select! {
         ended = &mut talking => ended?,
-        () = stop_signal() => { stop.cancel(); talking.await? }
+        () = signal.arrives() => { stop.cancel(); talking.await? }
         stage = stages.ended_early() => { stop.cancel(); anyhow::bail!("{stage} ended early; see the log above") }
     };
     stages.stop().await;

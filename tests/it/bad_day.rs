@@ -203,6 +203,17 @@ async fn a_full_database_does_nothing_says_so_and_works_again_when_there_is_room
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn who_is_asked_to_stop_the_moment_its_port_opens_stops_as_it_should() {
+    let home = laboratory();
+    for start in 1..=10 {
+        let bot = home.launch();
+        while std::net::TcpStream::connect(bot.address).is_err() {} // No pause: the first moment is meant.
+        let ended = bot.stop();
+        assert!(ended.success(), "start {start}: {ended}\n{}", home.log());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_second_midwatch_on_the_same_folder_is_refused_and_the_first_goes_on() {
     let slack = FakeSlack::start().await;
     let home = connected(laboratory(), &slack);

@@ -108,28 +108,8 @@ impl Home {
 
     /// Starts `serve` and waits until it is ready.
     pub async fn serve(&self) -> Bot {
-        let address = free_address();
-        let client = reqwest::Client::new(); // Before the start: to make one takes a while.
+        let mut bot = self.launch();
         let started = Instant::now();
-        let log = std::fs::OpenOptions::new()
-            .create(true)
-            .append(true)
-            .open(self.path("log"))
-            .expect("a log file");
-        let mut command = self.command(&["serve"]);
-        command.env("MIDWATCH_LISTEN", address.to_string());
-        let child = command
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(log)
-            .spawn()
-            .expect("midwatch starts");
-        let mut bot = Bot {
-            child,
-            address,
-            client,
-            ready_after: Duration::ZERO,
-        };
         while !bot.is_ready().await {
             let log = || std::fs::read_to_string(self.path("log")).unwrap_or_default();
             if let Some(status) = bot.child.try_wait().expect("a child") {
@@ -144,6 +124,32 @@ impl Home {
         }
         bot.ready_after = started.elapsed();
         bot
+    }
+
+    /// Starts `midwatch serve`, and waits for nothing.
+    pub fn launch(&self) -> Bot {
+        let address = free_address();
+        let _ = rustls::crypto::ring::default_provider().install_default(); // The first of several.
+        let client = reqwest::Client::new(); // Before the start: to make one takes a while.
+        let log = std::fs::OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(self.path("log"))
+            .expect("a log file");
+        let mut command = self.command(&["serve"]);
+        command.env("MIDWATCH_LISTEN", address.to_string());
+        let child = command
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(log)
+            .spawn()
+            .expect("midwatch starts");
+        Bot {
+            child,
+            address,
+            client,
+            ready_after: Duration::ZERO,
+        }
     }
 
     /// Makes it look as if midwatch had been away for so much longer: all that it heard, it heard earlier. Its database is
