@@ -1,8 +1,8 @@
 //! Known bugs, kept to be put back one at a time: they show that the proofs can see. Never in a build for use.
 //!
 //! `cargo test --features planted --test prove -- planted` switches each on and expects a proof to turn red; what each
-//! does stands in `tests/prove/planted/bugs.rs`. Without the feature [`is`] is a constant, and nothing of it is left in
-//! the program.
+//! does stands in `tests/prove/planted/bugs.rs`. Without the feature [`is`] is a constant: an optimised build holds
+//! nothing of it.
 
 /// Names the bug that is put back.
 #[cfg(feature = "planted")]
