@@ -6,6 +6,7 @@ use crate::domain::{
     Button, Decision, Facts, Hold, Identity, PersonId, Phase, PlanFor, Posting, PostingKind,
     Reference, Refusal, Run, RunEvent, Verdict, decide, may_consent, plan, render, show_elapsed,
 };
+use crate::planted;
 use crate::store::{Change, Conclusion, StoreError, Tell};
 
 use super::Walk;
@@ -207,7 +208,7 @@ impl Walk<'_> {
                 format!("run {reference} is not waiting any more"),
                 "type the command again".to_owned(),
             ))
-        } else if run.requester == self.actor.identity {
+        } else if run.requester == self.actor.identity && !planted::is("own-consent-counts") {
             let what =
                 "you asked for this yourself; consent has to come from somebody else".to_owned();
             Err(not_now(

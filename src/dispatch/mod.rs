@@ -20,6 +20,7 @@ use crate::domain::{
     PostingKind, Refusal, RuleRef, Run, RunEvent, RunId, SpeakerKind, StepState, Text, Typed,
     decide, parse, plan, render,
 };
+use crate::planted;
 use crate::store::{Change, Conclusion, Store, StoreError};
 
 /// How many inbounds are walked at the same time.
@@ -275,6 +276,11 @@ impl Walk<'_> {
     /// How long ago it was sent; zero where the platform's clock is ahead of ours.
     fn age(&self) -> Duration {
         let age = self.now.duration_since(self.inbound.sent_at);
+        let age = if planted::is("age-backwards") {
+            -age
+        } else {
+            age
+        };
         Duration::try_from(age).unwrap_or_default()
     }
 

@@ -4,6 +4,8 @@
 
 use std::fmt::Write as _;
 
+use crate::planted;
+
 /// Characters of a line that are shown; the rest is counted.
 pub const LONGEST_LINE: usize = 2_000;
 
@@ -103,6 +105,7 @@ impl ControlFilter {
 fn visible(c: char) -> Option<char> {
     match c {
         '\t' | '\n' | '\r' => Some(c),
+        '\u{202a}'..='\u{202e}' if planted::is("overrides-shown") => Some(c),
         '\u{2028}' | '\u{2029}' => Some('\n'), // line and paragraph separator
         '\u{0}'..='\u{1f}'
         | '\u{7f}'..='\u{9f}'

@@ -9,6 +9,7 @@ use super::{
     Actor, ApprovalTerms, Catalog, Command, Commands, Condition, FileLine, Grant, Identity,
     Invocation, Outcome, PersonId, Project, Reference, Revision, Rule, Who,
 };
+use crate::planted;
 
 /// A command that changes something and reached us later than this after it was sent is asked for
 /// again: platforms redeliver minutes later, when the reason may be gone.
@@ -110,7 +111,7 @@ pub fn may_consent(
     catalog: &Catalog,
     now: Timestamp,
 ) -> bool {
-    *requester != Identity::Person(person.clone())
+    (*requester != Identity::Person(person.clone()) || planted::is("own-consent-counts"))
         && terms
             .of
             .iter()

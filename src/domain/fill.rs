@@ -9,6 +9,7 @@ use super::{
     ParameterName, Permit, Piece, Plan, PlannedStep, Reference, Refusal, Rendered, RunAction,
     RunId, Segment, Template, Value, examples_of,
 };
+use crate::planted;
 
 /// The run a plan is made for.
 #[derive(Debug, Clone, Copy)]
@@ -180,6 +181,7 @@ impl Filler<'_> {
             let first_is_dash = |text: &Rendered| matches!(text.0.first(), Some(Piece::Text(text)) if text.starts_with('-'));
             if let Some(name) = self.leading_argument(template, step)
                 && !options_ended
+                && !planted::is("value-becomes-option")
                 && elements.iter().any(first_is_dash)
             {
                 return Err(self.bad_value(name.as_str(), "a value that does not begin with `-`"));
@@ -327,6 +329,9 @@ fn join(pieces: impl Iterator<Item = Piece>) -> Rendered {
 
 /// Everything but unreserved characters (RFC 3986 §2.3) and `/`.
 fn percent_encoded(text: &str) -> String {
+    if planted::is("address-not-encoded") {
+        return text.to_owned();
+    }
     let mut encoded = String::new();
     for byte in text.bytes() {
         if byte.is_ascii_alphanumeric() || b"-._~/".contains(&byte) {

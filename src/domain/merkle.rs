@@ -2,13 +2,20 @@
 
 use sha2::{Digest, Sha256};
 
+use crate::planted;
+
 /// A SHA-256 hash.
 pub type Hash = [u8; 32];
 
 /// The hash of one entry. The prefix keeps a leaf from posing as a node (RFC 6962, section 2.1).
 pub fn leaf_hash(line: &[u8]) -> Hash {
+    let prefix: &[u8] = if planted::is("leaf-without-prefix") {
+        &[]
+    } else {
+        &[0]
+    };
     Sha256::new()
-        .chain_update([0])
+        .chain_update(prefix)
         .chain_update(line)
         .finalize()
         .into()

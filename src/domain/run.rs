@@ -12,6 +12,7 @@ use super::{
     Action, ApprovalTerms, Effect, Identity, Invocation, PersonId, Place, Plan, PlannedStep,
     Reference, RuleRef, RunId, StepName,
 };
+use crate::planted;
 
 /// One durable execution of a plan.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -350,7 +351,12 @@ pub fn next(run: &Run, now: Timestamp) -> Due {
         Phase::AwaitingApproval { .. } if run.cancelled_by.is_some() => {
             Due::Finish(Outcome::Cancelled)
         }
-        Phase::AwaitingApproval { until, .. } if now >= *until => Due::Finish(Outcome::Expired),
+        Phase::AwaitingApproval { until, .. }
+            if now >= *until
+                || planted::is("timer-by-the-second") && now.as_second() >= until.as_second() =>
+        {
+            Due::Finish(Outcome::Expired)
+        }
         Phase::AwaitingApproval { until, .. } => Due::Wait(*until),
         // Nobody expects it any more: midwatch was down, or every worker was busy.
         Phase::Queued { since }
@@ -390,6 +396,10 @@ fn next_step(run: &Run, now: Timestamp) -> Due {
                 Due::Finish(Outcome::NeedsAttention)
             }
             StepState::Interrupted { attempt, .. } => match step.effect {
+                Effect::Once if planted::is("once-repeated") => Due::Start {
+                    position,
+                    attempt: attempt + 1,
+                },
                 Effect::Once => Due::Finish(Outcome::NeedsAttention),
                 Effect::Checked => Due::Verify {
                     position,
@@ -444,6 +454,9 @@ fn next_step(run: &Run, now: Timestamp) -> Due {
 
 /// So much later; a clock at the end of time must not end the program.
 fn later(at: Timestamp, by: Duration) -> Timestamp {
+    if planted::is("end-of-time-forgotten") {
+        return at + by;
+    }
     at.saturating_add(by).unwrap_or(Timestamp::MAX)
 }
 
@@ -690,6 +703,9 @@ impl Run {
 
     /// Whether its target's lock is held: it may still act, or what it did is not known.
     pub fn holds_lock(&self) -> bool {
+        if planted::is("doubt-frees-the-lock") {
+            return matches!(self.phase, Phase::Queued { .. } | Phase::Running);
+        }
         matches!(
             self.phase,
             Phase::Queued { .. } | Phase::Running | Phase::Finished(Outcome::NeedsAttention)

@@ -5,11 +5,15 @@ use tracing::{info, warn};
 use super::Engine;
 use super::actions::Found;
 use crate::domain::{OutputRef, Phase, Run, START_WITHIN, StepState};
+use crate::planted;
 use crate::store::StoreError;
 
 impl Engine {
     /// Whether an attempt that stands as started goes on here, has ended here, or is known not to have begun.
     pub(super) fn is_known_here(&self, run: &Run, of: OutputRef) -> bool {
+        if planted::is("supervisor-forgotten") {
+            return false;
+        }
         let folder = self.steps.folder(of);
         let Some(StepState::Started { at, .. }) = run.steps.get(of.position) else {
             return false; // In doubt since the database was set back: nothing here says that it is about the same.

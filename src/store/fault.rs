@@ -4,6 +4,7 @@ use serde_json::Value;
 use sqlx::postgres::PgDatabaseError;
 
 use super::StoreError;
+use crate::planted;
 
 // Of PostgreSQL: disk full, out of memory, read-only; data and index corrupted.
 // https://www.postgresql.org/docs/current/errcodes-appendix.html
@@ -38,6 +39,9 @@ impl From<sqlx::Error> for StoreError {
                 Some("XX001" | "XX002") => Self::Corrupt(why),
                 _ => Self::Unavailable(why),
             };
+        }
+        if planted::is("disk-fault-unsaid") {
+            return Self::Unavailable(why);
         }
         let code: i32 = fault.code().and_then(|c| c.parse().ok()).unwrap_or(0);
         match code & 0xff {

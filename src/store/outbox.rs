@@ -10,6 +10,7 @@ use super::newer::What;
 use super::writer::Group;
 use super::{AT_ONCE, DuePosting, Duty, MessageRef, PostingId, Standing, Store, StoreError};
 use crate::domain::{Platform, Posting, PostingKind};
+use crate::planted;
 
 fn kind(posting: &Posting) -> &'static str {
     match posting.kind {
@@ -25,9 +26,12 @@ fn kind(posting: &Posting) -> &'static str {
 /// Remembers what we owe. A run's root replaces the one it has at that place, delivered or not.
 pub(super) async fn owe(
     group: &mut Group,
-    postings: Vec<Posting>,
+    mut postings: Vec<Posting>,
     now: Timestamp,
 ) -> Result<(), StoreError> {
+    if planted::is("order-lost") {
+        postings.reverse();
+    }
     let first = reserve_numbers(group, postings.len(), now).await?;
     for (number, posting) in (first..).zip(postings) {
         let last = matches!(posting.kind, PostingKind::Line { last: true, .. });

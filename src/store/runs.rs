@@ -17,6 +17,7 @@ use crate::domain::{
     Due, Fact, Facts, Identity, Invocation, Outcome, PersonId, Place, Reference, RuleRef, Run,
     RunEvent, RunId, apply, next,
 };
+use crate::planted;
 
 /// What is fixed when a run begins.
 #[derive(Serialize, Deserialize)]
@@ -32,6 +33,7 @@ fn due_at(run: &Run, now: Timestamp) -> Option<i64> {
     match next(run, now) {
         Due::Nothing => None,
         Due::Wait(until) => Some(until.as_millisecond()),
+        _ if planted::is("due-by-the-clock") => Some(now.as_millisecond()),
         Due::Start { .. } | Due::Interrupt { .. } | Due::Verify { .. } | Due::Finish(_) => {
             Some(AT_ONCE)
         }

@@ -11,6 +11,7 @@ use serde::de::IgnoredAny;
 
 use super::newer::Kinds;
 use crate::domain::{Checkpoint, Frontier, Hash, NoteKey, leaf_hash};
+use crate::planted;
 
 /// What verification found.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -200,6 +201,7 @@ impl Checker {
 
     fn read(&mut self, name: &str, note: &str) -> Option<Checkpoint> {
         let read = match &self.key {
+            Some(_) if planted::is("signature-unchecked") => Checkpoint::parse(note),
             Some(key) => key.verify(note),
             None => Checkpoint::parse(note),
         };
@@ -269,6 +271,9 @@ impl Checker {
     fn compare_reached(&mut self) {
         while let Some((name, checkpoint)) = self.ahead.pop_if(|(_, c)| c.size <= self.tree.size())
         {
+            if planted::is("witness-not-compared") {
+                continue;
+            }
             self.compare(&name, &checkpoint, self.tree.root());
         }
     }

@@ -81,7 +81,7 @@ impl Home {
             .env_clear()
             .current_dir(self.folder.path())
             .envs(&self.settings);
-        for name in ["PATH", "HOME", "MIDWATCH_PLANTED"] {
+        for name in ["PATH", "HOME", "PLANTED_BUG"] {
             command.envs(std::env::var_os(name).map(|value| (name, value)));
         }
         command

@@ -16,7 +16,7 @@ use rand::{Rng, SeedableRng};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-use self::judge::{Sum, marks};
+use self::judge::{Complaints, Sum, marks};
 use self::people::{Kind, Saying, Typed, is_late};
 use self::yard::Yard;
 use super::{Found, Round};
@@ -229,17 +229,17 @@ impl Days {
         let deadline = Instant::now() + SETTLE_WITHIN;
         loop {
             let complaints = self.complaints();
-            if complaints.is_empty() {
+            if complaints.all.is_empty() {
                 return;
             }
-            if Instant::now() >= deadline {
-                self.give_up(after, &complaints);
+            if complaints.for_good || Instant::now() >= deadline {
+                self.give_up(after, &complaints.all);
             }
             tokio::time::sleep(LOOK_EVERY).await;
         }
     }
 
-    fn complaints(&self) -> Vec<String> {
+    fn complaints(&self) -> Complaints {
         let (ledger, marks) = (self.yard.ledger(), marks(&self.yard.home.path("marks")));
         judge::complaints(&self.typed, &ledger, &marks)
     }
@@ -248,7 +248,7 @@ impl Days {
     async fn end(&mut self) {
         let absence = Absence::Stopped;
         self.goes(absence).await;
-        let mut complaints = self.complaints();
+        let mut complaints = self.complaints().all;
         let violations = self.yard.slack.violations().into_iter();
         complaints.extend(violations.map(|it| format!("slack: {it}")));
         complaints.extend(self.yard.ledger_is_sound());

@@ -154,8 +154,10 @@ impl Yard {
     async fn settle(&self, people: &People, rounds: u32) {
         let deadline = Instant::now() + SETTLE_WITHIN + SETTLE_MORE * rounds;
         while Instant::now() < deadline {
-            let complaints = self.complaints(people);
-            if complaints.is_empty() {
+            let wait = |evidence: &Evidence<'_>| {
+                !evidence.complaints().is_empty() && !evidence.is_past_mending()
+            };
+            if !self.look(people, wait) {
                 return;
             }
             tokio::time::sleep(Duration::from_secs(1)).await;

@@ -27,6 +27,10 @@ pub(crate) fn through(url: &str, address: SocketAddr) -> String {
     url.to_string()
 }
 
+/// Longer than a lease, and than two looks for a run that is due.
+const LONG_SECS: &str = "8";
+const _: () = assert!(midwatch::engine::LEASE.as_secs() + 1 < 8);
+
 impl Lab {
     /// On this database, with so many channels.
     pub(crate) fn new(slack: &FakeSlack, database: &str, channels: usize) -> Self {
@@ -46,6 +50,7 @@ impl Lab {
             ("commands/mark.yaml", &mark("mark", "once", "0")),
             ("commands/once.yaml", &mark("once", "once", "1")),
             ("commands/again.yaml", &mark("again", "idempotent", "1")),
+            ("commands/long.yaml", &mark("long", "once", LONG_SECS)),
         ])
         .setting("DATABASE_URL", database)
         .setting("SLACK_BOT_TOKEN", BOT_TOKEN)

@@ -82,6 +82,7 @@ async fn part(round: Round, cluster: Cluster) -> String {
         accepted: Vec::new(),
         typed: 0,
     };
+    pair.outlive_a_lease(round.seed).await;
     let mut lasted = BTreeMap::<String, u32>::new();
     let longest = if round.rounds >= MANY { 60 } else { 9 };
     for n in 0..round.rounds as usize {
@@ -122,6 +123,27 @@ impl Pair {
         let delivery = self.slack.mention_delivery("U1", &channel, command);
         if self.slack.deliver(&delivery).await.status == 200 {
             self.accepted.push(delivery);
+        }
+    }
+
+    /// All is well, and a step takes longer than a lease: nobody takes its run away.
+    async fn outlive_a_lease(&mut self, seed: u64) {
+        let bot = self.bots[0].as_ref().unwrap();
+        self.slack.use_http(&bot.url(""));
+        let channel = self.labs[0].channel(self.typed);
+        self.typed += 1;
+        let ack = self.slack.slash("U1", &channel, "long one").await;
+        assert_eq!((ack.status, ack.body.as_str()), (200, ""));
+        let begun = Instant::now();
+        while self.labs[0].ended(&self.slack) == 0 {
+            let taken = self.labs[0].roots(&self.slack, "needs attention") > 0;
+            assert!(
+                !taken && begun.elapsed() < ENDS_WITHIN,
+                "seed {seed}: a step longer than a lease was taken away from who did it: {:?}\n{}",
+                self.labs[0].headlines(&self.slack),
+                self.logs()
+            );
+            tokio::time::sleep(Duration::from_millis(200)).await;
         }
     }
 
@@ -192,6 +214,16 @@ impl Pair {
         self.is_ready().await;
         let begun = Instant::now();
         loop {
+            // Nothing mends that: it need not be waited for.
+            let done = self.done().into_iter();
+            let twice: Vec<_> = done
+                .filter(|((_, effect), times)| effect == "once" && *times > 1)
+                .collect();
+            assert!(
+                twice.is_empty(),
+                "{trouble:?}, seed {seed}: done twice: {twice:?}\n{}",
+                self.logs()
+            );
             let open = self.open();
             if open.is_empty() {
                 break;
@@ -204,16 +236,6 @@ impl Pair {
             );
             tokio::time::sleep(Duration::from_millis(200)).await;
         }
-        let twice: Vec<_> = self
-            .done()
-            .into_iter()
-            .filter(|((_, effect), times)| effect == "once" && *times > 1)
-            .collect();
-        assert!(
-            twice.is_empty(),
-            "{trouble:?}, seed {seed}: done twice: {twice:?}\n{}",
-            self.logs()
-        );
     }
 
     /// Headlines of runs that have not ended: those that may be repeated must succeed, the others may need a person.

@@ -7,6 +7,7 @@ mod forger;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
+use midwatch::domain::{Frontier, NoteSigner, leaf_hash};
 use rand::rngs::StdRng;
 use rand::seq::IndexedRandom;
 use rand::{Rng, SeedableRng};
@@ -60,9 +61,10 @@ pub(crate) fn prove(round: Round) -> Found {
         found += 1;
     }
     let rewound = rewind(&ours, &genuine, python);
+    let signed = sign_again(&ours, &genuine, python, &mut random);
     let lied = false_witnesses(&ours, &theirs, &genuine, python, &mut random);
     Found::Held(format!(
-        "{found} forgeries of {} kinds, {rewound} rewound ledgers and {lied} false witnesses found, untouched ones accepted; {} entries, {} witnesses from the thread; second verifier: {}",
+        "{found} forgeries of {} kinds, {rewound} rewound ledgers, {signed} signed again with the stolen key and {lied} false witnesses found, untouched ones accepted; {} entries, {} witnesses from the thread; second verifier: {}",
         FORGERIES.len(),
         genuine.entries.len(),
         ours.notes.len(),
@@ -105,6 +107,42 @@ fn rewind(ours: &Ledger, genuine: &Export, python: bool) -> usize {
         );
     }
     newest
+}
+
+/// Who has the key rewrites an entry and signs the whole anew: sound in itself. The thread knows, from the first
+/// checkpoint that was posted after that entry.
+fn sign_again(ours: &Ledger, genuine: &Export, python: bool, random: &mut StdRng) -> usize {
+    let key = std::fs::read_to_string(ours.home.path("data/ledger.key")).expect("the key");
+    let signer = NoteSigner::parse(&key).expect("it is a key");
+    for (n, note) in ours.notes.iter().enumerate() {
+        let before = n.checked_sub(1).map_or(0, |n| size_of(&ours.notes[n]));
+        let entry = random.random_range(before..size_of(note));
+        let mut forged = genuine.clone();
+        forged.entries[entry] = forger::another_moment(&forged.entries[entry]);
+        let mut tree = Frontier::new();
+        for line in &forged.entries {
+            tree.push(leaf_hash(line.as_bytes()));
+        }
+        forged.closing = Some(signer.sign(tree.size(), tree.root()));
+        let text = forged.text();
+        let earlier: Vec<usize> = (0..n).collect();
+        let what = "an entry rewritten, all signed again";
+        ours.expect(
+            &text,
+            &earlier,
+            python,
+            Sound::Yes,
+            &format!("{what}, with the witnesses before it"),
+        );
+        ours.expect(
+            &text,
+            &[n],
+            python,
+            Sound::No,
+            &format!("{what}, with the next witness"),
+        );
+    }
+    ours.notes.len()
 }
 
 /// An untouched export, and a witness that is not of this ledger or was edited.

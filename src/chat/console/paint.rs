@@ -7,6 +7,7 @@ use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 use crate::domain::{
     Block, Button, Field, Message, People, PersonId, Span, Text, harmless, harmless_line,
 };
+use crate::planted;
 
 /// How messages look on one terminal at one moment.
 #[derive(Debug, Clone, Copy)]
@@ -108,7 +109,7 @@ impl Paint<'_> {
 
     /// The line in pieces that fit behind the mark; never none.
     fn pieces(&self, line: &str) -> Vec<String> {
-        let Some(columns) = self.columns else {
+        let Some(columns) = self.columns.filter(|_| !planted::is("long-line-unbroken")) else {
             return vec![line.to_owned()];
         };
         let room = columns.saturating_sub(4).max(NARROWEST);

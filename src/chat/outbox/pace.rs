@@ -11,6 +11,7 @@ use tokio::time::Instant;
 
 use crate::chat::Pace;
 use crate::domain::{Place, PostingKind};
+use crate::planted;
 use crate::store::DuePosting;
 
 /// Until when the platform wants to hear nothing, by space and call.
@@ -31,7 +32,7 @@ impl Blocked {
     fn rest(&self, due: &DuePosting) -> Option<Duration> {
         let until = self.all().get(&block_key(due)).copied()?;
         let rest = until.saturating_duration_since(Instant::now());
-        (!rest.is_zero()).then_some(rest)
+        (!rest.is_zero() && !planted::is("retry-after-ignored")).then_some(rest)
     }
 
     fn forget_old(&self) {

@@ -10,6 +10,7 @@ use crate::domain::{
     Block, Button, ButtonStyle, Form, FormField, Message, People, PersonId, Place, Platform, Span,
     Text, harmless, harmless_line,
 };
+use crate::planted;
 
 /// What our forms call themselves, so that their answers are recognised.
 pub(super) const FORM_CALLBACK: &str = "midwatch_form";
@@ -367,7 +368,7 @@ fn escaped(text: &str) -> String {
     for character in text.chars() {
         let piece = match character {
             '&' => "&amp;",
-            '<' => "&lt;",
+            '<' if !planted::is("markup-unescaped") => "&lt;",
             '>' => "&gt;",
             _ => "",
         };

@@ -19,6 +19,7 @@ use super::inbound::{self, Delivery, Heard, moment};
 use super::transport::{located, run_of};
 use super::{Door, Me, SocketStatus, as_text};
 use crate::domain::{Inbound, Message, Place, Platform, Posting, PostingKind, RunId, Text};
+use crate::planted;
 use crate::store::{Behind, Receipt, RunThread, Space, Store, StoreError};
 
 /// How far Slack's clock and ours may differ, and how long an event may have been under way.
@@ -550,7 +551,12 @@ fn as_event(message: &Value, channel: &str, me: &Me) -> Value {
     } else {
         json!({ "type": "message", "subtype": "message_changed", "channel": channel, "message": fields })
     };
-    json!({ "type": "event_callback", "team_id": me.space, "event": event })
+    let space = if planted::is("history-has-keys-of-its-own") {
+        "history"
+    } else {
+        &me.space
+    };
+    json!({ "type": "event_callback", "team_id": space, "event": event })
 }
 
 fn thread_of(run: &RunThread) -> Option<String> {

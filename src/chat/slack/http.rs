@@ -19,6 +19,7 @@ use tokio::time::Instant;
 
 use super::inbound::{self, Delivery, Heard};
 use super::{Door, MISUNDERSTOOD, Taken, as_text};
+use crate::planted;
 
 const BODY_LIMIT: usize = 1 << 20;
 /// Slack waits three seconds; what is on its way needs some of them.
@@ -137,6 +138,9 @@ fn acknowledgement(kind: Kind, payload: Option<&Value>, taken: Taken) -> Respons
         (Taken::Done, _) | (Taken::Misunderstood, Kind::Event) => StatusCode::OK.into_response(),
         (Taken::Challenge(challenge), _) => challenge.into_response(),
         (Taken::Misunderstood, _) if submission.is_some() => StatusCode::OK.into_response(),
+        (Taken::Misunderstood, _) if planted::is("unreadable-is-500") => {
+            StatusCode::INTERNAL_SERVER_ERROR.into_response()
+        }
         (Taken::Misunderstood, _) => json_answer(&ephemeral(MISUNDERSTOOD)),
         (Taken::NotKept(why), Kind::Command) => json_answer(&ephemeral(why)),
         // Slack repeats the event, and shows the presser of a button that it did not work.
@@ -189,7 +193,8 @@ fn verify(
     }
     let sent: i64 = stamp.parse().map_err(|_| "the timestamp is malformed")?;
     let sent_at = Timestamp::from_second(sent).map_err(|_| "the timestamp is malformed")?;
-    if now.as_second().abs_diff(sent) > AGE_LIMIT_SECS.unsigned_abs() {
+    let off = now.as_second().abs_diff(sent);
+    if off > AGE_LIMIT_SECS.unsigned_abs() && !planted::is("window-missing") {
         return Err("the timestamp is more than five minutes off");
     }
     let mut mac = Hmac::<Sha256>::new_from_slice(secret.as_bytes())
@@ -201,7 +206,11 @@ fn verify(
         "v0={}",
         data_encoding::HEXLOWER.encode(&mac.finalize().into_bytes())
     );
-    if bool::from(right.as_bytes().ct_eq(given.as_bytes())) {
+    if planted::is("signature-told") {
+        tracing::debug!("a signature: {given}; right is {right}");
+    }
+    let begins = planted::is("signature-begun") && right.starts_with(given);
+    if begins || bool::from(right.as_bytes().ct_eq(given.as_bytes())) {
         Ok(sent_at)
     } else {
         Err("the signature doesn't fit")

@@ -5,6 +5,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use url::Url;
 
+use crate::planted;
+
 /// Checks a URL against the allow-list (`host:port`, lower case).
 pub(super) fn check(url: &Url, allowed: &[String]) -> Result<(), String> {
     if !matches!(url.scheme(), "http" | "https") {
@@ -81,6 +83,7 @@ fn embedded_v4(v6: Ipv6Addr) -> Option<Ipv4Addr> {
         Some(Ipv4Addr::new(a, b, c, d))
     };
     match v6.segments() {
+        _ if planted::is("mapped-address-unseen") => None,
         [0, 0, 0, 0, 0, 0, 0, 0 | 1] => None,
         [0, 0, 0, 0, 0, 0 | 0xffff, high, low]
         | [0, 0, 0, 0, 0xffff, 0, high, low]
@@ -98,11 +101,14 @@ impl Resolve for SafeResolver {
     fn resolve(&self, name: Name) -> Resolving {
         Box::pin(async move {
             let name = name.as_str();
-            let found: Vec<SocketAddr> = tokio::net::lookup_host((name, 0)).await?.collect();
+            let mut found: Vec<SocketAddr> = tokio::net::lookup_host((name, 0)).await?.collect();
             let refused = found.iter().find(|address| never_by_name(address.ip()));
             if let Some(refused) = refused {
                 let why = format!("`{name}` leads to {}, which no name may", refused.ip());
                 return Err(why.into());
+            }
+            if planted::is("looked-up-twice") {
+                found = tokio::net::lookup_host((name, 0)).await?.collect();
             }
             Ok(Box::new(found.into_iter()) as Addrs)
         })

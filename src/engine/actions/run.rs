@@ -16,6 +16,7 @@ use super::output::Output;
 use super::tree::Tree;
 use super::{Ended, Revealed, Surroundings};
 use crate::domain::{PlannedStep, Rendered, RunAction, StepResult, show_duration};
+use crate::planted;
 
 /// Variables that every program gets, where midwatch has them.
 const ALWAYS_PASSED: [&str; 7] = ["PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "USER"];
@@ -43,13 +44,17 @@ impl Program {
         let Some(shown) = action.argv.first() else {
             return Err("the step names no program".to_owned());
         };
-        let program = Self {
+        let mut program = Self {
             argv: action.argv.iter().map(|text| revealed.text(text)).collect(),
             shown: shown.to_string(),
             directory: working_directory(&surroundings.directory, action.directory.as_deref())?,
             environment: environment(action, surroundings, revealed),
             time_limit: step.timeout(),
         };
+        if planted::is("shell-used") {
+            let line = program.argv.join(" ");
+            program.argv = vec!["sh".to_owned(), "-c".to_owned(), line];
+        }
         check_nul(&program.shown, &program.argv, &program.environment)?;
         Ok(program)
     }

@@ -20,6 +20,7 @@ use super::run::Program;
 use super::supervisor::{SUPERVISE, Specification};
 use super::{Performed, Revealed, Work};
 use crate::domain::{Rendered, RunAction, StepResult};
+use crate::planted;
 
 /// How often an attempt's folder is looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
@@ -114,6 +115,7 @@ async fn start(
             .arg(SUPERVISE)
             .arg(work.folder.path())
             .env_clear()
+            .envs(planted::named())
             .stdin(Stdio::piped())
             .stdout(lock)
             .stderr(Stdio::piped());

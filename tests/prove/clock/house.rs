@@ -494,6 +494,12 @@ impl House {
         let run = self.begin("slow").await;
         self.until(run.id, "running", |run| run.phase == Phase::Running)
             .await;
+        // Not only recorded: who loses its lease before the program has begun does not begin it.
+        let deadline = Instant::now() + SOON;
+        while self.marks("slow") == 0 {
+            assert!(Instant::now() < deadline, "its program does not begin");
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
         let (other, now) = (WorkerId("other".to_owned()), self.clock.now());
         let lease = SignedDuration::try_from(LEASE).expect("a short span");
         for at in [

@@ -141,19 +141,30 @@ pub(super) fn press_key(press: &Delivery, presser: &str) -> String {
     )
 }
 
-/// What is not as it must be; empty when all is well.
+/// What is not as it must be.
+#[derive(Default)]
+pub(super) struct Complaints {
+    /// Empty when all is well.
+    pub(super) all: Vec<String>,
+    /// Whether one of them stays true, however long we wait: the ledger takes nothing back.
+    pub(super) for_good: bool,
+}
+
+/// What is not as it must be.
 pub(super) fn complaints(
     typed: &[Typed],
     ledger: &Ledger,
     marks: &HashMap<String, usize>,
-) -> Vec<String> {
+) -> Complaints {
     let mut complaints = Vec::new();
+    let mut for_good = false;
     let mut known: HashSet<&str> = HashSet::new();
     // What each tag may have been marked; a run that waits for consent is marked by who consents.
     let mut due: HashMap<String, usize> = HashMap::new();
     let mut unknown: HashSet<String> = HashSet::new();
     for typed in typed {
         let found = one(typed, ledger);
+        for_good |= found.for_good;
         complaints.extend(found.complaints.into_iter().map(|what| {
             format!(
                 "{} {:?} in {}: {what}",
@@ -179,10 +190,14 @@ pub(super) fn complaints(
     }
     for key in ledger.received.keys() {
         if !known.contains(key.as_str()) {
+            for_good = true;
             complaints.push(format!("{key} was received, and nobody typed it"));
         }
     }
-    complaints
+    Complaints {
+        all: complaints,
+        for_good,
+    }
 }
 
 /// Whose mark it leaves.
@@ -198,6 +213,8 @@ struct Found {
     /// It, or a press of its card, must have been done by now.
     done: bool,
     complaints: Vec<String>,
+    /// Whether one of them stays true.
+    for_good: bool,
 }
 
 fn one(typed: &Typed, ledger: &Ledger) -> Found {
@@ -211,6 +228,7 @@ fn one(typed: &Typed, ledger: &Ledger) -> Found {
         return Found {
             done: false,
             complaints,
+            for_good: received > 0,
         };
     }
     let late = ledger
@@ -228,9 +246,11 @@ fn one(typed: &Typed, ledger: &Ledger) -> Found {
             return Found {
                 done: false,
                 complaints,
+                for_good: false,
             };
         }
     };
+    let for_good = received > 1 || conclusions.iter().any(|it| *it != right);
     if received != 1 || conclusions != [right.clone()] {
         complaints.push(format!(
             "received {received} times, concluded {conclusions:?} and not {right:?}"
@@ -258,6 +278,7 @@ fn one(typed: &Typed, ledger: &Ledger) -> Found {
     Found {
         done: runs && (!late || typed.kind == Kind::Reads || typed.pressed),
         complaints,
+        for_good,
     }
 }
 

@@ -116,7 +116,11 @@ pub(super) async fn in_slack(threads: u32, random: &mut StdRng) -> Result<String
             .await;
     }
     for number in 0..threads {
-        let asked = waits(&slack, number, "waits for", |it| it.thread.is_none()).await;
+        // Its first line: what is said in others may be the very same words.
+        let asked = waits(&slack, number, "`ask` waits for", |it| {
+            it.thread.is_none() && render(it).starts_with("⏸ `ask` waits for")
+        });
+        let asked = asked.await;
         let text = render(&asked);
         let reference = text
             .split("ref ")

@@ -247,7 +247,9 @@ impl Yard {
 
     /// Settles, stops it, and holds everything against everything.
     async fn close(mut self) -> Seen {
-        self.settle().await;
+        if self.seen.complaints.is_empty() {
+            self.settle().await;
+        }
         let mut complaints = self.complaints();
         if let Some(bot) = self.bot.take() {
             let status = tokio::task::block_in_place(|| bot.stop());

@@ -57,6 +57,21 @@ impl Evidence<'_> {
         complaints
     }
 
+    /// Whether something is wrong that no waiting mends.
+    pub(super) fn is_past_mending(&self) -> bool {
+        let interrupted =
+            |(id, life): (&RunId, &Life)| self.interrupted_by_nobody(*id, life).next().is_some();
+        !self.doubled.is_empty() || self.record.runs.iter().any(interrupted)
+    }
+
+    /// Position and attempt of steps that were interrupted although nobody killed their supervisor.
+    fn interrupted_by_nobody(&self, id: RunId, life: &Life) -> impl Iterator<Item = (usize, u32)> {
+        let interrupted = life.interrupted();
+        interrupted.filter(move |(position, attempt)| {
+            !self.lost.contains(&format!("{id}-{position}-{attempt}"))
+        })
+    }
+
     /// Acknowledged: received once and concluded once, with a run. Not acknowledged: at most that.
     fn inbounds(&self, complaints: &mut Vec<String>) {
         for sent in &self.said.sent {
@@ -164,13 +179,11 @@ impl Evidence<'_> {
                 "a `once` step's outcome is unknown: {unknown}; the run ended {outcome}"
             ));
         }
-        for (position, attempt) in life.interrupted() {
-            if !self.lost.contains(&format!("{id}-{position}-{attempt}")) {
-                complain(format!(
-                    "attempt {attempt} of step {} was interrupted, and nobody killed its supervisor",
-                    position + 1
-                ));
-            }
+        for (position, attempt) in self.interrupted_by_nobody(id, life) {
+            complain(format!(
+                "attempt {attempt} of step {} was interrupted, and nobody killed its supervisor",
+                position + 1
+            ));
         }
         match self.threads.get(&life.tag) {
             None => complain("nothing was posted".to_owned()),

@@ -66,6 +66,8 @@ impl Job {
 #[derive(Default)]
 pub(super) struct Judged {
     pub(super) complaints: Vec<String>,
+    /// Whether one of them stays true, however long we wait.
+    pub(super) for_good: bool,
     /// Lines between root and last line.
     pub(super) lines: usize,
 }
@@ -88,6 +90,7 @@ pub(super) fn judge(slack: &FakeSlack, jobs: &[Job]) -> Judged {
         };
         if let Some(before) = seen.insert(id.to_owned(), message.ts.clone()) {
             let text = render(&message);
+            judged.for_good = true;
             judged.complaints.push(format!(
                 "posted twice, as {before} and {}: {text}",
                 message.ts

@@ -46,15 +46,7 @@ pub(super) const FORGERIES: &[(&str, Forge)] = &[
     ("a value changed, still an entry", |export, _, random| {
         // Every entry has a moment: another second.
         let entry = random.random_range(0..export.entries.len());
-        edit(export, entry, |value| {
-            let at = value["at"]
-                .as_str()
-                .expect("an entry has a moment")
-                .to_owned();
-            let (before, after) = at.split_at(17);
-            let other = if after.starts_with('0') { '1' } else { '0' };
-            value["at"] = format!("{before}{other}{}", &after[1..]).into();
-        });
+        export.entries[entry] = another_moment(&export.entries[entry]);
     }),
     ("a person replaced", |export, _, random| {
         let named: Vec<usize> = (0..export.entries.len())
@@ -311,6 +303,16 @@ fn two(export: &Export, random: &mut StdRng) -> (usize, usize) {
     let a = random.random_range(0..export.entries.len());
     let b = (a + random.random_range(1..export.entries.len())) % export.entries.len();
     (a, b)
+}
+
+/// The entry with another second in its moment.
+pub(super) fn another_moment(entry: &str) -> String {
+    let mut value: Value = serde_json::from_str(entry).expect("an entry is JSON");
+    let at = value["at"].as_str().expect("an entry has a moment");
+    let (before, after) = at.split_at(17);
+    let other = if after.starts_with('0') { '1' } else { '0' };
+    value["at"] = format!("{before}{other}{}", &after[1..]).into();
+    midwatch::domain::canonical_json(&value)
 }
 
 /// Edits the entry as JSON; its keys stay sorted, as the ledger has them.
