@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use super::actions::{Performed, Verified, Work, perform, verify};
-use super::{Engine, LEASE, RECORD_AGAIN, RECORD_WITHIN, Told, is_unknown};
+use super::{Engine, RECORD_AGAIN, RECORD_WITHIN, Told, is_unknown};
 use crate::domain::{
     Action, Block, Effect, Message, OutputRef, PlannedStep, Posting, PostingKind, Rendered, Run,
     RunEvent, StepResult, render,
@@ -183,7 +183,7 @@ impl Engine {
         answer
     }
 
-    /// Sees an attempt to its end while its output is kept and shown, the lease renewed, and cancellation looked for.
+    /// Sees an attempt to its end while its output is kept and shown, and cancellation looked for.
     async fn watch(
         &self,
         lease: &Lease,
@@ -211,7 +211,6 @@ impl Engine {
         let mut changes = self.store.changes();
         let mut show = interval(SHOW_EVERY);
         let mut refresh = interval(REFRESH_EVERY);
-        let mut heartbeat = interval(LEASE / 3);
         // Asked only now: what happened before `changes` was made is no change to it.
         if run.cancelled_by.is_some() || self.is_cancelled(run).await {
             stop.cancel();
@@ -234,7 +233,6 @@ impl Engine {
                 _ = refresh.tick(), if !run.place.platform.shows_live_output() => {
                     self.refresh(lease, run, of, &output.whole).await;
                 }
-                _ = heartbeat.tick() => self.renew(lease).await?,
             }
         };
         while let Some(chunk) = receiver.recv().await {
@@ -242,18 +240,6 @@ impl Engine {
         }
         self.keep_rest(lease, run, of, &mut output).await;
         Ok((performed, output.whole))
-    }
-
-    /// Renews the lease. A lost one ends the watch: somebody else does it now.
-    async fn renew(&self, lease: &Lease) -> Result<(), StoreError> {
-        match self.store.renew_lease(lease, self.clock.now(), LEASE).await {
-            Err(StoreError::Conflict(what)) => Err(StoreError::Conflict(what)),
-            Err(fault) => {
-                warn!("the lease could not be renewed: {fault}");
-                Ok(())
-            }
-            Ok(()) => Ok(()),
-        }
     }
 
     async fn is_cancelled(&self, run: &Run) -> bool {

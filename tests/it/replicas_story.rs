@@ -118,3 +118,29 @@ async fn a_replica_with_another_key_is_told_where_the_right_one_is() {
     let bot = one.serve().await;
     stop([bot]);
 }
+
+/// Many short steps, none of which may be done again.
+const STRIDE: &str = "command: stride\ndoes: Takes its time.\nrisk: low\nundo: none\n\
+    parameters:\n  environment: { type: environment }\nsteps:\n";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_of_many_short_steps_stays_with_the_replica_that_does_it() {
+    let slack = FakeSlack::start().await;
+    let Some((one, two)) = pair(&slack).await else {
+        return;
+    };
+    let steps: String = (1..=6)
+        .map(|n| format!("  - {{ name: s{n}, run: [sleep, \"1.6\"], effect: once }}\n"))
+        .collect();
+    one.write("commands/stride.yaml", &format!("{STRIDE}{steps}"));
+    let bots = [one.serve().await, two.serve().await];
+    slack.use_http(&bots[0].url(""));
+    assert_eq!(slack.slash("U1", "C1", "stride one").await.status, 200);
+    slack
+        .wait_for("end", SOON, |slack| {
+            (roots(slack, "succeeded") + roots(slack, "needs attention") == 1).then_some(())
+        })
+        .await;
+    assert_eq!(roots(&slack, "succeeded"), 1, "no step was interrupted");
+    stop(bots);
+}
