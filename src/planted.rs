@@ -3,6 +3,11 @@
 //! `cargo test --features planted --test prove -- planted` switches each on and expects a proof to turn red. Without
 //! the feature [`is`] is a constant, and nothing of it is left in the program.
 
+mod crash;
+
+pub use self::crash::POINTS;
+pub(crate) use self::crash::{crash, handed_down};
+
 /// Whether this bug is put back now.
 #[cfg(not(feature = "planted"))]
 #[allow(dead_code, reason = "until the first bug is planted")]

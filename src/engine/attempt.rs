@@ -15,6 +15,7 @@ use crate::domain::{
     Action, Block, Effect, Message, OutputRef, PlannedStep, Posting, PostingKind, Rendered, Run,
     RunEvent, StepResult, render,
 };
+use crate::planted::crash;
 use crate::store::{Lease, StoreError};
 
 /// How often live output is kept and shown.
@@ -45,12 +46,14 @@ impl Engine {
                 warn!("no folder for a step: {error}"); // Found again by the attempt, and told in the thread.
             }
         }
+        crash("step.folder_made");
         let started = RunEvent::StepStarted {
             position,
             step: step.name.clone(),
             attempt,
         };
         let run = self.record(lease, run, vec![Told::of(started)]).await?;
+        crash("step.start_recorded");
         self.see_through(lease, &run, of, String::new()).await
     }
 
@@ -64,6 +67,7 @@ impl Engine {
         let OutputRef {
             position, attempt, ..
         } = of;
+        crash("step.taken_up");
         let kept = self.store.output(of).await?;
         info!(
             step.name = %step_of(run, position).name, attempt,
@@ -87,6 +91,7 @@ impl Engine {
             effect: step.effect,
         };
         let run = self.record(lease, run, vec![Told::of(event)]).await?;
+        crash("step.interrupted");
         self.forget(of);
         Ok(run)
     }
@@ -101,6 +106,7 @@ impl Engine {
     ) -> Result<Run, StoreError> {
         let step = step_of(run, of.position);
         let (performed, output) = self.watch(lease, run, of, kept).await?;
+        crash("step.result_seen");
         let Performed::Ended {
             mut result,
             elapsed_ms,
@@ -136,6 +142,7 @@ impl Engine {
             output,
         };
         let run = self.record(lease, run, vec![told]).await?;
+        crash("step.end_recorded");
         self.forget(of);
         Ok(run)
     }
@@ -153,6 +160,7 @@ impl Engine {
             Some(verify) => self.ask_whether(&step, verify).await,
             None => Verified::Unknown("the step has no check".to_owned()),
         };
+        crash("step.verified");
         let result = match answer {
             Verified::Happened => StepResult::Succeeded {
                 note: "its check says that it happened".to_owned(),

@@ -18,6 +18,7 @@ use crate::domain::{
     Due, OutputRef, Posting, PostingKind, Reference, Run, RunEvent, RunId, StepResult, apply, next,
     render,
 };
+use crate::planted::crash;
 use crate::store::{Lease, Store, StoreError, Tell, WorkerId};
 
 use actions::{Steps, Surroundings};
@@ -68,6 +69,7 @@ impl Engine {
             changes.mark_unchanged();
             match self.claim(&at_work).await {
                 Ok(Some((lease, run))) => {
+                    crash("lease.claimed");
                     let (engine, leave) = (self.clone(), leave.clone());
                     let here = AtWork::on(run.id, &at_work);
                     let span =

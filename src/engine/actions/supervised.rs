@@ -20,6 +20,7 @@ use super::run::Program;
 use super::supervisor::{SUPERVISE, Specification};
 use super::{Performed, Revealed, Work};
 use crate::domain::{Rendered, RunAction, START_WITHIN, StepResult};
+use crate::planted;
 
 /// How often an attempt's folder is looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
@@ -120,6 +121,7 @@ async fn start(
             .arg(SUPERVISE)
             .arg(work.folder.path())
             .env_clear()
+            .envs(planted::handed_down())
             .stdin(Stdio::piped())
             .stdout(lock)
             .stderr(Stdio::piped());
@@ -129,6 +131,7 @@ async fn start(
         .map_err(|error| format!("its supervisor can't be started: {error}"))?;
     // Our copy of the lock goes with the command: the supervisor alone holds it now.
     drop(command);
+    planted::crash("step.supervisor_spawned");
     if let Some(mut input) = child.stdin().take() {
         let _ = input.write_all(&specification).await; // One that ended early is found by its folder.
     }
