@@ -150,9 +150,9 @@ impl Pipeline {
     }
 
     fn finish(&mut self, redactor: &Redactor) -> String {
-        let mut text = self.controls.push(self.decoder.finish());
-        text = self.redaction.push(redactor, &text);
-        text.push_str(&self.redaction.finish(redactor));
+        // Half a character comes after the rest: it must not hide that a secret broke off before it.
+        let mut text = self.redaction.finish(redactor);
+        text.push_str(&self.controls.push(self.decoder.finish()));
         let mut lines = self.lines.push(&text);
         lines.push_str(&self.lines.finish());
         lines
@@ -261,10 +261,10 @@ mod tests {
 
     const CANARY: &str = "c4n4ry-0f-th3-m1n3";
 
-    async fn shown(redactor: &Arc<Redactor>, text: &str, chunk: usize) -> String {
+    async fn shown(redactor: &Arc<Redactor>, text: impl AsRef<[u8]>, chunk: usize) -> String {
         let (sender, mut receiver) = mpsc::channel(1);
         let mut output = Output::new(redactor.clone(), sender);
-        for bytes in text.as_bytes().chunks(chunk) {
+        for bytes in text.as_ref().chunks(chunk) {
             output.push(bytes);
         }
         output.finish().await;
@@ -296,6 +296,17 @@ mod tests {
         for chunk in 1..text.len() {
             let shown = shown(&redactor, &text, chunk).await;
             assert_eq!(shown, "é💥 [redacted]\nb[redacted]\nlast", "{chunk}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_secret_that_breaks_off_within_a_character_is_not_shown() {
+        let secret = "ß日💥ΩΩaΩ日日".as_bytes();
+        let redactor = Arc::new(Redactor::new([std::str::from_utf8(secret).unwrap()]));
+        for length in 9..secret.len() {
+            let shown = shown(&redactor, &secret[..length], 5).await;
+            let shown = shown.trim_end_matches('\u{fffd}');
+            assert_eq!(shown, "[redacted]", "{length} bytes");
         }
     }
 
