@@ -129,9 +129,9 @@ async fn a_run_of_many_short_steps_stays_with_the_replica_that_does_it() {
     let Some((one, two)) = pair(&slack).await else {
         return;
     };
-    let steps: String = (1..=6)
+    let steps = [1, 2, 3, 4, 5, 6]
         .map(|n| format!("  - {{ name: s{n}, run: [sleep, \"1.6\"], effect: once }}\n"))
-        .collect();
+        .concat();
     one.write("commands/stride.yaml", &format!("{STRIDE}{steps}"));
     let bots = [one.serve().await, two.serve().await];
     slack.use_http(&bots[0].url(""));
