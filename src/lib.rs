@@ -46,6 +46,6 @@ pub mod dispatch;
 pub mod domain;
 pub mod engine;
 pub mod http;
-mod planted;
+pub mod planted;
 pub mod store;
 pub mod telemetry;

@@ -8,6 +8,11 @@
 #[cfg(feature = "planted")]
 const VARIABLE: &str = "PLANTED_BUG";
 
+mod crash;
+
+pub use self::crash::POINTS;
+pub(crate) use self::crash::{crash, handed_down};
+
 /// Whether this bug is put back now.
 #[cfg(not(feature = "planted"))]
 pub(crate) const fn is(_bug: &str) -> bool {

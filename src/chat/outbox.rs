@@ -18,6 +18,7 @@ use self::delivery::Delivery;
 use self::pace::Pacer;
 use super::Transport;
 use crate::clock::Clock;
+use crate::planted::crash;
 use crate::store::{DuePosting, Duty, PostingId, Store, StoreError, WorkerId};
 
 /// How many deliveries are under way at the same time.
@@ -131,6 +132,7 @@ impl Outbox {
             .store
             .take_duty(platform, &self.worker, now, DUTY)
             .await;
+        crash("duty.taken");
         self.held = match taken {
             Ok(duty) => duty.map(|duty| Held {
                 renew_at: began + DUTY / 3,

@@ -24,6 +24,7 @@ use crate::domain::{Catalog, Fact, Platform, Redactor};
 use crate::engine::Engine;
 use crate::engine::actions::{HttpClient, Secrets, Steps, Surroundings, own_program};
 use crate::engine::secrets::LocalSecrets;
+use crate::planted::crash;
 use crate::store::{
     CLOCK_REFUSE, CLOCK_WARN, Receipt, Store, StoreError, StoreSettings, clock_refused,
 };
@@ -140,6 +141,7 @@ impl App {
                 }));
             }
         };
+        crash("start.opened");
         // Before anything is taken: a clock that is far off is known by then. The comparison is repeated all the while.
         if let Err(why) = store.compare_clocks(|| clock.now()).await {
             warn!("our clock is not compared with the database's yet: {why}");
@@ -158,6 +160,7 @@ impl App {
             say_no_start("the start can't be recorded", &why, &settings);
             return Ok(Err(Exit::Failed));
         }
+        crash("start.recorded");
         let catalog = Arc::new(ArcSwap::from_pointee(catalog));
         let surroundings = surroundings(&settings, environment, Arc::new(secrets))?;
         let steps = Steps::of(&settings.data).context("the data folder has no path")?;
@@ -182,6 +185,7 @@ impl App {
                 let platform = inbound.place.platform.as_str();
                 let began = Instant::now();
                 let receipt = store.receive(inbound).await?;
+                crash("inbound.received");
                 let word = if receipt == Receipt::New {
                     "new"
                 } else {
@@ -266,10 +270,12 @@ impl App {
         let cancel = stage.cancel.clone();
         stage.spawn(async move {
             while let Some(Some(reloaded)) = cancel.run_until_cancelled(reloads.recv()).await {
+                crash("catalog.swapped");
                 let fact = reload_fact(&current.load(), &reloaded);
                 if let Err(why) = store.record(vec![fact], Vec::new(), clock.now()).await {
                     warn!("a reload is not recorded: {why}");
                 }
+                crash("catalog.recorded");
             }
             cancel.cancelled().await;
         });
@@ -288,6 +294,7 @@ impl App {
         {
             warn!("the end is not recorded: {why}");
         }
+        crash("drain.recorded");
         self.store.close().await;
     }
 }

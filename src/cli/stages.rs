@@ -7,6 +7,8 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, warn};
 
+use crate::planted::crash;
+
 /// Tasks that are stopped together.
 pub(super) struct Stage {
     name: &'static str,
@@ -71,8 +73,10 @@ impl Stages {
 
     /// Stops every stage, one after the other.
     pub(super) async fn stop(self) {
+        crash("drain.begun");
         for stage in self.0 {
             stage.stop().await;
+            crash("drain.stage_stopped");
         }
     }
 }

@@ -20,7 +20,7 @@ use crate::domain::{
     PostingKind, Refusal, RuleRef, Run, RunEvent, RunId, SpeakerKind, StepState, Text, Typed,
     decide, parse, plan, render,
 };
-use crate::planted;
+use crate::planted::{self, crash};
 use crate::store::{Change, Conclusion, Store, StoreError};
 
 /// How many inbounds are walked at the same time.
@@ -91,7 +91,10 @@ impl Dispatch {
                 Err(StoreError::Conflict(what)) => {
                     info!(inbound = inbound.key.as_str(), "walking again: {what}");
                 }
-                other => return other,
+                other => {
+                    crash("inbound.concluded");
+                    return other;
+                }
             }
         }
         let code = RunId::of_inbound(&inbound.key).reference(8).to_string();

@@ -10,12 +10,12 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use super::actions::{Performed, Verified, Work, perform, verify};
-use super::{Engine, LEASE, RECORD_AGAIN, RECORD_WITHIN, Told, is_unknown};
+use super::{Engine, RECORD_AGAIN, RECORD_WITHIN, Told, is_unknown};
 use crate::domain::{
     Action, Block, Effect, Message, OutputRef, PlannedStep, Posting, PostingKind, Rendered, Run,
     RunEvent, StepResult, render,
 };
-use crate::planted;
+use crate::planted::crash;
 use crate::store::{Lease, StoreError};
 
 /// How often live output is kept and shown.
@@ -46,12 +46,14 @@ impl Engine {
                 warn!("no folder for a step: {error}"); // Found again by the attempt, and told in the thread.
             }
         }
+        crash("step.folder_made");
         let started = RunEvent::StepStarted {
             position,
             step: step.name.clone(),
             attempt,
         };
         let run = self.record(lease, run, vec![Told::of(started)]).await?;
+        crash("step.start_recorded");
         self.see_through(lease, &run, of, String::new()).await
     }
 
@@ -65,6 +67,7 @@ impl Engine {
         let OutputRef {
             position, attempt, ..
         } = of;
+        crash("step.taken_up");
         let kept = self.store.output(of).await?;
         info!(
             step.name = %step_of(run, position).name, attempt,
@@ -88,6 +91,7 @@ impl Engine {
             effect: step.effect,
         };
         let run = self.record(lease, run, vec![Told::of(event)]).await?;
+        crash("step.interrupted");
         self.forget(of);
         Ok(run)
     }
@@ -102,6 +106,7 @@ impl Engine {
     ) -> Result<Run, StoreError> {
         let step = step_of(run, of.position);
         let (performed, output) = self.watch(lease, run, of, kept).await?;
+        crash("step.result_seen");
         let Performed::Ended {
             mut result,
             elapsed_ms,
@@ -137,6 +142,7 @@ impl Engine {
             output,
         };
         let run = self.record(lease, run, vec![told]).await?;
+        crash("step.end_recorded");
         self.forget(of);
         Ok(run)
     }
@@ -154,6 +160,7 @@ impl Engine {
             Some(verify) => self.ask_whether(&step, verify).await,
             None => Verified::Unknown("the step has no check".to_owned()),
         };
+        crash("step.verified");
         let result = match answer {
             Verified::Happened => StepResult::Succeeded {
                 note: "its check says that it happened".to_owned(),
@@ -184,7 +191,7 @@ impl Engine {
         answer
     }
 
-    /// Sees an attempt to its end while its output is kept and shown, the lease renewed, and cancellation looked for.
+    /// Sees an attempt to its end while its output is kept and shown, and cancellation looked for.
     async fn watch(
         &self,
         lease: &Lease,
@@ -212,7 +219,6 @@ impl Engine {
         let mut changes = self.store.changes();
         let mut show = interval(SHOW_EVERY);
         let mut refresh = interval(REFRESH_EVERY);
-        let mut heartbeat = interval(LEASE / 3);
         // Asked only now: what happened before `changes` was made is no change to it.
         if run.cancelled_by.is_some() || self.is_cancelled(run).await {
             stop.cancel();
@@ -235,7 +241,6 @@ impl Engine {
                 _ = refresh.tick(), if !run.place.platform.shows_live_output() => {
                     self.refresh(lease, run, of, &output.whole).await;
                 }
-                _ = heartbeat.tick(), if !planted::is("heartbeat-missing") => self.renew(lease).await?,
             }
         };
         while let Some(chunk) = receiver.recv().await {
@@ -243,18 +248,6 @@ impl Engine {
         }
         self.keep_rest(lease, run, of, &mut output).await;
         Ok((performed, output.whole))
-    }
-
-    /// Renews the lease. A lost one ends the watch: somebody else does it now.
-    async fn renew(&self, lease: &Lease) -> Result<(), StoreError> {
-        match self.store.renew_lease(lease, self.clock.now(), LEASE).await {
-            Err(StoreError::Conflict(what)) => Err(StoreError::Conflict(what)),
-            Err(fault) => {
-                warn!("the lease could not be renewed: {fault}");
-                Ok(())
-            }
-            Ok(()) => Ok(()),
-        }
     }
 
     async fn is_cancelled(&self, run: &Run) -> bool {

@@ -15,8 +15,10 @@ use tracing::{Instrument, error, info, info_span, warn};
 
 use crate::clock::Clock;
 use crate::domain::{
-    Due, OutputRef, Posting, PostingKind, Run, RunEvent, RunId, StepResult, apply, next, render,
+    Due, OutputRef, Posting, PostingKind, Reference, Run, RunEvent, RunId, StepResult, apply, next,
+    render,
 };
+use crate::planted::{self, crash};
 use crate::store::{Lease, Store, StoreError, Tell, WorkerId};
 
 use actions::{Steps, Surroundings};
@@ -67,6 +69,7 @@ impl Engine {
             changes.mark_unchanged();
             match self.claim(&at_work).await {
                 Ok(Some((lease, run))) => {
+                    crash("lease.claimed");
                     let (engine, leave) = (self.clone(), leave.clone());
                     let here = AtWork::on(run.id, &at_work);
                     let span =
@@ -119,6 +122,7 @@ impl Engine {
         let worked = tokio::select! {
             biased;
             worked = self.drive(&lease, run) => worked,
+            lost = self.keep_leased(&lease, &reference) => Err(lost),
             () = leave.cancelled() => {
                 warn!("run {reference} is still going on at the end; a program goes on under its supervisor, other work is interrupted");
                 self.store.release_lease(&lease, self.clock.now()).await
@@ -134,6 +138,28 @@ impl Engine {
             Err(fault) => {
                 error!("run {reference} stays as it is until its lease ends: {fault}");
                 metrics::counter!("midwatch_faults_total", "where" => "engine").increment(1);
+            }
+        }
+    }
+
+    /// Renews the lease for as long as the run is worked on, however short its steps are, and while a check is asked.
+    /// Returns when it is lost: somebody else does the run now.
+    async fn keep_leased(&self, lease: &Lease, reference: &Reference) -> StoreError {
+        let mut renewed = tokio::time::Instant::now();
+        loop {
+            tokio::time::sleep(LEASE / 3).await;
+            if planted::is("heartbeat-missing") {
+                continue;
+            }
+            let asked = tokio::time::Instant::now();
+            match self.store.renew_lease(lease, self.clock.now(), LEASE).await {
+                Ok(()) => renewed = asked,
+                Err(lost @ StoreError::Conflict(_)) => {
+                    let ms = renewed.elapsed().as_millis();
+                    warn!("run {reference} was taken over: its lease was renewed last {ms} ms ago");
+                    return lost;
+                }
+                Err(fault) => warn!("the lease of run {reference} could not be renewed: {fault}"),
             }
         }
     }

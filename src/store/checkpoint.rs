@@ -11,6 +11,7 @@ use super::ledger::read_tree;
 use super::writer::{Group, begin};
 use super::{Store, StoreError};
 use crate::domain::NoteSigner;
+use crate::planted::crash;
 use data_encoding::HEXLOWER;
 use jiff::Timestamp;
 
@@ -103,6 +104,7 @@ pub(super) fn replace(path: &Path, text: &str, mode: u32) -> io::Result<()> {
         .open(&draft)?;
     file.write_all(text.as_bytes())?;
     file.sync_all()?;
+    crash("file.drafted");
     fs::rename(&draft, path)?;
     match path.parent() {
         Some(folder) => File::open(folder)?.sync_all(),

@@ -23,7 +23,7 @@ use super::open::Target;
 use super::set_back;
 use super::{Receipt, StoreError};
 use crate::domain::{Fact, NoteSigner, RunEvent};
-use crate::planted;
+use crate::planted::{self, crash};
 
 /// Intentions that may wait. When it is full callers are told at once, so that edges can say so in time.
 const QUEUE: usize = 4_096;
@@ -274,6 +274,7 @@ async fn write_groups(
                 .unwrap_or(Err(StoreError::NoAnswer)),
         };
         if let (Ok(_), Some(group)) = (&result, &open) {
+            crash("group.committed");
             seen = group.ledger.seen().cloned();
             committed.send_modify(|n| *n += 1);
         }
@@ -415,6 +416,7 @@ async fn commit_group(
         perform_one(group, work.as_mut()).await?;
         before = "release intention; savepoint intention";
     }
+    crash("group.performed");
     // Ends what savepoint is left, too.
     match group.ledger.commit(&mut group.db).await {
         // A server that went away amid the commit may have done it.
@@ -456,6 +458,7 @@ async fn perform_one(group: &mut Group, work: &mut dyn Work) -> Result<(), Store
 /// Seals the newest checkpoint outside the database. An error says that the connection is of no use any more.
 async fn seal_newest(group: &mut Group, path: &Path) -> Result<(), StoreError> {
     group.finished = false;
+    crash("checkpoint.committed");
     let note = tokio::time::timeout(GROUP_WITHIN, newest_note(&mut group.db)).await;
     let note = note.unwrap_or(Err(StoreError::NoAnswer));
     let sealed = match &note {

@@ -112,7 +112,7 @@ impl Home {
         let started = Instant::now();
         while !bot.is_ready().await {
             let log = || std::fs::read_to_string(self.path("log")).unwrap_or_default();
-            if let Some(status) = bot.child.try_wait().expect("a child") {
+            if let Some(status) = bot.has_ended() {
                 panic!("midwatch ended at once with {status}: {}", log());
             }
             assert!(
@@ -128,6 +128,11 @@ impl Home {
 
     /// Starts `midwatch serve`, and waits for nothing.
     pub fn launch(&self) -> Bot {
+        self.launch_with(&[])
+    }
+
+    /// The same, with these settings too.
+    pub fn launch_with(&self, more: &[(&str, &str)]) -> Bot {
         let address = free_address();
         let _ = rustls::crypto::ring::default_provider().install_default(); // The first of several.
         let client = reqwest::Client::new(); // Before the start: to make one takes a while.
@@ -137,7 +142,9 @@ impl Home {
             .open(self.path("log"))
             .expect("a log file");
         let mut command = self.command(&["serve"]);
-        command.env("MIDWATCH_LISTEN", address.to_string());
+        command
+            .env("MIDWATCH_LISTEN", address.to_string())
+            .envs(more.iter().copied());
         let child = command
             .stdin(Stdio::null())
             .stdout(Stdio::null())
@@ -214,6 +221,11 @@ impl Bot {
     pub async fn is_ready(&self) -> bool {
         let answer = self.client.get(self.url("/readyz")).send().await;
         answer.is_ok_and(|answer| answer.status().is_success())
+    }
+
+    /// How it ended, once it has.
+    pub fn has_ended(&mut self) -> Option<std::process::ExitStatus> {
+        self.child.try_wait().expect("a child")
     }
 
     /// An address below it.

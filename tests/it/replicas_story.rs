@@ -574,3 +574,29 @@ async fn doctor_knows_postgresql() {
         "missing  schema     no tables yet; the first start of `midwatch serve` makes them";
     assert_eq!(part(&told_now.out, "schema"), schema, "{}", told_now.out);
 }
+
+/// Many short steps, none of which may be done again.
+const STRIDE: &str = "command: stride\ndoes: Takes its time.\nrisk: low\nundo: none\n\
+    parameters:\n  environment: { type: environment }\nsteps:\n";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_of_many_short_steps_stays_with_the_replica_that_does_it() {
+    let slack = FakeSlack::start().await;
+    let Some((one, two)) = pair(&slack).await else {
+        return;
+    };
+    let steps = [1, 2, 3, 4, 5, 6]
+        .map(|n| format!("  - {{ name: s{n}, run: [sleep, \"1.6\"], effect: once }}\n"))
+        .concat();
+    one.write("commands/stride.yaml", &format!("{STRIDE}{steps}"));
+    let bots = [one.serve().await, two.serve().await];
+    slack.use_http(&bots[0].url(""));
+    assert_eq!(slack.slash("U1", "C1", "stride one").await.status, 200);
+    slack
+        .wait_for("end", SOON, |slack| {
+            (roots(slack, "succeeded") + roots(slack, "needs attention") == 1).then_some(())
+        })
+        .await;
+    assert_eq!(roots(&slack, "succeeded"), 1, "no step was interrupted");
+    stop(bots);
+}

@@ -100,7 +100,7 @@ const PROOFS: &[Proof] = &[
     proof("dup", "commands", 16, dup::prove),
     proof("argv", "values", 200, argv::prove),
     proof("iofail", "calls that fail", 16, iofail::prove),
-    proof("kill9", "kills", 5, kill9::prove),
+    proof("kill9", "kills", 6, kill9::prove),
     proof("clock", "walks of the clock", 200, clock::prove),
     proof("gap", "gaps", 4, gap::prove),
     proof("ssrf", "addresses", 300, ssrf::prove),

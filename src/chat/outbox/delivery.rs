@@ -11,6 +11,7 @@ use super::pace::Blocked;
 use crate::chat::{DeliveryError, Transport};
 use crate::clock::Clock;
 use crate::domain::{Button, Form, Message, OutputRef, Posting, PostingKind};
+use crate::planted::crash;
 use crate::store::{DuePosting, MessageRef, Standing, Store, StoreError};
 
 /// How long to wait before what became of a delivery is recorded again.
@@ -65,10 +66,14 @@ impl Delivery {
                 "the duty to deliver has ended".to_owned(),
             ));
         }
+        crash("posting.begun");
         let sent = self.send(due).await;
+        crash("posting.sent");
         self.tell(due, &sent);
         let now = self.clock.now();
-        recorded(|| self.record(due, &sent, now)).await
+        recorded(|| self.record(due, &sent, now)).await?;
+        crash("posting.recorded");
+        Ok(())
     }
 
     /// Counts it, logs what somebody should know, and keeps the rest quiet while the platform asks for it.
@@ -280,7 +285,9 @@ impl Delivery {
         at: &MessageRef,
     ) -> Result<Sent, DeliveryError> {
         let to = &due.posting.to;
-        if self.transport.stands(to, thread, at, &due.mark()).await? {
+        let stands = self.transport.stands(to, thread, at, &due.mark()).await?;
+        crash("posting.read_back");
+        if stands {
             return Ok(delivered(due, None));
         }
         Ok(Sent::Lost)

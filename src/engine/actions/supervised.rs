@@ -11,7 +11,7 @@ use secrecy::ExposeSecret as _;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::process::ChildStderr;
 use tokio::sync::mpsc;
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
@@ -19,7 +19,7 @@ use super::folder::{Folder, Found};
 use super::run::Program;
 use super::supervisor::{SUPERVISE, Specification};
 use super::{Performed, Revealed, Work};
-use crate::domain::{Rendered, RunAction, StepResult};
+use crate::domain::{Rendered, RunAction, START_WITHIN, StepResult};
 use crate::planted;
 
 /// How often an attempt's folder is looked at.
@@ -38,30 +38,36 @@ pub(super) async fn perform(
         let path = folder.path().display();
         return work.not_started(&format!("no folder {path} for its supervisor: {error}"));
     }
-    let mut supervisor = None;
-    if let Found::NeverBegan(lock) = look(folder).await {
-        if cancel.is_cancelled() {
-            return Performed::at_once(StepResult::Stopped);
+    let came = Instant::now();
+    loop {
+        let mut supervisor = None;
+        if let Found::NeverBegan(lock) = look(folder).await {
+            if cancel.is_cancelled() {
+                return Performed::at_once(StepResult::Stopped);
+            }
+            match start(action, work, lock).await {
+                Ok(child) => supervisor = Some(child),
+                Err(why) => return work.not_started(&why),
+            }
         }
-        match start(action, work, lock).await {
-            Ok(child) => supervisor = Some(child),
-            Err(why) => return work.not_started(&why),
-        }
-    }
-    let complaint = supervisor.as_mut().and_then(|child| child.stderr().take());
-    let followed = Followed {
-        folder,
-        supervisor,
-        read_to: work.kept as u64,
-        output,
-    };
-    match followed.until_its_end(cancel).await {
-        Some(performed) => performed,
-        None => {
-            let why = read_complaint(complaint).await;
-            work.not_started(&format!(
-                "its supervisor ended before it had started anything{why}"
-            ))
+        let is_ours = supervisor.is_some();
+        let complaint = supervisor.as_mut().and_then(|child| child.stderr().take());
+        let followed = Followed {
+            folder,
+            supervisor,
+            read_to: work.kept as u64,
+            output: output.clone(),
+        };
+        match followed.until_its_end(cancel).await {
+            Some(performed) => return performed,
+            // The midwatch before us was killed before it had told it everything. Nothing was started: we do it now.
+            None if !is_ours && came.elapsed() < START_WITHIN => {}
+            None => {
+                let why = read_complaint(complaint).await;
+                return work.not_started(&format!(
+                    "its supervisor ended before it had started anything{why}"
+                ));
+            }
         }
     }
 }
@@ -116,6 +122,7 @@ async fn start(
             .arg(work.folder.path())
             .env_clear()
             .envs(planted::named())
+            .envs(planted::handed_down())
             .stdin(Stdio::piped())
             .stdout(lock)
             .stderr(Stdio::piped());
@@ -125,6 +132,7 @@ async fn start(
         .map_err(|error| format!("its supervisor can't be started: {error}"))?;
     // Our copy of the lock goes with the command: the supervisor alone holds it now.
     drop(command);
+    planted::crash("step.supervisor_spawned");
     if let Some(mut input) = child.stdin().take() {
         let _ = input.write_all(&specification).await; // One that ended early is found by its folder.
     }

@@ -21,6 +21,7 @@ use super::output::Output;
 use super::run::Program;
 use super::{millis, presentable};
 use crate::domain::{Redactor, StepResult};
+use crate::planted::crash;
 
 /// The hidden subcommand of midwatch that is the supervisor.
 pub const SUPERVISE: &str = "supervise";
@@ -57,14 +58,18 @@ pub async fn supervise(folder: PathBuf, specification: &[u8]) -> io::Result<()> 
         unwritten: Vec::new(),
     };
     persist(|| folder.write_started()).await?;
+    crash("supervisor.started");
     let began = Instant::now();
     let result = do_attempt(&program, &folder, &redactor, &mut kept).await;
+    crash("supervisor.program_ended");
     let report = Report {
         result: presentable(result, &redactor),
         elapsed_ms: millis(began.elapsed()),
     };
     // The output first: whoever sees the result finds all of it.
-    persist(|| kept.sync().and_then(|()| folder.write_result(&report))).await
+    persist(|| kept.sync().and_then(|()| folder.write_result(&report))).await?;
+    crash("supervisor.result_written");
+    Ok(())
 }
 
 /// Writes what must be on the disk, again for as long as it has no room.

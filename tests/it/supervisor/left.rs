@@ -222,6 +222,24 @@ async fn a_step_that_stands_as_started_is_begun_interrupted_or_known_by_its_fold
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_supervisor_that_was_told_nothing_before_midwatch_was_killed_gives_way_to_another() {
+    let left = Left::with("echo . >>times").await;
+    left.start_first_step().await;
+    left.steps().folder(left.first_attempt()).make().unwrap();
+    let name = format!("steps/{}-0-1/lock", left.run.id);
+    let lock = std::fs::File::create(left.world.data(&name)).unwrap();
+    lock.lock().unwrap();
+    // It finds nobody at the other end of its pipe, and ends.
+    let let_go = async {
+        tokio::time::sleep(Duration::from_millis(400)).await;
+        drop(lock);
+    };
+    let (outcome, ()) = tokio::join!(left.finish(), let_go);
+    assert_eq!(outcome, Outcome::Succeeded);
+    assert_eq!(left.file("times"), ".\n");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_program_whose_run_was_settled_without_it_is_ended() {
     let left = Left::with("true").await;
     let orphan = OutputRef {

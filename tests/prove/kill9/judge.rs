@@ -2,11 +2,25 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
+use jiff::{SignedDuration, Timestamp};
 use midwatch::domain::RunId;
 
+use super::commands::{KINDS, Kind, Step};
 use super::people::Said;
-use super::record::{Life, Marks, Record, Thread};
-use super::yard::{KINDS, Kind, Step};
+use super::record::{Interruption, Life, Marks, Record, Thread};
+
+/// A clock is read before what it is read for has happened.
+const READ_BEFORE: SignedDuration = SignedDuration::from_millis(500);
+/// A lease of six seconds that was renewed less than so long ago can't have ended, whatever the machine's load.
+const SURELY_LEASED_MS: u64 = 4_000;
+
+/// What is known of replicas.
+pub(super) struct Replicas<'a> {
+    /// When one of them was killed.
+    pub(super) deaths: &'a [Timestamp],
+    /// What both logged.
+    pub(super) log: String,
+}
 
 /// Everything that is known.
 pub(super) struct Evidence<'a> {
@@ -17,6 +31,8 @@ pub(super) struct Evidence<'a> {
     pub(super) doubled: &'a [String],
     /// Attempts whose supervisor was killed, as their folders are named: `RUN-POSITION-ATTEMPT`.
     pub(super) lost: &'a HashSet<String>,
+    /// `None` where there are none: there the death of midwatch alone interrupts nothing.
+    pub(super) replicas: Option<Replicas<'a>>,
 }
 
 impl Evidence<'_> {
@@ -64,11 +80,15 @@ impl Evidence<'_> {
         !self.doubled.is_empty() || self.record.runs.iter().any(interrupted)
     }
 
-    /// Position and attempt of steps that were interrupted although nobody killed their supervisor.
-    fn interrupted_by_nobody(&self, id: RunId, life: &Life) -> impl Iterator<Item = (usize, u32)> {
-        let interrupted = life.interrupted();
-        interrupted.filter(move |(position, attempt)| {
-            !self.lost.contains(&format!("{id}-{position}-{attempt}"))
+    /// Steps that were interrupted although nobody killed their supervisor, or the replica that did them.
+    fn interrupted_by_nobody<'s>(
+        &'s self,
+        id: RunId,
+        life: &'s Life,
+    ) -> impl Iterator<Item = &'s Interruption> {
+        life.interruptions.iter().filter(move |it| {
+            let name = format!("{id}-{}-{}", it.position, it.attempt);
+            !self.lost.contains(&name) && !self.was_taken_over(life, it)
         })
     }
 
@@ -179,16 +199,38 @@ impl Evidence<'_> {
                 "a `once` step's outcome is unknown: {unknown}; the run ended {outcome}"
             ));
         }
-        for (position, attempt) in self.interrupted_by_nobody(id, life) {
+        for it in self.interrupted_by_nobody(id, life) {
             complain(format!(
-                "attempt {attempt} of step {} was interrupted, and nobody killed its supervisor",
-                position + 1
+                "attempt {} of step {} was interrupted, nobody killed its supervisor, and no replica died or was late: {it:?}",
+                it.attempt,
+                it.position + 1
             ));
         }
         match self.threads.get(&life.tag) {
             None => complain("nothing was posted".to_owned()),
             Some(thread) => told(life, thread, outcome).into_iter().for_each(complain),
         }
+    }
+
+    /// Whether a replica died amid the attempt, or says that it could not renew its lease in time: a machine that is
+    /// much too busy is as good as a dead one.
+    fn was_taken_over(&self, life: &Life, it: &Interruption) -> bool {
+        let Some(replicas) = &self.replicas else {
+            return false;
+        };
+        let died = replicas
+            .deaths
+            .iter()
+            .any(|death| *death + READ_BEFORE >= it.started && *death <= it.interrupted);
+        let words = format!(
+            "run {} was taken over: its lease was renewed last ",
+            life.reference
+        );
+        let mut said = replicas.log.lines().filter_map(|line| {
+            let (_, ms) = line.split_once(&words)?;
+            ms.split(' ').next()?.parse::<u64>().ok()
+        });
+        died || said.any(|ms| ms >= SURELY_LEASED_MS)
     }
 
     fn step(&self, id: RunId, life: &Life, step: &Step, outcome: &str) -> Found {
@@ -251,6 +293,19 @@ impl Evidence<'_> {
                 .or_default() += 1;
         }
         outcomes
+    }
+
+    /// How many `once` steps were done.
+    pub(super) fn done_once(&self) -> usize {
+        let kinds = KINDS.iter().flat_map(|kind| kind.steps);
+        let once: HashSet<&str> = kinds
+            .filter(|step| step.effect == "once")
+            .map(|step| step.name)
+            .collect();
+        let marks = self.marks.by_step.keys();
+        marks
+            .filter(|(_, step)| once.contains(step.as_str()))
+            .count()
     }
 
     /// How many steps of this effect were interrupted.

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-use super::yard::{KINDS, Kind, LEAD, TYPISTS};
+use super::commands::{KINDS, Kind, LEAD, TYPISTS};
 use crate::fakes::slack::{Ack, BOT_USER, Delivery, FakeSlack, Posted, render};
 
 /// How long Slack tries to deliver an event. Three times in five minutes, in truth; here more often and sooner.
@@ -84,45 +84,66 @@ impl People {
             let kind = KINDS
                 .choose_weighted(random, |kind| kind.weight)
                 .expect("weights are not zero");
-            let channel = self.channels[(round as usize * count + n) % self.channels.len()].clone();
-            let tag = format!("r{round}-{n}");
             // Half of them in the same moment.
             let wait = if random.random_bool(0.5) {
                 Duration::ZERO
             } else {
                 span.mul_f64(random.random())
             };
-            let typist = *TYPISTS.choose(random).expect("somebody types");
-            let text = format!("{} {tag}", kind.name);
-            let mention = random.random_bool(0.4);
-            let (delivery, key) = if mention {
-                self.mention(typist, &channel, &text)
-            } else {
-                slash(&self.slack, typist, &channel, &text)
-            };
-            let sent = Sent {
-                tag,
-                kind,
-                key,
-                channel,
-                acknowledged: false,
-            };
-            let task = Typing {
-                slack: self.slack.clone(),
-                said: Arc::clone(&self.said),
-                sent,
-                delivery,
-            };
-            let random = StdRng::seed_from_u64(random.random());
-            self.tasks.spawn(async move {
-                tokio::time::sleep(wait).await;
-                if mention {
-                    task.event(random).await;
-                } else {
-                    task.command().await;
-                }
-            });
+            let place = round as usize * count + n;
+            self.type_command(kind, format!("r{round}-{n}"), place, wait, random);
         }
+    }
+
+    /// Commands of these names are typed, all at once.
+    pub(super) fn type_these(&mut self, round: u32, names: &[&str], random: &mut StdRng) {
+        for (n, name) in names.iter().enumerate() {
+            let kind = KINDS.iter().find(|kind| kind.name == *name);
+            let kind = kind.expect("a command of the proof");
+            let tag = format!("r{round}-{n}");
+            self.type_command(kind, tag, round as usize + n, Duration::ZERO, random);
+        }
+    }
+
+    fn type_command(
+        &mut self,
+        kind: &'static Kind,
+        tag: String,
+        place: usize,
+        wait: Duration,
+        random: &mut StdRng,
+    ) {
+        let channel = self.channels[place % self.channels.len()].clone();
+        let typist = *TYPISTS.choose(random).expect("somebody types");
+        let text = format!("{} {tag}", kind.name);
+        let mention = random.random_bool(0.4);
+        let (delivery, key) = if mention {
+            self.mention(typist, &channel, &text)
+        } else {
+            slash(&self.slack, typist, &channel, &text)
+        };
+        let sent = Sent {
+            tag,
+            kind,
+            key,
+            channel,
+            acknowledged: false,
+        };
+        let task = Typing {
+            slack: self.slack.clone(),
+            said: Arc::clone(&self.said),
+            sent,
+            delivery,
+        };
+        let random = StdRng::seed_from_u64(random.random());
+        self.tasks.spawn(async move {
+            tokio::time::sleep(wait).await;
+            if mention {
+                task.event(random).await;
+            } else {
+                task.command().await;
+            }
+        });
     }
 
     /// `@midwatch TEXT`, as the event that Slack makes of it.

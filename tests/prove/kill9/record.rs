@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 
+use jiff::Timestamp;
 use midwatch::domain::{Decided, Entry, Fact, RunEvent, RunId};
 
 use super::people::tag_of;
@@ -33,6 +34,18 @@ pub(super) struct Life {
     pub(super) reference: String,
     pub(super) asks_consent: bool,
     pub(super) events: Vec<RunEvent>,
+    pub(super) interruptions: Vec<Interruption>,
+    /// When the latest attempt of each step started.
+    started: HashMap<usize, Timestamp>,
+}
+
+/// An attempt that was interrupted.
+#[derive(Debug)]
+pub(super) struct Interruption {
+    pub(super) position: usize,
+    pub(super) attempt: u32,
+    pub(super) started: Timestamp,
+    pub(super) interrupted: Timestamp,
 }
 
 impl Record {
@@ -43,7 +56,7 @@ impl Record {
             .filter(|line| !line.starts_with("{\"checkpoint\""))
         {
             match serde_json::from_str::<Entry>(line) {
-                Ok(entry) if entry.sequence == record.entries => record.take(entry.fact),
+                Ok(entry) if entry.sequence == record.entries => record.take(entry.at, entry.fact),
                 Ok(entry) => record.unreadable.push(format!(
                     "entry {} stands at {}",
                     entry.sequence, record.entries
@@ -57,7 +70,7 @@ impl Record {
         record
     }
 
-    fn take(&mut self, fact: Fact) {
+    fn take(&mut self, at: Timestamp, fact: Fact) {
         match fact {
             Fact::Received { inbound, .. } => {
                 *self
@@ -103,6 +116,8 @@ impl Record {
                     reference: reference.to_string(),
                     asks_consent: matches!(decision, Decided::RequireApproval(_)),
                     events: Vec::new(),
+                    interruptions: Vec::new(),
+                    started: HashMap::new(),
                 };
                 if let Some(before) = self.runs.insert(run, life) {
                     self.orphans
@@ -114,7 +129,7 @@ impl Record {
                 reference,
                 happened,
             } => match self.runs.get_mut(&run) {
-                Some(life) => life.events.push(happened),
+                Some(life) => life.take(at, happened),
                 None => self
                     .orphans
                     .push(format!("run {reference} has events and no decision")),
@@ -136,6 +151,24 @@ impl Record {
 }
 
 impl Life {
+    fn take(&mut self, at: Timestamp, event: RunEvent) {
+        match &event {
+            RunEvent::StepStarted { position, .. } => {
+                self.started.insert(*position, at);
+            }
+            RunEvent::StepInterrupted {
+                position, attempt, ..
+            } => self.interruptions.push(Interruption {
+                position: *position,
+                attempt: *attempt,
+                started: self.started.get(position).copied().unwrap_or(at),
+                interrupted: at,
+            }),
+            _ => {}
+        }
+        self.events.push(event);
+    }
+
     /// The outcomes recorded, in order: there should be one.
     pub(super) fn outcomes(&self) -> Vec<&'static str> {
         let finished = |event: &RunEvent| match event {
@@ -161,16 +194,6 @@ impl Life {
             }
         }
         attempts
-    }
-
-    /// Position and attempt of each attempt that was interrupted.
-    pub(super) fn interrupted(&self) -> impl Iterator<Item = (usize, u32)> {
-        self.events.iter().filter_map(|event| match event {
-            RunEvent::StepInterrupted {
-                position, attempt, ..
-            } => Some((*position, *attempt)),
-            _ => None,
-        })
     }
 
     /// How many messages its thread holds below the root when nothing is lost and nothing is doubled.
