@@ -249,6 +249,7 @@ fn encodings(secret: &str) -> Vec<String> {
         if text.trim().len() >= SHORTEST_SECRET {
             forms.extend(plain_forms(text));
             forms.extend(base64_forms(text.as_bytes()));
+            forms.extend(folded_base64(text.as_bytes()));
             // Twice: what was encoded before it was given to a system that encodes.
             forms.extend(base64_forms(
                 BASE64_NOPAD.encode(text.as_bytes()).as_bytes(),
@@ -305,7 +306,8 @@ fn plain_forms(text: &str) -> Vec<String> {
         html.replace('"', "&quot;").replace('\'', "&apos;"),
         html,
     ];
-    // Everything, RFC 3986, HTML forms, `encodeURIComponent`, a path segment, a whole URL.
+    // Everything, RFC 3986, HTML forms, `encodeURIComponent`, a path segment, a whole URL; then as the URL standard writes
+    // what it is given: user information, path, fragment, query; `encodeURIComponent` in a query.
     for kept in [
         "",
         "-._~",
@@ -313,6 +315,13 @@ fn plain_forms(text: &str) -> Vec<String> {
         "-_.!~*'()",
         "-._~!$&'()*+,;=:@",
         "-._~!$&'()*+,;=:@/?#",
+        "!$%&'()*+,-._~",
+        "!$%&'()*+,-./:;=@[\\]_|~",
+        "!$%&'()*+,-./:;=@[\\]^_|~",
+        "!#$%&'()*+,-./:;=?@[\\]^_{|}~",
+        "!$%&()*+,-./:;=?@[\\]^_`{|}~",
+        "!$%&'()*+,-./:;=?@[\\]^_`{|}~",
+        "-_.!~*()",
     ] {
         let encoded = percent_encoded(text, kept, !kept.is_empty());
         let form = encoded.replace("%20", "+");
@@ -326,11 +335,12 @@ fn plain_forms(text: &str) -> Vec<String> {
         }
     }
     if text.contains('\n') {
+        // Each line in all forms too: once a line of it has been taken out, the whole is not found any more.
         let lines = text.lines().map(str::trim);
         forms.extend(
             lines
                 .filter(|line| line.len() >= SHORTEST_LINE)
-                .map(str::to_owned),
+                .flat_map(plain_forms),
         );
     }
     forms
@@ -358,6 +368,20 @@ fn base64_forms(bytes: &[u8]) -> Vec<String> {
         }
     }
     forms
+}
+
+/// In base64 as encoders wrap it, where the line breaks have become blanks: in a header, in one line of a log.
+fn folded_base64(bytes: &[u8]) -> [String; 2] {
+    [64, 76].map(|width| {
+        let mut folded = String::new();
+        for (at, c) in BASE64_NOPAD.encode(bytes).char_indices() {
+            if at > 0 && at % width == 0 {
+                folded.push(' ');
+            }
+            folded.push(c);
+        }
+        folded
+    })
 }
 
 fn json_escaped(text: &str) -> String {

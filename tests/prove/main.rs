@@ -30,6 +30,7 @@ mod argv;
     reason = "shared with the stories, which use the rest; it starts the program under test"
 )]
 mod bot;
+mod canary;
 mod clock;
 #[path = "../it/cluster.rs"]
 #[allow(
@@ -99,6 +100,7 @@ const PROOFS: &[Proof] = &[
     proof("dbdown", "outages", 3, dbdown::prove),
     proof("dup", "commands", 16, dup::prove),
     proof("argv", "values", 200, argv::prove),
+    proof("canary", "secrets", 8, canary::prove),
     proof("iofail", "calls that fail", 16, iofail::prove),
     proof("kill9", "kills", 6, kill9::prove),
     proof("clock", "walks of the clock", 200, clock::prove),
@@ -115,7 +117,12 @@ const PROOFS: &[Proof] = &[
 ];
 
 /// What this program is when a proof starts it as something else: `prove --as PART ARGUMENT…`.
-const PARTS: &[(&str, fn(&[OsString]))] = &[("record", argv::record), ("ssrf", ssrf::inside)];
+const PARTS: &[(&str, fn(&[OsString]))] = &[
+    ("record", argv::record),
+    ("utter", canary::utter),
+    ("panic", canary::panic_aloud),
+    ("ssrf", ssrf::inside),
+];
 
 /// One needs a network of its own, which not every machine lets its tests have; the other a build that is not for use.
 /// All else can be installed.

@@ -171,6 +171,26 @@ fn a_key_is_found_whole_indented_and_by_line() {
 }
 
 #[test]
+fn a_line_of_a_key_is_found_alone_in_the_forms_that_the_whole_has() {
+    let redactor = Redactor::new(["-----BEGIN-----\nMIIEvQ/BADANBgkqhkiG\n9w0B/QEFAASCBKcwggSj\n"]);
+    for line in ["9w0B\\/QEFAASCBKcwggSj", "9w0B%2FQEFAASCBKcwggSj"] {
+        assert_eq!(redactor.redact(&format!("\"{line}\"")), "\"[redacted]\"");
+    }
+}
+
+#[test]
+fn wrapped_base64_is_found_where_its_line_breaks_became_blanks() {
+    let redactor = canaries();
+    for width in [64, 76] {
+        let base64 = BASE64_NOPAD.encode(KEY.as_bytes());
+        let (first, rest) = base64.split_at(width);
+        assert!(rest.len() <= width, "one line break");
+        let shown = redactor.redact(&format!("x-echo: {first} {rest} end"));
+        assert_eq!(shown, "x-echo: [redacted] end", "{width}");
+    }
+}
+
+#[test]
 fn a_line_that_only_ends_like_a_beginning_is_not_held_back() {
     let redactor = canaries();
     let mut stream = Redaction::default();
