@@ -169,7 +169,7 @@ pub(super) fn cut(way: usize, form: &Form, random: &mut StdRng) -> Vec<Vec<u8>> 
         0 => Vec::new(),
         1 => vec![below(bytes.len(), random)],
         2 => (1..bytes.len()).collect(),
-        _ => (0..1 + below(6, random))
+        _ => (0..=below(6, random))
             .map(|_| below(bytes.len(), random))
             .collect(),
     };
@@ -192,12 +192,18 @@ fn broken(form: &Form, random: &mut StdRng) -> String {
     for (at, c) in form.text.char_indices() {
         let inside = form.telling.contains(&at) && at >= form.telling.start + 8;
         let fits = inside && !c.is_whitespace() && !before.is_whitespace();
-        if fits && random.random_bool(0.06) {
-            text.push_str(["\n", "\r\n", "\n  ", "\n\t"][below(4, random)]);
-        } else if fits && random.random_bool(0.06) {
-            text.push_str(
-                ["\u{1b}[1;31m", "\u{1b}[0m", "\u{200b}", "\u{1b}]0;x\u{7}"][below(4, random)],
-            );
+        if fits && random.random_bool(0.12) {
+            let breaks = [
+                "\n",
+                "\r\n",
+                "\n  ",
+                "\n\t",
+                "\u{1b}[1;31m",
+                "\u{1b}[0m",
+                "\u{200b}",
+                "\u{1b}]0;x\u{7}",
+            ];
+            text.push_str(breaks[below(breaks.len(), random)]);
         }
         text.push(c);
         before = c;

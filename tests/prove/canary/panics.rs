@@ -70,7 +70,8 @@ pub(crate) fn panic_aloud(arguments: &[OsString]) {
             .expect("a thread")
             .join(); // As above.
         let _ = std::panic::catch_unwind(|| std::panic::panic_any(text)); // As above.
-        let task = async move { Err::<(), _>(value).expect("a result") };
+        let failed = std::str::from_utf8(b"\xff").map_err(|_| value);
+        let task = async move { drop(failed.expect("a result")) };
         runtime.block_on(async {
             let mut tasks = tokio::task::JoinSet::new();
             tasks.spawn(task);

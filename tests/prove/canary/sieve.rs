@@ -49,7 +49,7 @@ impl Sieve {
             // `=====` and `        ` tell nothing.
             if different.len() >= 5 {
                 let piece: [u8; PIECE] = piece.try_into().expect("it is so long");
-                self.begins[begin(&piece)] = true;
+                self.begins[begin(piece)] = true;
                 self.pieces.entry(piece).or_insert_with(|| what.to_owned());
             }
         }
@@ -59,7 +59,7 @@ impl Sieve {
     pub(super) fn find(&self, bytes: &[u8]) -> Option<String> {
         bytes.windows(PIECE).enumerate().find_map(|(at, window)| {
             let piece: [u8; PIECE] = window.try_into().expect("it is so long");
-            let what = self.begins[begin(&piece)].then(|| self.pieces.get(&piece))??;
+            let what = self.begins[begin(piece)].then(|| self.pieces.get(&piece))??;
             let around = &bytes[at.saturating_sub(120)..bytes.len().min(at + 80)];
             let piece = String::from_utf8_lossy(&piece).into_owned();
             Some(format!(
@@ -82,7 +82,7 @@ impl Sieve {
     }
 }
 
-fn begin(piece: &[u8; PIECE]) -> usize {
+fn begin(piece: [u8; PIECE]) -> usize {
     let first = u32::from_le_bytes([piece[0], piece[1], piece[2], piece[3]]);
     (first.wrapping_mul(2_654_435_761) >> 12) as usize
 }
