@@ -70,8 +70,10 @@ pub(crate) fn panic_aloud(arguments: &[OsString]) {
             .expect("a thread")
             .join(); // As above.
         let _ = std::panic::catch_unwind(|| std::panic::panic_any(text)); // As above.
-        let failed = std::str::from_utf8(b"\xff").map_err(|_| value);
-        let task = async move { drop(failed.expect("a result")) };
+        let failed = "x".parse::<u8>().map_err(|_| value);
+        let task = async move {
+            let _ = failed.expect("a result"); // It panics, with the value as the error.
+        };
         runtime.block_on(async {
             let mut tasks = tokio::task::JoinSet::new();
             tasks.spawn(task);
