@@ -309,6 +309,11 @@ pub const METRICS: &[Metric] = &[
         "Seconds that this host's clock is ahead of the database's; negative: behind",
     ),
     metric(
+        "midwatch_commits_total",
+        Counter,
+        "Commits of the store; those who wait at the same time share one",
+    ),
+    metric(
         "midwatch_faults_total",
         Counter,
         "Faults of ours; label where",
