@@ -22,7 +22,7 @@ use super::db::{Db, Engine, Readers, sql};
 use super::fault::file_fault;
 use super::leases::end_of;
 use super::newer::Newer;
-use super::writer::{self, Writer, WriterSettings, open_group};
+use super::writer::{self, Group, Writer, WriterSettings, open_group};
 use super::{Store, StoreError, StoreSettings, WorkerId};
 use crate::domain::NoteSigner;
 use crate::planted;
@@ -34,6 +34,8 @@ pub(super) const OLDEST_POSTGRES: i32 = 100_000;
 /// How often the folder's lock is looked at, and the pause between: half a second together.
 const LOCK_LOOKS: u32 = 25;
 const LOCK_PAUSE: Duration = Duration::from_millis(20);
+/// How long a start waits for its turn to write, on PostgreSQL.
+const FIRST_TURN_WITHIN: Duration = Duration::from_secs(9);
 /// Reads that go on at once.
 const READERS: u32 = 4;
 /// How long a server may take to let us in.
@@ -191,7 +193,7 @@ impl Store {
             seal: settings.data.join(SEAL_FILE),
             opened: (now, Instant::now()),
         };
-        let group = open_group(&writer_settings, None).await?;
+        let group = first_group(&writer_settings).await?;
         let writer = Writer::start(writer_settings, group);
         let mut listener = JoinSet::new();
         if let Target::Postgres(options) = &target {
@@ -436,11 +438,25 @@ pub(super) async fn migrate(db: &mut Db) -> Result<(), StoreError> {
             sqlx::raw_sql(patiently).execute(&mut *db).await?;
             sqlx::raw_sql(JSON_EACH).execute(&mut *db).await?;
             migrations.run(&mut *db).await?;
-            let as_before = "reset lock_timeout; reset statement_timeout";
-            sqlx::raw_sql(as_before).execute(db).await?;
+            let for_the_start = "set lock_timeout = '9s'; reset statement_timeout";
+            sqlx::raw_sql(for_the_start).execute(db).await?;
         }
     }
     Ok(())
+}
+
+/// The writer's first group. Other replicas may be writing all the while: who starts waits longer for a turn than people
+/// who wait for an answer.
+async fn first_group(settings: &WriterSettings) -> Result<Group, StoreError> {
+    let deadline = Instant::now() + FIRST_TURN_WITHIN;
+    loop {
+        match (open_group(settings, None).await, &settings.target) {
+            (Err(StoreError::Unavailable(_)), Target::Postgres(_)) if Instant::now() < deadline => {
+                tokio::time::sleep(LOCK_PAUSE).await;
+            }
+            (opened, _) => return opened,
+        }
+    }
 }
 
 async fn check_server(db: &mut PgConnection) -> Result<(), StoreError> {

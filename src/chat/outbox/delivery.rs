@@ -59,12 +59,13 @@ pub(super) struct Delivery {
 impl Delivery {
     pub(super) async fn deliver(&self, due: &DuePosting) -> Result<(), StoreError> {
         let duty = &self.held.duty;
-        self.store.begin_posting(duty, due.id).await?;
-        if !duty.lasts() && tokio::time::Instant::now() >= self.held.ends_at {
-            // We were stopped meanwhile: somebody else delivers it.
-            return Err(StoreError::Conflict(
-                "the duty to deliver has ended".to_owned(),
-            ));
+        let begun = self.store.begin_posting(duty, due.id).await;
+        // By what we knew when it began: the duty may have been renewed meanwhile, or somebody else delivers it by now.
+        let late = !duty.lasts() && tokio::time::Instant::now() >= self.held.ends_at;
+        match begun {
+            Ok(()) if !late => {}
+            Ok(()) | Err(StoreError::NoAnswer) => return self.hand_back(due).await,
+            Err(fault) => return Err(fault),
         }
         crash("posting.begun");
         let sent = self.send(due).await;
@@ -74,6 +75,13 @@ impl Delivery {
         recorded(|| self.record(due, &sent, now)).await?;
         crash("posting.recorded");
         Ok(())
+    }
+
+    /// Nothing was sent, and it may stand as under way: while we have the duty nobody else would ever look at it again.
+    async fn hand_back(&self, due: &DuePosting) -> Result<(), StoreError> {
+        let (duty, now) = (&self.held.duty, self.clock.now());
+        let why = "its delivery was begun too late";
+        recorded(|| self.store.defer_posting(duty, due.id, now, false, why)).await
     }
 
     /// Counts it, logs what somebody should know, and keeps the rest quiet while the platform asks for it.
