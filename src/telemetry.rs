@@ -299,6 +299,11 @@ pub const METRICS: &[Metric] = &[
         "HTTP requests answered; label status",
     ),
     metric(
+        "midwatch_commits_total",
+        Counter,
+        "Commits of the store; those who wait at the same time share one",
+    ),
+    metric(
         "midwatch_faults_total",
         Counter,
         "Faults of ours; label where",

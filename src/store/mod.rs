@@ -17,6 +17,8 @@ mod run_rows;
 mod runs;
 mod set_back;
 pub mod verify;
+#[cfg(test)]
+mod ways;
 mod writer;
 
 pub use copy::copy;

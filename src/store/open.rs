@@ -43,14 +43,15 @@ const LIMITS: [(&str, &str); 3] = [
     ("lock_timeout", "2s"),
     ("statement_timeout", "10s"),
 ];
-/// SQLite has it: one row for each member of a JSON array. So the same statements run here.
+/// SQLite has it: one row for each member of a JSON array. So the same statements run here. `rows`: so few that a long
+/// table is searched through its index, and not read from end to end.
 const JSON_EACH: &str = "begin;
     select pg_advisory_xact_lock(7380);
     create or replace function json_each(text) returns table (value json)
-        language sql immutable strict as $$ select json_array_elements($1::json) $$;
+        language sql immutable strict rows 10 as $$ select json_array_elements($1::json) $$;
     commit";
 
-static MIGRATIONS: Migrator = sqlx::migrate!("src/store/migrations");
+pub(super) static MIGRATIONS: Migrator = sqlx::migrate!("src/store/migrations");
 
 pub(super) struct Inner {
     readers: Readers,
@@ -425,10 +426,14 @@ async fn clear_away(db: &mut Db, home: &str) -> Result<(), StoreError> {
         Engine::Postgres(_) => format!("{home}/%"),
     };
     writer::begin(db).await?;
-    sql("update runs set fence = fence + 1, leased_by = null, leased_until = null where leased_by like $1")
-        .bind(&whose)
-        .execute(db)
-        .await?;
+    // Nobody asks for the lease of a run that ended.
+    sql(
+        "update runs set fence = fence + 1, leased_by = null, leased_until = null
+         where leased_by like $1 and (phase <> 'finished' or outcome = 'needs_attention')",
+    )
+    .bind(&whose)
+    .execute(db)
+    .await?;
     if let Engine::Sqlite(_) = db.engine() {
         db.run("update outbox set state = 'waiting', in_doubt = 1 where state = 'sending'")
             .await?;

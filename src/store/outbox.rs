@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use sqlx::FromRow;
 
-use super::db::{Sql, sql};
+use super::db::{Engine, Sql, sql};
 use super::duties::check_duty;
 use super::fault::{read_json, write_json};
 use super::writer::Group;
@@ -84,6 +84,67 @@ async fn reserve_numbers(
     Ok(last - needed + 1)
 }
 
+/// In which order postings of a channel are delivered. As in the index `outbox_next`.
+macro_rules! rank {
+    () => {
+        "case when o.kind = 'form' then 0
+              when o.kind in ('answer', 'whisper') or (o.kind = 'root' and o.message is null) then 1
+              when o.final = 1 then 2 else 3 end"
+    };
+}
+
+/// What is due. Steps from channel to channel, and takes of each the next posts, edits, looks and answers through the
+/// index `outbox_next`. The engines agree on all but how a row is joined with a query that refers to it.
+macro_rules! due {
+    ($join:literal, $joined:literal) => {
+        concat!(
+            "with recursive channels (channel) as (
+                 select min(channel) from outbox where platform = $1 and state = 'waiting'
+                 union all
+                 select (select min(next.channel) from outbox next
+                         where next.platform = $1 and next.state = 'waiting' and next.channel > channels.channel)
+                 from channels where channels.channel is not null),
+             classes (class) as (values (0), (1), (2), (3))
+             select o.id, o.version, o.body, o.message, o.in_doubt, o.attempts, o.delivered_version, o.final,
+                    (select root.message from outbox root
+                     where root.kind = 'root' and root.run = o.run and root.place = o.place
+                       and o.kind in ('line', 'output')) as thread
+             from channels cross join classes",
+            $join,
+            "where o.platform = $1 and o.state = 'waiting' and o.channel = channels.channel
+               and case when o.kind in ('answer', 'whisper') then 3 when o.message is null then 0
+                        when o.delivered_version = o.version then 2 else 1 end = classes.class
+               and o.not_before <= $2
+               and (o.kind in ('root', 'form')
+                 or (o.kind in ('line', 'output')
+                     and not exists (
+                        select 1 from outbox root
+                        where root.kind = 'root' and root.run = o.run and root.place = o.place
+                          and root.delivered_version = 0 and root.state <> 'dropped')
+                     and not exists (
+                        select 1 from outbox earlier
+                        where earlier.run = o.run and earlier.place = o.place and earlier.id < o.id
+                          and earlier.kind in ('line', 'output') and earlier.state in ('waiting', 'sending')))
+                 or (o.kind in ('answer', 'whisper')
+                     and not exists (
+                        select 1 from outbox earlier
+                        where earlier.platform = o.platform and earlier.channel = o.channel and earlier.id < o.id
+                          and earlier.kind in ('answer', 'whisper')
+                          and (earlier.state = 'sending'
+                            or (earlier.state = 'waiting' and earlier.not_before <= $2)))))
+             order by ", rank!(), ", o.id limit 4",
+            $joined,
+            " where channels.channel is not null order by ", rank!(), ", o.id limit $3"
+        )
+    };
+}
+
+pub(super) const DUE_ON_SQLITE: &str = due!(
+    " cross join outbox o on o.id in (select o.id from outbox o ",
+    ")"
+);
+const DUE_ON_POSTGRES: &str = due!(" cross join lateral (select o.* from outbox o ", ") o");
+
 #[derive(FromRow)]
 struct DueRow {
     id: i64,
@@ -157,6 +218,7 @@ impl Store {
     ///
     /// Forms come first, then what somebody waits for an answer by (first roots, answers), then finals, then the rest. Of
     /// each channel come a few posts, edits and looks only: a busy one, held back by its pace, must not hide the others.
+    /// What waits behind them is not read: a look costs as much as there are channels in which something waits.
     ///
     /// Answers and whispers come one at a time for each channel, but one that was deferred holds nobody up. Forms come
     /// at once: their handles live some seconds. The lines of a root that was dropped come without a thread.
@@ -166,38 +228,17 @@ impl Store {
         now: Timestamp,
         limit: u32,
     ) -> Result<Vec<DuePosting>, StoreError> {
-        let rows: Vec<DueRow> = sql("select id, version, body, message, thread, in_doubt, attempts, delivered_version, final from (
-             select o.id, o.version, o.body, o.message, root.message as thread, o.in_doubt, o.attempts, o.rank,
-                    o.delivered_version, o.final,
-                    row_number() over (partition by o.channel, o.message is null, o.delivered_version = o.version
-                                       order by o.rank, o.id) as nth
-             from (select *, case when kind = 'form' then 0
-                                  when kind in ('answer', 'whisper') or (kind = 'root' and message is null) then 1
-                                  when final = 1 then 2 else 3 end as rank
-                   from outbox) o
-             left join outbox root on root.kind = 'root' and root.run = o.run and root.place = o.place
-                                  and o.kind in ('line', 'output')
-             where o.platform = $1 and o.state = 'waiting' and o.not_before <= $2
-               and (o.kind in ('root', 'form')
-                 or (o.kind in ('line', 'output')
-                     and (root.id is null or root.delivered_version > 0 or root.state = 'dropped')
-                     and not exists (
-                        select 1 from outbox earlier
-                        where earlier.run = o.run and earlier.place = o.place and earlier.id < o.id
-                          and earlier.kind in ('line', 'output') and earlier.state in ('waiting', 'sending')))
-                 or (o.kind in ('answer', 'whisper')
-                     and not exists (
-                        select 1 from outbox earlier
-                        where earlier.platform = o.platform and earlier.channel = o.channel and earlier.id < o.id
-                          and earlier.kind in ('answer', 'whisper')
-                          and (earlier.state = 'sending'
-                            or (earlier.state = 'waiting' and earlier.not_before <= $2)))))
-             ) due where nth <= 4 order by rank, id limit $3")
-        .bind(platform.as_str())
-        .bind(now.as_millisecond())
-        .bind(i64::from(limit))
-        .all(&mut self.reader().await?)
-        .await?;
+        let mut db = self.reader().await?;
+        let next = match db.engine() {
+            Engine::Sqlite(_) => DUE_ON_SQLITE,
+            Engine::Postgres(_) => DUE_ON_POSTGRES,
+        };
+        let rows: Vec<DueRow> = sql(next)
+            .bind(platform.as_str())
+            .bind(now.as_millisecond())
+            .bind(i64::from(limit))
+            .all(&mut db)
+            .await?;
         rows.into_iter().map(DueRow::posting).collect()
     }
 

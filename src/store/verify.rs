@@ -159,8 +159,11 @@ impl Checker {
     /// Adds a checkpoint to compare with; all before the first entry.
     pub(super) fn witness(&mut self, name: String, note: &str) {
         if let Some(checkpoint) = self.read(&name, note) {
-            self.ahead.push((name, checkpoint));
-            self.ahead.sort_by_key(|(_, c)| std::cmp::Reverse(c.size));
+            // The store gives them largest first, one for each run: each is put at the end, and nothing is sorted again.
+            let at = self
+                .ahead
+                .partition_point(|(_, c)| c.size >= checkpoint.size);
+            self.ahead.insert(at, (name, checkpoint));
         }
     }
 

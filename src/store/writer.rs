@@ -274,6 +274,7 @@ async fn write_groups(
         };
         if let (Ok(_), Some(group)) = (&result, &open) {
             seen = group.ledger.seen().cloned();
+            metrics::counter!("midwatch_commits_total").increment(1);
             committed.send_modify(|n| *n += 1);
         }
         waiting.answer(&result);

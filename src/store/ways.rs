@@ -1,0 +1,64 @@
+//! What is looked for again and again is found through an index, however much waits or was done before.
+
+use sqlx::{Connection as _, Row as _, SqliteConnection};
+
+use super::RunFilter;
+use super::cursors::THREADS;
+use super::leases::CLAIM;
+use super::open::MIGRATIONS;
+use super::outbox::DUE_ON_SQLITE;
+use super::run_rows::list;
+use super::runs::COUNT_OPEN;
+
+/// How SQLite goes about it, a line for each loop.
+async fn way(text: &str) -> Vec<String> {
+    let mut db = SqliteConnection::connect("sqlite::memory:").await.unwrap();
+    MIGRATIONS.run(&mut db).await.unwrap();
+    let explain = sqlx::AssertSqlSafe(format!("explain query plan {text}"));
+    let rows = sqlx::query(explain).fetch_all(&mut db).await.unwrap();
+    rows.iter().map(|row| row.get("detail")).collect()
+}
+
+#[tokio::test]
+async fn what_is_looked_for_again_and_again_is_found_through_an_index() {
+    let filter = |open, project: Option<&str>| RunFilter {
+        open,
+        project: project.map(|name| name.parse().unwrap()),
+        limit: 9,
+    };
+    let looks = [
+        ("a claim", CLAIM, "runs_longest_due"),
+        ("postings that are due", DUE_ON_SQLITE, "outbox_next"),
+        ("threads to read, open", THREADS, "runs_open"),
+        ("threads to read, ended", THREADS, "runs_finished"),
+        ("open runs, counted", COUNT_OPEN, "runs_open"),
+        ("open runs", list(&filter(true, None)).text(), "runs_open"),
+        (
+            "open runs of a project",
+            list(&filter(true, Some("shop"))).text(),
+            "runs_open",
+        ),
+        (
+            "runs of a project",
+            list(&filter(false, Some("shop"))).text(),
+            "runs_of_project",
+        ),
+        (
+            "the newest runs",
+            list(&filter(false, None)).text(),
+            "runs_newest",
+        ),
+    ];
+    for (what, text, index) in looks {
+        let way = way(text).await;
+        let through = |line: &String| line.contains(&format!("INDEX {index}"));
+        assert!(way.iter().any(through), "{what}: {way:#?}");
+        let tables = ["outbox", "runs", "o", "earlier", "root", "next", "r", "s"];
+        let whole = |line: &&String| {
+            tables
+                .iter()
+                .any(|table| line.as_str() == format!("SCAN {table}"))
+        };
+        assert_eq!(way.iter().find(whole), None, "{what}: {way:#?}");
+    }
+}
