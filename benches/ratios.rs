@@ -13,12 +13,25 @@
 
 #[path = "ratios/ack.rs"]
 mod ack;
+#[path = "../tests/it/cluster.rs"]
+#[allow(
+    dead_code,
+    unreachable_pub,
+    clippy::print_stderr,
+    clippy::unused_self,
+    reason = "shared with the stories, which use the rest"
+)]
+mod cluster;
 #[path = "ratios/command.rs"]
 mod command;
 #[path = "ratios/decide.rs"]
 mod decide;
+#[path = "ratios/engines.rs"]
+mod engines;
 #[path = "ratios/files.rs"]
 mod files;
+#[path = "ratios/growth.rs"]
+mod growth;
 #[path = "ratios/measure.rs"]
 mod measure;
 #[path = "ratios/memory.rs"]
@@ -28,15 +41,38 @@ mod process;
 #[path = "ratios/start.rs"]
 mod start;
 
+#[path = "../tests/it/fakes/mod.rs"]
+#[allow(
+    dead_code,
+    unused_imports,
+    clippy::unused_self,
+    reason = "shared with the stories, which use the rest"
+)]
+mod fakes;
+#[path = "ratios/recovery.rs"]
+mod recovery;
+#[path = "ratios/replicas.rs"]
+mod replicas;
+#[path = "ratios/stores.rs"]
+mod stores;
+#[path = "ratios/takeover.rs"]
+mod takeover;
+#[path = "ratios/verify.rs"]
+mod verify;
 /// What a benchmark is called, and what it does.
 type Bench = (&'static str, fn());
 
-const BENCHES: [Bench; 5] = [
+const BENCHES: &[Bench] = &[
     ("ack", ack::run),
     ("command", command::run),
     ("start", start::run),
     ("decide", decide::run),
     ("memory", memory::run),
+    ("growth", growth::run),
+    ("stores", stores::run),
+    ("takeover", takeover::run),
+    ("recovery", recovery::run),
+    ("verify", verify::run),
 ];
 
 fn main() {
@@ -49,10 +85,8 @@ fn main() {
     }
     for name in &names {
         let known = BENCHES.iter().any(|(known, _)| known == name);
-        assert!(
-            known,
-            "no benchmark is called `{name}`: ack, command, start, decide, memory"
-        );
+        let all: Vec<&str> = BENCHES.iter().map(|(name, _)| *name).collect();
+        assert!(known, "no benchmark is called `{name}`: {}", all.join(", "));
     }
     for (name, run) in BENCHES {
         if names.is_empty() || names.iter().any(|wanted| wanted == name) {

@@ -145,13 +145,14 @@ async fn serve(
 /// The same requests' bytes for both; signed before anything is measured.
 fn requests(clock: &Clock) -> Vec<Vec<Vec<u8>>> {
     let now = clock.now();
-    let one = |caller: usize, n: usize| request(now, n * CALLERS + caller);
+    let one = |caller: usize, n: usize| request(now, n * CALLERS + caller, super::files::TYPED);
     (0..CALLERS)
         .map(|caller| (0..REQUESTS_EACH).map(|n| one(caller, n)).collect())
         .collect()
 }
 
-fn request(now: Timestamp, number: usize) -> Vec<u8> {
+/// What Slack sends when this is typed after `/ops`.
+pub(crate) fn request(now: Timestamp, number: usize, text: &str) -> Vec<u8> {
     // As Slack makes them: a number that grows in the order of sending, the workspace's, and hexadecimal digits.
     let (ms, random) = (now.as_millisecond(), rand::random::<u64>());
     let trigger = format!("{ms}{number:07}.738474920.{random:016x}");
@@ -165,7 +166,7 @@ fn request(now: Timestamp, number: usize) -> Vec<u8> {
         ("user_id", ACCOUNT),
         ("user_name", "ana"),
         ("command", "/ops"),
-        ("text", super::files::TYPED),
+        ("text", text),
         ("api_app_id", "A0BENCH"),
         ("is_enterprise_install", "false"),
         (
@@ -191,10 +192,10 @@ fn request(now: Timestamp, number: usize) -> Vec<u8> {
 }
 
 /// Callers who keep their connections; in this process, for both sides alike.
-struct Callers(Vec<TcpStream>);
+pub(crate) struct Callers(Vec<TcpStream>);
 
 impl Callers {
-    async fn connect(address: std::net::SocketAddr) -> Self {
+    pub(crate) async fn connect(address: std::net::SocketAddr) -> Self {
         let mut streams = Vec::with_capacity(CALLERS);
         for _ in 0..CALLERS {
             let stream = TcpStream::connect(address).await.unwrap();
@@ -204,8 +205,12 @@ impl Callers {
         Self(streams)
     }
 
+    pub(crate) fn len(&self) -> usize {
+        self.0.len()
+    }
+
     /// Each caller sends its requests one after the other. Answers how long all took, and how long each waited.
-    async fn send(&mut self, requests: &[Vec<Vec<u8>>]) -> (Duration, Vec<Duration>) {
+    pub(crate) async fn send(&mut self, requests: &[Vec<Vec<u8>>]) -> (Duration, Vec<Duration>) {
         let mut calling = JoinSet::new();
         let began = Instant::now();
         for (mut stream, requests) in self.0.drain(..).zip(requests.to_vec()) {

@@ -12,9 +12,7 @@ use arc_swap::ArcSwap;
 use futures_util::future::join_all;
 use midwatch::clock::Clock;
 use midwatch::dispatch::Dispatch;
-use midwatch::domain::{
-    Inbound, InboundKey, Manner, Outcome, Place, Platform, RunId, Source, Speaker, SpeakerKind,
-};
+use midwatch::domain::{Inbound, Outcome, RunId};
 use midwatch::engine::Engine;
 use midwatch::engine::actions::{HttpClient, Steps, Surroundings};
 use midwatch::engine::secrets::LocalSecrets;
@@ -24,7 +22,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use super::files::{ACCOUNT, Home, Size, TYPED, channel};
+use super::files::{Home, Size, typed};
 use super::measure::{Ratios, median, per_second, time};
 
 const ONE_BY_ONE: usize = 50;
@@ -195,7 +193,7 @@ impl Bot {
 
     /// Commands, all received at the same time, until the last one has ended.
     async fn does(&self, count: usize) {
-        let inbounds: Vec<Inbound> = (0..count).map(|_| self.inbound()).collect();
+        let inbounds: Vec<Inbound> = (0..count).map(|_| typed(self.clock.now(), 0)).collect();
         let runs: Vec<RunId> = inbounds
             .iter()
             .map(|it| RunId::of_inbound(&it.key))
@@ -222,36 +220,6 @@ impl Bot {
                 return outcome;
             }
             changes.changed().await.unwrap();
-        }
-    }
-
-    fn inbound(&self) -> Inbound {
-        let now = self.clock.now();
-        let id = format!(
-            "{}.738474920.{:x}",
-            now.as_millisecond(),
-            rand::random::<u64>()
-        );
-        Inbound {
-            key: InboundKey::new(&["slack", "T0BENCH", "command", &id]),
-            source: Source::Chat,
-            speaker: Speaker {
-                platform: Platform::Slack,
-                space: "T0BENCH".to_owned(),
-                id: ACCOUNT.to_owned(),
-                kind: SpeakerKind::Person,
-            },
-            place: Place {
-                platform: Platform::Slack,
-                space: "T0BENCH".to_owned(),
-                channel: channel(0),
-                thread: None,
-            },
-            manner: Manner::Said,
-            text: TYPED.to_owned(),
-            sent_at: now,
-            received_at: now,
-            form_handle: None,
         }
     }
 

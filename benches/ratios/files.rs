@@ -3,8 +3,11 @@
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
+use jiff::Timestamp;
 use midwatch::catalog::{self, Folders};
-use midwatch::domain::Catalog;
+use midwatch::domain::{
+    Catalog, Inbound, InboundKey, Manner, Place, Platform, Source, Speaker, SpeakerKind,
+};
 
 /// A person who may, in every project, by the last rule.
 pub(crate) const PERSON: &str = "ana";
@@ -68,7 +71,7 @@ impl Home {
         loaded.catalog
     }
 
-    fn write(&self, name: &str, text: &str) {
+    pub(crate) fn write(&self, name: &str, text: &str) {
         let path = self.path(name);
         std::fs::create_dir_all(path.parent().unwrap_or(Path::new("."))).unwrap();
         std::fs::write(path, text).unwrap();
@@ -83,6 +86,36 @@ pub(crate) fn project(number: usize) -> String {
 /// The channel that implies a project.
 pub(crate) fn channel(number: usize) -> String {
     format!("C0BENCH{number}")
+}
+
+/// The command, typed in the channel of a project; never the same one twice.
+pub(crate) fn typed(now: Timestamp, project: usize) -> Inbound {
+    let id = format!(
+        "{}.738474920.{:x}",
+        now.as_millisecond(),
+        rand::random::<u64>()
+    );
+    Inbound {
+        key: InboundKey::new(&["slack", "T0BENCH", "command", &id]),
+        source: Source::Chat,
+        speaker: Speaker {
+            platform: Platform::Slack,
+            space: "T0BENCH".to_owned(),
+            id: ACCOUNT.to_owned(),
+            kind: SpeakerKind::Person,
+        },
+        place: Place {
+            platform: Platform::Slack,
+            space: "T0BENCH".to_owned(),
+            channel: channel(project),
+            thread: None,
+        },
+        manner: Manner::Said,
+        text: TYPED.to_owned(),
+        sent_at: now,
+        received_at: now,
+        form_handle: None,
+    }
 }
 
 const COMMAND: &str = "\

@@ -30,6 +30,11 @@ impl Ratios {
         Self(ratios)
     }
 
+    /// Of rounds that were measured one by one.
+    pub(crate) fn of(ratios: impl Iterator<Item = f64>) -> Self {
+        Self(ratios.collect())
+    }
+
     /// Prints the median ratio and the spread.
     pub(crate) fn print(&self, what: &str, more: &str) {
         let median = median(&self.0);

@@ -20,6 +20,8 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// A process that is killed when dropped.
 pub(crate) struct Process {
     child: Child,
+    /// Where it listens.
+    pub(crate) address: SocketAddr,
     /// From start to ready.
     pub(crate) ready_after: Duration,
 }
@@ -27,6 +29,17 @@ pub(crate) struct Process {
 impl Process {
     /// Starts `serve` on these files and waits until it is ready.
     pub(crate) fn serve(home: &Home) -> Self {
+        let url = format!("sqlite:{}", home.path("data/midwatch.db").display());
+        Self::serve_on(home, &url)
+    }
+
+    /// The same on this database.
+    pub(crate) fn serve_on(home: &Home, database: &str) -> Self {
+        Self::serve_with(home, database, &[])
+    }
+
+    /// The same with further settings.
+    pub(crate) fn serve_with(home: &Home, database: &str, settings: &[(&str, String)]) -> Self {
         let address = TcpListener::bind("127.0.0.1:0")
             .unwrap()
             .local_addr()
@@ -36,6 +49,9 @@ impl Process {
             .arg("serve")
             .env_clear()
             .current_dir(home.path(""))
+            .env("PATH", std::env::var_os("PATH").unwrap_or_default())
+            .env("DATABASE_URL", database)
+            .envs(settings.iter().map(|(name, value)| (*name, value)))
             .env("MIDWATCH_DATA", home.path("data"))
             .env("MIDWATCH_COMMANDS", home.path("commands"))
             .env("MIDWATCH_RUNBOOKS", home.path("runbooks"))
@@ -47,6 +63,7 @@ impl Process {
         let child = command.spawn().unwrap();
         let mut process = Self {
             child,
+            address,
             ready_after: Duration::ZERO,
         };
         while !is_ready(address) {
@@ -78,6 +95,7 @@ impl Process {
         }
         Self {
             child,
+            address,
             ready_after: began.elapsed(),
         }
     }
