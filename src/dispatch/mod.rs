@@ -17,8 +17,8 @@ use crate::clock::Clock;
 use crate::domain::{
     Actor, Catalog, Decided, Decision, Fact, Facts, Form, FormField, Hold, Identity, Inbound,
     Invocation, Manner, Message, OtherRun, ParameterKind, Permit, Phase, PlanFor, Posting,
-    PostingKind, Refusal, RuleRef, Run, RunId, SpeakerKind, StepState, Text, Typed, decide, parse,
-    plan, render,
+    PostingKind, Refusal, RuleRef, Run, RunEvent, RunId, SpeakerKind, StepState, Text, Typed,
+    decide, parse, plan, render,
 };
 use crate::store::{Change, Conclusion, Store, StoreError};
 
@@ -261,8 +261,15 @@ impl Walk<'_> {
             .facts_for(lock, invocation.same_target(), fresh_since)
             .await?;
         facts.age = self.age();
+        facts.lost = self.may_be_lost().await?;
         facts.approvers = approvers;
         Ok(facts)
+    }
+
+    /// Whether it was sent before the database was set back. Unknown to it, it may have run already.
+    async fn may_be_lost(&self) -> Result<bool, StoreError> {
+        let set_back_at = self.dispatch.store.set_back_at().await?;
+        Ok(set_back_at.is_some_and(|at| self.inbound.sent_at <= at))
     }
 
     /// How long ago it was sent; zero where the platform's clock is ahead of ours.
@@ -307,9 +314,7 @@ impl Walk<'_> {
 
     async fn new_run(&self, invocation: Invocation, rule: RuleRef) -> Result<Run, StoreError> {
         let id = RunId::of_inbound(&self.inbound.key);
-        // Typed before the database was set back, and unknown to it: it may have run already.
-        let set_back_at = self.dispatch.store.set_back_at().await?;
-        let in_doubt = set_back_at.is_some_and(|at| self.inbound.sent_at <= at);
+        let in_doubt = self.may_be_lost().await?;
         Ok(Run {
             id,
             reference: self.dispatch.store.free_reference(id).await?,
@@ -345,7 +350,11 @@ impl Walk<'_> {
             posting(PostingKind::Root, render::root(&run, self.now, None)),
             posting(line(), render::first_line(&run, &groups)),
         ];
-        postings.extend(more.into_iter().map(|message| posting(line(), message)));
+        // Its thread may stand there from before: it says why it goes on in it.
+        let doubted = run.doubted_at.map(|_| RunEvent::Doubted);
+        let doubted = doubted.and_then(|event| render::line(&run, &event, ""));
+        let more = doubted.into_iter().chain(more);
+        postings.extend(more.map(|message| posting(line(), message)));
         let command = self.catalog.commands.get(&run.invocation.command);
         let lock = command
             .and_then(|it| it.one_at_a_time)

@@ -200,7 +200,10 @@ impl Asked<'_> {
 
     fn hold(&self, facts: &Facts) -> Option<Hold> {
         if !self.command.only_reads() && facts.age > LATE_AFTER {
-            return Some(Hold::Late { by: facts.age });
+            return Some(Hold::Late {
+                by: facts.age,
+                lost: facts.lost,
+            });
         }
         if let Some(other) = &facts.running {
             return Some(Hold::Running {
@@ -330,6 +333,8 @@ pub enum Hold {
     Late {
         /// How long.
         by: Duration,
+        /// As [`Facts::lost`].
+        lost: bool,
     },
     /// A run that shares its target is going on, or its outcome is unknown.
     Running {
@@ -412,6 +417,8 @@ pub struct Route {
 pub struct Facts {
     /// How long ago it was sent.
     pub age: Duration,
+    /// It was sent before the database was set back to an older state: what came of it may be missing here.
+    pub lost: bool,
     /// A run that holds the target's lock.
     pub running: Option<OtherRun>,
     /// The latest success of the very same within the command's `fresh`.

@@ -4,7 +4,7 @@ use std::io::Write;
 
 use super::checkpoint::SEAL_FILE;
 use super::db::{Db, sql};
-use super::ledger::{read_tree, rows_from};
+use super::ledger::{Row, read_tree, rows_from};
 use super::verify::{Checker, Report};
 use super::{Store, StoreError};
 use crate::domain::Checkpoint;
@@ -19,13 +19,16 @@ impl Store {
         let signer = self.signer()?;
         let mut snapshot = self.reader().await?.snapshot().await?;
         let tree = read_tree(&mut snapshot).await?;
-        each_line(&mut snapshot, |line| writeln!(out, "{line}").map_err(gone)).await?;
+        each_row(&mut snapshot, |(_, _, line)| {
+            writeln!(out, "{line}").map_err(gone)
+        })
+        .await?;
         let note = signer.sign(tree.size(), tree.root());
         writeln!(out, "{}", serde_json::json!({ "checkpoint": note })).map_err(gone)?;
         out.flush().map_err(gone)
     }
 
-    /// Verifies the ledger in place, against its tree, every kept checkpoint, the sealed head, and notes as they
+    /// Verifies the ledger in place, against the columns that repeat what its entries say, its tree, every kept checkpoint, the sealed head, and notes as they
     /// were posted in threads.
     pub async fn verify(&self, witnesses: &[String]) -> Result<Report, StoreError> {
         let key = self.signer()?.public().clone();
@@ -48,8 +51,9 @@ impl Store {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
             Err(error) => checker.find(format!("the sealed head can't be read: {error}")),
         }
-        each_line(&mut snapshot, |line| {
+        each_row(&mut snapshot, |(sequence, run, line)| {
             checker.entry(line.as_bytes());
+            checker.columns(*sequence, run.as_deref(), line);
             Ok(())
         })
         .await?;
@@ -72,20 +76,20 @@ async fn kept_notes(db: &mut Db) -> Result<Vec<(i64, String)>, StoreError> {
         .await
 }
 
-/// Every line in order. Gaps in the rows are not filled: the lines' own numbers give them away.
-async fn each_line(
+/// Every row in order. Gaps in the rows are not filled: the lines' own numbers give them away.
+async fn each_row(
     db: &mut Db,
-    mut take: impl FnMut(&str) -> Result<(), StoreError>,
+    mut take: impl FnMut(&Row) -> Result<(), StoreError>,
 ) -> Result<(), StoreError> {
     let mut next = 0;
     loop {
         let rows = rows_from(db, next, PAGE).await?;
-        let Some((last, _)) = rows.last() else {
+        let Some((last, ..)) = rows.last() else {
             return Ok(());
         };
         next = last + 1;
-        for (_, line) in &rows {
-            take(line)?;
+        for row in &rows {
+            take(row)?;
         }
     }
 }

@@ -27,26 +27,18 @@ pub(super) struct Seen {
 
 /// A fact in its canonical form, before it has a place in the ledger.
 pub(super) struct FactLine {
-    run: Option<RunId>,
+    /// What the fact itself says; `verify` holds the column to it.
+    run: Option<String>,
     json: String,
 }
 
 impl FactLine {
     pub(super) fn new(fact: &Fact) -> Self {
-        let run = match fact {
-            Fact::Run { run, .. } => Some(*run),
-            Fact::Decided { run, .. } => *run,
-            Fact::Received { .. }
-            | Fact::Refused { .. }
-            | Fact::Answered { .. }
-            | Fact::CatalogLoaded { .. }
-            | Fact::CatalogKept { .. }
-            | Fact::SetBack { .. }
-            | Fact::Service { .. } => None,
-        };
         let value = serde_json::to_value(fact).expect("a fact has only string keys");
-        let json = canonical_json(&value);
-        Self { run, json }
+        Self {
+            run: value["run"].as_str().map(str::to_owned),
+            json: canonical_json(&value),
+        }
     }
 
     /// The canonical JSON of the whole [`Entry`]: its keys are in order.
@@ -69,7 +61,7 @@ pub(super) struct Mark {
 #[derive(Serialize)]
 struct LedgerRow {
     sequence: u64,
-    run: Option<RunId>,
+    run: Option<String>,
     line: String,
 }
 
@@ -99,7 +91,7 @@ impl LedgerEnd {
         self.last = Some(Seen { sequence, leaf });
         self.rows.push(LedgerRow {
             sequence,
-            run: fact.run,
+            run: fact.run.clone(),
             line,
         });
     }
@@ -220,12 +212,12 @@ async fn check_last_entries(db: &mut Db, tree: &Frontier) -> Result<Option<Seen>
     let first = tree.size() - tail;
     let rows = rows_from(db, first.cast_signed(), CHECKED_ON_OPENING.cast_signed()).await?;
     let mut again = Frontier::new();
-    for (_, line) in &rows {
+    for (_, _, line) in &rows {
         again.push(leaf_hash(line.as_bytes()));
     }
     let smallest = tree.nodes().len() - tail.count_ones() as usize;
     if rows.len() as u64 == tail && again.nodes() == &tree.nodes()[smallest..] {
-        return Ok(rows.last().map(|(_, line)| Seen {
+        return Ok(rows.last().map(|(_, _, line)| Seen {
             sequence: last,
             leaf: leaf_hash(line.as_bytes()),
         }));
@@ -235,13 +227,12 @@ async fn check_last_entries(db: &mut Db, tree: &Frontier) -> Result<Option<Seen>
     )))
 }
 
-/// Rows from a sequence on, in order: sequence and line.
-pub(super) async fn rows_from(
-    db: &mut Db,
-    first: i64,
-    limit: i64,
-) -> Result<Vec<(i64, String)>, StoreError> {
-    sql("select sequence, line from ledger where sequence >= $1 order by sequence limit $2")
+/// A row as it stands in the table: its sequence, its run, its line.
+pub(super) type Row = (i64, Option<String>, String);
+
+/// Rows from a sequence on, in order.
+pub(super) async fn rows_from(db: &mut Db, first: i64, limit: i64) -> Result<Vec<Row>, StoreError> {
+    sql("select sequence, run, line from ledger where sequence >= $1 order by sequence limit $2")
         .bind(first)
         .bind(limit)
         .all(db)

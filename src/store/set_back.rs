@@ -2,14 +2,17 @@
 //! run put in doubt, because what was lost may have been done.
 //!
 //! What we know from outside of the database: the last entry that this process saw committed, the newest checkpoint
-//! sealed in the data folder, and which database it is. A state that is older than all of them passes unnoticed.
+//! sealed in the data folder, and which database it is. A state that is older than all of them is found out later, by a
+//! thread whose run is not there.
 
 use std::path::Path;
 
 use jiff::Timestamp;
+use serde::Serialize;
 
 use super::checkpoint::keep_checkpoint;
-use super::db::{Engine, sql};
+use super::db::{Db, Engine, sql};
+use super::fault::write_json;
 use super::ledger::Seen;
 use super::runs::happen;
 use super::writer::Group;
@@ -140,7 +143,61 @@ fn told(run: &Run, now: Timestamp) -> Vec<Posting> {
     postings
 }
 
+/// A run that has a thread.
+#[derive(Serialize)]
+struct Shown {
+    run: RunId,
+    at: i64,
+}
+
+/// A run that is not here although its thread is, and was not when that was found out last.
+async fn misses_run(db: &mut Db, shown: &str) -> Result<Option<String>, StoreError> {
+    let missing: Option<(String,)> = sql("select value ->> 'run' from json_each($1)
+         where cast(value ->> 'at' as bigint) > coalesce((select set_back_at from incarnation where id = 1), 0)
+           and not exists (select 1 from runs where id = value ->> 'run')
+         limit 1")
+    .bind(shown)
+    .optional(db)
+    .await?;
+    Ok(missing.map(|(run,)| format!("run {run} has a thread and is not in the database")))
+}
+
 impl Store {
+    /// Takes note of runs whose threads stand on a platform, each with when its first message was posted. One that is
+    /// not here was lost: the database was set back, and the data folder with it.
+    pub async fn runs_are_shown(
+        &self,
+        shown: Vec<(RunId, Timestamp)>,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let shown = shown.into_iter().map(|(run, at)| Shown {
+            run,
+            at: at.as_millisecond(),
+        });
+        let shown = write_json(&shown.collect::<Vec<_>>());
+        if misses_run(&mut self.reader().await?, &shown)
+            .await?
+            .is_none()
+        {
+            return Ok(());
+        }
+        self.writer()?
+            .write(move |group| {
+                Box::pin(async move {
+                    // Another replica may have found it out meanwhile.
+                    let Some(why) = misses_run(&mut group.db, &shown).await? else {
+                        return Ok(());
+                    };
+                    sql("update incarnation set set_back_at = $1 where id = 1")
+                        .bind(now.as_millisecond())
+                        .execute(&mut group.db)
+                        .await?;
+                    record(group, why, now).await
+                })
+            })
+            .await
+    }
+
     /// When the database was last found set back to an older state. What was typed before may have been done already.
     pub async fn set_back_at(&self) -> Result<Option<Timestamp>, StoreError> {
         let at: Option<(Option<i64>,)> = sql("select set_back_at from incarnation where id = 1")

@@ -122,6 +122,19 @@ struct Head {
     _fact: IgnoredAny,
 }
 
+/// As much of an entry as stands beside it in columns of its own.
+#[derive(Deserialize)]
+struct Columns {
+    sequence: i64,
+    fact: OfRun,
+}
+
+#[derive(Deserialize)]
+struct OfRun {
+    #[serde(default)]
+    run: Option<String>,
+}
+
 /// Takes a ledger line by line.
 pub(super) struct Checker {
     key: Option<NoteKey>,
@@ -210,6 +223,27 @@ impl Checker {
         self.report.entries = self.tree.size();
     }
 
+    /// Compares the latest entry with the columns beside its line. Nothing signs these, and a run's history is looked up
+    /// by them: an entry could be hidden from it, or shown in another's.
+    pub(super) fn columns(&mut self, sequence: i64, run: Option<&str>, line: &str) {
+        let Ok(says) = serde_json::from_str::<Columns>(line) else {
+            return; // No entry: that has been found already.
+        };
+        let entry = says.sequence;
+        if sequence != entry {
+            self.find(format!("entry {entry} is filed as number {sequence}"));
+        }
+        if run != says.fact.run.as_deref() {
+            let named =
+                |run: Option<&str>| run.map_or("no run".to_owned(), |it| format!("run {it}"));
+            self.find(format!(
+                "entry {entry} is filed under {} and is about {}",
+                named(run),
+                named(says.fact.run.as_deref())
+            ));
+        }
+    }
+
     /// Compares with every checkpoint of the present size.
     fn compare_reached(&mut self) {
         while let Some((name, checkpoint)) = self.ahead.pop_if(|(_, c)| c.size <= self.tree.size())
@@ -268,8 +302,14 @@ impl Checker {
         let unfit = std::mem::take(&mut self.unfit);
         let (foreign, broken): (Vec<_>, Vec<_>) = unfit.iter().partition(|(_, size)| *size <= fit);
         for (name, size) in foreign {
+            // Signed with this key, it is of this ledger as it once was.
+            let why = if self.key.is_some() {
+                "this ledger's key signed entries that are not in it any more: it was set back to an older state, or rewritten with the key"
+            } else {
+                "it is of another ledger, or this one was set back to an older state"
+            };
             self.find(format!(
-                "{name}: another root at size {size}, although a checkpoint fits at {fit}: it is of another ledger"
+                "{name}: another root at size {size}, although a checkpoint fits at {fit}: {why}"
             ));
         }
         if let Some((name, size)) = broken.first() {

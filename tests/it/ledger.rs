@@ -283,6 +283,26 @@ async fn every_kind_of_tampering_in_place_is_found(world: World) {
             "forged",
         ),
         ("tree changed", "update tree set size = 23", "tree"),
+        (
+            "hidden from its run",
+            "update ledger set run = null where sequence = 4",
+            "entry 4 is filed under no run and is about run ",
+        ),
+        (
+            "shown in a run that it is not of",
+            "update ledger set run = (select max(run) from ledger) where sequence = 0",
+            " and is about no run",
+        ),
+        (
+            "shown in another run",
+            "update ledger set run = (select min(run) from ledger where sequence > 8) where sequence = 4",
+            "entry 4 is filed under run ",
+        ),
+        (
+            "numbered otherwise",
+            "update ledger set sequence = 99 where sequence = 23",
+            "entry 23 is filed as number 99",
+        ),
     ] {
         let evidence = Evidence::of(world.another().await).await;
         evidence.world.spoil(statement).await;

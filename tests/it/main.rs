@@ -40,6 +40,7 @@ mod outbox;
 mod postgres;
 mod reload_story;
 mod replicas_story;
+mod restore_story;
 mod sample_shop;
 mod slack_adapter;
 mod slack_story;

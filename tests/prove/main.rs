@@ -39,6 +39,7 @@ mod clock;
 )]
 mod cluster;
 mod dbdown;
+mod dup;
 #[path = "../it/fakes/mod.rs"]
 #[allow(
     dead_code,
@@ -94,6 +95,7 @@ struct Proof {
 const PROOFS: &[Proof] = &[
     proof("partition", "troubles", 6, partition::prove),
     proof("dbdown", "outages", 3, dbdown::prove),
+    proof("dup", "commands", 16, dup::prove),
     proof("argv", "values", 200, argv::prove),
     proof("iofail", "calls that fail", 16, iofail::prove),
     proof("kill9", "kills", 5, kill9::prove),

@@ -16,9 +16,9 @@ use tracing::{info, warn};
 
 use super::api::CallError;
 use super::inbound::{self, Delivery, Heard, moment};
-use super::transport::located;
+use super::transport::{located, run_of};
 use super::{Door, Me, SocketStatus, as_text};
-use crate::domain::{Inbound, Message, Place, Platform, Posting, PostingKind, Text};
+use crate::domain::{Inbound, Message, Place, Platform, Posting, PostingKind, RunId, Text};
 use crate::store::{Behind, Receipt, RunThread, Space, Store, StoreError};
 
 /// How far Slack's clock and ours may differ, and how long an event may have been under way.
@@ -263,6 +263,8 @@ impl Reader<'_> {
         let mut read = self.read_channel(&behind.channel, &span).await?;
         read.partly |= span.is_long && self.was_said_before(&behind.channel, &span).await?;
         self.read_threads(&behind.channel, &span, &mut read).await?;
+        // Before anything is handed in: what it is to be taken for depends on this.
+        surely(|| self.store.runs_are_shown(read.shown.clone(), now)).await;
         let mut unheard: u64 = 0;
         for inbound in read.said.into_values() {
             let receipt = surely(|| (self.door.intake)(inbound.clone())).await;
@@ -371,7 +373,11 @@ impl Reader<'_> {
 
     fn take(&self, message: &Value, channel: &str, span: &Span, read: &mut Read) {
         let ts = as_text(message, "/ts");
-        if moment(ts).is_none_or(|at| at < span.from) {
+        let Some(at) = moment(ts) else { return };
+        if let Some(run) = run_of(message, &self.me) {
+            read.shown.push((run, at));
+        }
+        if at < span.from {
             return;
         }
         let delivery = Delivery {
@@ -460,6 +466,8 @@ impl Span {
             ("oldest", slack_time(oldest)),
             ("latest", slack_time(latest)),
             ("limit", PAGE.to_owned()),
+            // Without it nothing says which run a message of ours is about.
+            ("include_all_metadata", "true".to_owned()),
         ]
     }
 }
@@ -473,6 +481,8 @@ struct Read {
     changed: BTreeSet<String>,
     /// Other threads, of which there is nothing to read.
     quiet: BTreeSet<String>,
+    /// Runs whose roots stand there, and since when.
+    shown: Vec<(RunId, Timestamp)>,
     /// There was more than we read.
     partly: bool,
 }

@@ -7,9 +7,9 @@ use serde_json::{Value, json};
 
 use super::api::{As, CallError, is_gone};
 use super::encode::{self, Encoded};
-use super::{Slack, as_text};
+use super::{Me, Slack, as_text};
 use crate::chat::{DeliveryError, Pace, Transport};
-use crate::domain::{Form, Message, Place, Platform};
+use crate::domain::{Form, Message, Place, Platform, RunId};
 use crate::store::{Mark, MessageRef};
 
 /// What our messages call their metadata.
@@ -237,6 +237,14 @@ impl Slack {
         ours && as_text(message, "/metadata/event_type") == POSTING_EVENT
             && as_text(message, "/metadata/event_payload/id") == mark.id
     }
+}
+
+/// The run that this message of ours is the root of: others are marked with a number.
+pub(super) fn run_of(message: &Value, me: &Me) -> Option<RunId> {
+    let ours = me.is(as_text(message, "/user"), as_text(message, "/bot_id"));
+    let id = as_text(message, "/metadata/event_payload/id");
+    let is_posting = as_text(message, "/metadata/event_type") == POSTING_EVENT;
+    (ours && is_posting).then(|| RunId::parse(id)).flatten()
 }
 
 fn metadata(mark: &Mark) -> Value {

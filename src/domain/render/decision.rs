@@ -35,7 +35,14 @@ fn held(invocation: &Invocation, hold: &Hold, rule: &RuleRef, now: Timestamp) ->
     let again = invocation.typed_in_full();
     let start = |sign: &str| Text::new().plain(format!("{sign} ")).code(title.clone());
     let message = match hold {
-        Hold::Late { by } => Message::new(start("⏸").plain(format!(
+        Hold::Late { by, lost: true } => Message::new(start("⏸").plain(format!(
+            " was held: it was sent {} ago, and the database was set back to an older state since: it may have run \
+             already; nothing was done again",
+            show_elapsed(*by)
+        )))
+        .text(Text::new().plain("look for its thread, what it shows really happened. did it not run? press the button, or type ").code(format!("/ops {again}")))
+        .buttons(vec![Button::primary("Run it now", again)]),
+        Hold::Late { by, lost: false } => Message::new(start("⏸").plain(format!(
             " was held: it reached us {} after it was sent; nothing was done",
             show_elapsed(*by)
         )))

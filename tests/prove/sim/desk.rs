@@ -383,6 +383,7 @@ impl Desk<'_> {
             since.and_then(|since| self.book.latest_success(&invocation.same_target(), since));
         Facts {
             age: self.age(),
+            lost: false, // Its store loses nothing that was committed.
             running: lock.and_then(|lock| self.book.holder(&lock)),
             just_done,
             approvers: Vec::new(),

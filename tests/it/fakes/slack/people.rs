@@ -255,23 +255,7 @@ impl FakeSlack {
     pub(crate) async fn deliver(&self, delivery: &Delivery) -> Ack {
         let app = self.state().app.clone();
         let Some(app) = app else {
-            let ack = self
-                .envelope(delivery.kind.envelope(), &delivery.payload)
-                .await;
-            return match ack {
-                Some(ack) if ack["payload"].is_null() => Ack {
-                    status: 200,
-                    body: String::new(),
-                },
-                Some(ack) => Ack {
-                    status: 200,
-                    body: ack["payload"].to_string(),
-                },
-                None => Ack {
-                    status: 0,
-                    body: String::new(),
-                },
-            };
+            return self.deliver_by_socket(delivery, 0).await;
         };
         let mut ack = self.request(&app, delivery, 0).await;
         for retry in 1..=3 {
@@ -284,7 +268,21 @@ impl FakeSlack {
         ack
     }
 
-    async fn request(&self, app: &str, delivery: &Delivery, retry: u64) -> Ack {
+    /// Delivers over the socket that is next in turn.
+    pub(crate) async fn deliver_by_socket(&self, delivery: &Delivery, retry: u64) -> Ack {
+        let ack = self
+            .envelope(delivery.kind.envelope(), &delivery.payload, retry)
+            .await;
+        let status = if ack.is_some() { 200 } else { 0 };
+        let body = match ack {
+            Some(ack) if !ack["payload"].is_null() => ack["payload"].to_string(),
+            _ => String::new(),
+        };
+        Ack { status, body }
+    }
+
+    /// Delivers over HTTP to this address, once.
+    pub(crate) async fn request(&self, app: &str, delivery: &Delivery, retry: u64) -> Ack {
         let body = delivery.body();
         let mut request = self
             .inner

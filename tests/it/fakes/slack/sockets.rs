@@ -159,15 +159,21 @@ impl FakeSlack {
     }
 
     /// Sends an envelope and waits three seconds for its acknowledgement.
-    pub(super) async fn envelope(&self, kind: &str, payload: &Value) -> Option<Value> {
+    ///
+    /// `retry`: how often Slack says that it tried before.
+    pub(super) async fn envelope(&self, kind: &str, payload: &Value, retry: u64) -> Option<Value> {
         let id = {
             let mut state = self.state();
             if kind != "events_api" && state.sockets.is_deaf() {
                 return None; // Slack tells the person at once, and keeps nothing.
             }
             let id = state.next_id("envelope-");
-            let frame = json!({ "envelope_id": id, "type": kind, "payload": payload,
-                                "accepts_response_payload": kind != "events_api" });
+            let mut frame = json!({ "envelope_id": id, "type": kind, "payload": payload,
+                                    "accepts_response_payload": kind != "events_api" });
+            if retry > 0 {
+                frame["retry_attempt"] = retry.into();
+                frame["retry_reason"] = "timeout".into();
+            }
             state.sockets.unacked.insert(id.clone(), (frame, None));
             state.sockets.send(&id);
             id
