@@ -1,38 +1,57 @@
 //! Takes secrets out of text, in the encodings in which programs and servers give them back.
 //!
-//! Streaming: however the text is cut into chunks, the result is the same. Line breaks and the indentation after them are
-//! looked through, so that a key printed line by line or wrapped base64 is found too.
+//! Streaming: however the text is cut into chunks, the result is the same. Line breaks, the indentation after them and
+//! backslashes are looked through, so that a key printed line by line, wrapped base64 and what was quoted are found too.
+
+mod bare;
+mod encodings;
 
 use std::collections::BTreeSet;
-use std::fmt::Write as _;
+use std::ops::Range;
 
 use aho_corasick::{AhoCorasick, AhoCorasickKind};
-use data_encoding::{BASE64_NOPAD, BASE64URL_NOPAD, HEXLOWER, HEXUPPER};
 
-use super::ControlFilter;
+use bare::Bare;
+use encodings::encodings;
 
 /// Stands where a secret stood.
 pub const REDACTED: &str = "[redacted]";
 /// Shorter secrets, in bytes, can't be told from ordinary text.
 pub const SHORTEST_SECRET: usize = 4;
 
-/// A match may be broken over lines, but not within its first bytes: else each line's end would have to wait for more.
+/// Where a line break stands in the first bytes of a secret, they are shown by then: else each line's end would have to
+/// wait for more.
 const UNBROKEN: usize = SHORTEST_SECRET;
-/// Lines of a secret of several lines count as secrets of their own from this length on.
-const SHORTEST_LINE: usize = 8;
-/// What remains of base64 after a line break counts from this length on.
-const SHORTEST_REST: usize = 6;
 /// A text that breaks off within a secret, as the output of a program that is killed, gives away less than this.
 const SHORTEST_BEGINNING: usize = 8;
+
+/// Bytes of a secret by which it can be recognised: blanks around it, line breaks and backslashes don't count.
+pub fn recognisable_length(secret: &str) -> usize {
+    needle(secret).len()
+}
+
+/// What is looked for: bare, and without blanks at its ends, since whether a blank before it is indentation depends on
+/// text that is gone by then.
+fn needle(form: &str) -> String {
+    Bare::of(form).text.trim().to_owned()
+}
+
+/// Also without a first letter that would be taken for a quoted line break or tab behind a backslash.
+fn and_its_rest(needle: String) -> impl Iterator<Item = String> {
+    let rest = needle.strip_prefix(['n', 'r', 't']).map(str::trim_start);
+    let rest = rest.filter(|rest| rest.len() >= SHORTEST_BEGINNING);
+    let rest = rest.map(str::to_owned);
+    std::iter::once(needle).chain(rest)
+}
 
 /// What to look for. Build once, use for many texts.
 #[derive(Clone)]
 pub struct Redactor {
     search: AhoCorasick,
-    /// Sorted and without line breaks.
+    /// Sorted and bare.
     needles: Vec<String>,
-    /// Whether a needle begins with this byte.
-    begins: [bool; 256],
+    /// Whether a needle may begin with four bytes of this hash.
+    begins: Vec<bool>,
     longest: usize,
 }
 
@@ -42,13 +61,13 @@ impl Redactor {
         let needles: BTreeSet<String> = secrets
             .into_iter()
             .flat_map(encodings)
-            // Without blanks at its ends: whether a blank before it is indentation depends on text that is gone by then.
-            .map(|needle| Unbroken::of(needle.trim()).text)
+            .map(|form| needle(&form))
+            .flat_map(and_its_rest)
             .filter(|needle| needle.len() >= SHORTEST_SECRET)
             .collect();
-        let mut begins = [false; 256];
-        for needle in &needles {
-            begins[usize::from(needle.as_bytes()[0])] = true;
+        let mut begins = vec![false; HASHES];
+        for first in needles.iter().filter_map(|it| it.as_bytes().first_chunk()) {
+            begins[hash(first)] = true;
         }
         // Small and quick to build; the default would spend a hundred times the memory on long keys.
         let search = AhoCorasick::builder()
@@ -76,21 +95,23 @@ impl Redactor {
         self.longest
     }
 
-    /// Where the first match could begin that needs more text to be complete; the text's length when there is none.
-    fn open_from(&self, text: &Unbroken, raw_length: usize) -> usize {
-        let bytes = text.text.as_bytes();
+    /// Where the first secret could begin that needs more text to be complete; the text's length when there is none.
+    fn open_from(&self, bare: &Bare) -> usize {
+        let bytes = bare.text.as_bytes();
         let from = bytes.len().saturating_sub(self.longest.saturating_sub(1));
         (from..bytes.len())
-            .find(|&at| {
-                self.begins[usize::from(bytes[at])]
-                    && text.unbroken(at, raw_length)
-                    && self.begins_needle(&bytes[at..])
-            })
+            .find(|&at| self.begins_needle(&bytes[at..]) && bare.taken_from(at) < bytes.len())
             .unwrap_or(bytes.len())
     }
 
     /// Whether a needle begins with these bytes and goes on.
     fn begins_needle(&self, bytes: &[u8]) -> bool {
+        if bytes
+            .first_chunk()
+            .is_some_and(|first| !self.begins[hash(first)])
+        {
+            return false;
+        }
         let at = self
             .needles
             .partition_point(|needle| needle.as_bytes() <= bytes);
@@ -98,6 +119,14 @@ impl Redactor {
             .get(at)
             .is_some_and(|needle| needle.as_bytes().starts_with(bytes))
     }
+}
+
+/// How many hashes of a needle's beginning there are.
+const HASHES: usize = 1 << 16;
+
+fn hash(first: &[u8; UNBROKEN]) -> usize {
+    // Fibonacci hashing (Knuth, The Art of Computer Programming 3, 6.4).
+    (u32::from_le_bytes(*first).wrapping_mul(2_654_435_769) >> 16) as usize
 }
 
 impl std::fmt::Debug for Redactor {
@@ -109,9 +138,12 @@ impl std::fmt::Debug for Redactor {
 /// A text that is redacted chunk by chunk.
 #[derive(Debug, Default)]
 pub struct Redaction {
-    /// What may be the beginning of a secret, or belongs to one that may go on.
+    /// What was shown already and may be the first bytes of a secret that goes on in the next line; then what may be
+    /// the beginning of a secret, or belongs to one that may go on.
     held: String,
-    /// Bytes of `held` that were redacted already: a secret that overlaps them needs no mark of its own.
+    /// Bytes of `held` that were shown.
+    shown: usize,
+    /// Bytes behind them that were redacted already: a secret that overlaps them needs no mark of its own.
     covered: usize,
 }
 
@@ -128,292 +160,72 @@ impl Redaction {
     }
 
     fn release(&mut self, redactor: &Redactor, last: bool) -> String {
-        let text = Unbroken::of(&self.held);
-        let begun = redactor.open_from(&text, self.held.len());
-        let mut matches = self.matches(redactor, &text);
-        let mut open = text.raw(begun, self.held.len());
+        let bare = Bare::of(&self.held);
+        let mut parts = self.parts(redactor, &bare);
+        let begun = redactor.open_from(&bare);
+        let kept = bare.taken_from(begun);
+        let mut open = bare.raw(kept);
         if last {
-            if text.text.len() - begun >= SHORTEST_BEGINNING {
-                join(&mut matches, open, self.held.len());
+            if bare.text.len() - begun >= SHORTEST_BEGINNING {
+                join(&mut parts, open..self.held.len());
             }
             open = self.held.len();
         }
+        let covered_until = self.shown + self.covered;
         let mut released = String::with_capacity(open);
-        let mut at = 0;
-        for (start, end) in matches {
-            if start >= open && start >= self.covered {
+        let mut at = self.shown;
+        for part in parts {
+            if part.start >= open && part.start >= covered_until {
                 break;
             }
-            if start >= at {
-                released.push_str(&self.held[at..start]);
+            if part.start >= at {
+                released.push_str(&self.held[at..part.start]);
             }
-            if start > 0 || self.covered == 0 {
+            if part.start > self.shown || self.covered == 0 {
                 released.push_str(REDACTED);
             }
-            at = end;
+            at = part.end;
         }
         if at < open {
             released.push_str(&self.held[at..open]);
         }
         self.covered = at.saturating_sub(open);
         self.held.drain(..open);
+        self.shown = 0;
+        if bare.is_broken_before(kept) && !last {
+            self.remember(&bare.text[..kept]);
+        }
         released
     }
 
+    /// Puts the last bytes before a line break where the secret that may begin with them will be looked for.
+    fn remember(&mut self, before: &str) {
+        let first = before.ceil_char_boundary((before.len() + 1).saturating_sub(UNBROKEN));
+        let beginning = format!("{}\n", &before[first..]);
+        self.shown = beginning.len();
+        self.held.insert_str(0, &beginning);
+    }
+
     /// Where secrets stand in `held`, overlapping ones joined, in order; what was covered before comes first.
-    fn matches(&self, redactor: &Redactor, text: &Unbroken) -> Vec<(usize, usize)> {
-        let raw_length = self.held.len();
-        let mut joined: Vec<(usize, usize)> = Vec::new();
+    fn parts(&self, redactor: &Redactor, bare: &Bare) -> Vec<Range<usize>> {
+        let mut joined = Vec::new();
         if self.covered > 0 {
-            joined.push((0, self.covered));
+            joined.push(self.shown..self.shown + self.covered);
         }
-        for found in redactor.search.find_overlapping_iter(&text.text) {
-            if !text.unbroken(found.start(), raw_length) {
-                continue;
-            }
-            // The needle's last byte, and not the next one's place: line breaks after a match stay.
-            let end = text.raw(found.end() - 1, raw_length) + 1;
-            join(&mut joined, text.raw(found.start(), raw_length), end);
+        for found in redactor.search.find_overlapping_iter(&bare.text) {
+            let start = bare.raw(bare.taken_from(found.start()));
+            join(&mut joined, start..bare.raw_end(found.end()));
         }
         joined
     }
 }
 
 /// Adds a part that ends no earlier than those before it, joined with those that it overlaps.
-fn join(parts: &mut Vec<(usize, usize)>, mut start: usize, end: usize) {
-    while let Some(&(earlier, _)) = parts.last().filter(|(_, until)| start < *until) {
-        start = start.min(earlier);
-        parts.pop();
+fn join(parts: &mut Vec<Range<usize>>, mut part: Range<usize>) {
+    while let Some(earlier) = parts.pop_if(|earlier| part.start < earlier.end) {
+        part.start = part.start.min(earlier.start);
     }
-    parts.push((start, end));
-}
-
-/// A text without its line breaks and the indentation after them, and where each byte of it stood.
-struct Unbroken {
-    text: String,
-    /// Empty when nothing was left out.
-    places: Vec<usize>,
-}
-
-impl Unbroken {
-    fn of(raw: &str) -> Self {
-        if !raw.contains(['\n', '\r']) {
-            return Self {
-                text: raw.to_owned(),
-                places: Vec::new(),
-            };
-        }
-        let mut text = String::with_capacity(raw.len());
-        let mut places = Vec::with_capacity(raw.len());
-        let mut line_begins = false;
-        for (at, c) in raw.char_indices() {
-            match c {
-                '\n' | '\r' => line_begins = true,
-                ' ' | '\t' if line_begins => {}
-                _ => {
-                    line_begins = false;
-                    text.push(c);
-                    places.extend(at..at + c.len_utf8());
-                }
-            }
-        }
-        Self { text, places }
-    }
-
-    /// Where the byte stands in the raw text.
-    fn raw(&self, at: usize, raw_length: usize) -> usize {
-        if at >= self.text.len() {
-            raw_length
-        } else {
-            self.places.get(at).copied().unwrap_or(at)
-        }
-    }
-
-    /// Whether no line break stands in the first bytes of what begins here, nor at the text's end among them.
-    fn unbroken(&self, at: usize, raw_length: usize) -> bool {
-        let last = at + UNBROKEN - 1;
-        let (last, expected) = if last < self.text.len() {
-            (last, UNBROKEN - 1)
-        } else {
-            (self.text.len(), self.text.len() - at)
-        };
-        self.raw(last, raw_length) - self.raw(at, raw_length) == expected
-    }
-}
-
-/// The secret in all the forms in which it may turn up.
-fn encodings(secret: &str) -> Vec<String> {
-    let cleaned = ControlFilter::default().push(secret);
-    let mut forms = Vec::new();
-    for text in [secret, secret.trim(), &cleaned] {
-        if text.trim().len() >= SHORTEST_SECRET {
-            forms.extend(plain_forms(text));
-            forms.extend(base64_forms(text.as_bytes()));
-            // Twice: what was encoded before it was given to a system that encodes.
-            forms.extend(base64_forms(
-                BASE64_NOPAD.encode(text.as_bytes()).as_bytes(),
-            ));
-            forms.push(HEXLOWER.encode(text.as_bytes()));
-            forms.push(HEXUPPER.encode(text.as_bytes()));
-        }
-    }
-    forms.sort_unstable();
-    forms.dedup();
-    forms
-}
-
-/// As text: as it is, line by line, and quoted for URLs, JSON, shells and HTML.
-fn plain_forms(text: &str) -> Vec<String> {
-    let json = json_escaped(text);
-    let html = text
-        .replace('&', "&amp;")
-        .replace('<', "&lt;")
-        .replace('>', "&gt;");
-    let mut forms = vec![
-        text.to_owned(),
-        json_escaped(&json),
-        json.replace('/', "\\/"),
-        json_ascii(&json),
-        json.replace('&', "\\u0026")
-            .replace('<', "\\u003c")
-            .replace('>', "\\u003e"),
-        // As .NET writes it.
-        json_ascii(
-            &json
-                .replace("\\\"", "\\u0022")
-                .replace('\'', "\\u0027")
-                .replace('&', "\\u0026")
-                .replace('<', "\\u003C")
-                .replace('>', "\\u003E")
-                .replace('+', "\\u002B")
-                .replace('`', "\\u0060"),
-        ),
-        json,
-        text.escape_debug().to_string(),
-        text.replace('\'', "'\\''"),
-        text.replace('\'', "'\"'\"'"),
-        backslashed(text, |c| matches!(c, '"' | '\\' | '$' | '`')),
-        backslashed(text, |c| {
-            c.is_ascii() && !c.is_ascii_alphanumeric() && !"-_./:@%+,=".contains(c)
-        }),
-        backslashed(text, |c| {
-            c.is_ascii() && !c.is_ascii_alphanumeric() && !"-_./".contains(c)
-        }),
-        html.replace('"', "&quot;").replace('\'', "&#39;"),
-        html.replace('"', "&#34;").replace('\'', "&#39;"),
-        html.replace('"', "&quot;").replace('\'', "&#x27;"),
-        html.replace('"', "&quot;").replace('\'', "&apos;"),
-        html,
-    ];
-    // Everything, RFC 3986, HTML forms, `encodeURIComponent`, a path segment, a whole URL.
-    for kept in [
-        "",
-        "-._~",
-        "*-._",
-        "-_.!~*'()",
-        "-._~!$&'()*+,;=:@",
-        "-._~!$&'()*+,;=:@/?#",
-    ] {
-        let encoded = percent_encoded(text, kept, !kept.is_empty());
-        let form = encoded.replace("%20", "+");
-        forms.push(lower_percent(&encoded));
-        forms.push(lower_percent(&encoded).replace("%20", "+"));
-        for once in [form, encoded] {
-            // In an address within an address.
-            forms.push(percent_encoded(&once, "-._~", true));
-            forms.push(percent_encoded(&once, "-_.!~*'()", true));
-            forms.push(once);
-        }
-    }
-    if text.contains('\n') {
-        let lines = text.lines().map(str::trim);
-        forms.extend(
-            lines
-                .filter(|line| line.len() >= SHORTEST_LINE)
-                .map(str::to_owned),
-        );
-    }
-    forms
-}
-
-/// In base64, wherever it begins within a longer encoded text: without the characters that its neighbours decide. Also
-/// without its first characters, because encoders break lines there too, and such a match is not looked through.
-fn base64_forms(bytes: &[u8]) -> Vec<String> {
-    let mut forms = Vec::new();
-    for shift in 0..3 {
-        let shifted = [&[0; 2][..shift], bytes].concat();
-        let (begin, end) = ((shift * 8).div_ceil(6), shifted.len() * 8 / 6);
-        for encoding in [BASE64_NOPAD, BASE64URL_NOPAD] {
-            let form = &encoding.encode(&shifted)[begin..end];
-            forms.push(form.to_owned());
-            // In a URL, and in JSON as PHP writes it.
-            forms.push(percent_encoded(form, "-_", true));
-            forms.push(form.replace('/', "\\/"));
-            let rests = (1..UNBROKEN).filter_map(|left_out| form.get(left_out..));
-            forms.extend(
-                rests
-                    .filter(|rest| rest.len() >= SHORTEST_REST)
-                    .map(str::to_owned),
-            );
-        }
-    }
-    forms
-}
-
-fn json_escaped(text: &str) -> String {
-    let quoted = serde_json::Value::from(text).to_string();
-    quoted[1..quoted.len() - 1].to_owned()
-}
-
-/// With `\uXXXX` for all that is not ASCII, as Python writes it.
-fn json_ascii(json: &str) -> String {
-    let mut ascii = String::with_capacity(json.len());
-    for c in json.chars() {
-        if c.is_ascii() {
-            ascii.push(c);
-        } else {
-            for unit in c.encode_utf16(&mut [0; 2]) {
-                let _ = write!(ascii, "\\u{unit:04x}"); // writing into a String can't fail
-            }
-        }
-    }
-    ascii
-}
-
-fn backslashed(text: &str, special: impl Fn(char) -> bool) -> String {
-    let mut escaped = String::with_capacity(text.len());
-    for c in text.chars() {
-        if special(c) {
-            escaped.push('\\');
-        }
-        escaped.push(c);
-    }
-    escaped
-}
-
-fn percent_encoded(text: &str, kept: &str, keep_letters: bool) -> String {
-    let mut encoded = String::with_capacity(text.len() * 3);
-    for byte in text.bytes() {
-        let c = char::from(byte);
-        if (keep_letters && c.is_ascii_alphanumeric()) || kept.contains(c) {
-            encoded.push(c);
-        } else {
-            let _ = write!(encoded, "%{byte:02X}"); // writing into a String can't fail
-        }
-    }
-    encoded
-}
-
-/// `%2F` as `%2f`.
-fn lower_percent(encoded: &str) -> String {
-    let mut left = 0_u8;
-    let lower = |c: char| {
-        left = if c == '%' { 3 } else { left };
-        let in_escape = left > 0;
-        left = left.saturating_sub(1);
-        if in_escape { c.to_ascii_lowercase() } else { c }
-    };
-    encoded.chars().map(lower).collect()
+    parts.push(part);
 }
 
 #[cfg(test)]

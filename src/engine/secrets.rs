@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use secrecy::{ExposeSecret, SecretString};
 
 use super::actions::Secrets;
-use crate::domain::{SHORTEST_SECRET, SecretName};
+use crate::domain::{SHORTEST_SECRET, SecretName, recognisable_length};
 
 /// Begins the name of each variable that holds a secret: `MIDWATCH_SECRET_VARNISH` is `{secret.varnish}`.
 pub const VARIABLE_PREFIX: &str = "MIDWATCH_SECRET_";
@@ -176,7 +176,7 @@ fn redactable(value: &SecretString) -> bool {
     length(value) >= SHORTEST_SECRET
 }
 
-/// In bytes, without blanks around it.
+/// Bytes by which it is recognised in output.
 fn length(value: &SecretString) -> usize {
-    value.expose_secret().trim().len()
+    recognisable_length(value.expose_secret())
 }

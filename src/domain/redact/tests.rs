@@ -3,6 +3,7 @@
 use data_encoding::{BASE64, BASE64_MIME, BASE64URL, HEXLOWER, HEXUPPER};
 use proptest::prelude::*;
 
+use super::encodings::encodings;
 use super::*;
 
 const CANARY: &str = "c@n4ry'<s3cret>&\"x/+ é$\\";
@@ -95,6 +96,48 @@ fn base64_of_more_than_the_secret_gives_nothing_away_at_any_offset() {
 }
 
 #[test]
+fn a_key_is_found_however_often_what_holds_it_was_quoted() {
+    let redactor = Redactor::new([KEY]);
+    let mut quoted = serde_json::json!({ "key": KEY.trim_end() }).to_string();
+    quoted = quoted.replace('/', "\\/");
+    for times in 0..4 {
+        let shown = redactor.redact(&quoted);
+        assert_eq!(shown.matches(REDACTED).count(), 1, "{times}: {shown}");
+        for part in ["MIIE", "ZmFr", "BEGIN"] {
+            assert!(!shown.contains(part), "{times}: {shown}");
+        }
+        quoted = format!("{quoted:?}");
+    }
+}
+
+#[test]
+fn a_secret_as_an_address_has_it_is_found() {
+    for secret in ["ab|c[d]\"<e>f^g`h{i}'j k", "pa:ss@wo;rd=1|2"] {
+        let redactor = Redactor::new([secret]);
+        let mut url = url::Url::parse("http://h/").unwrap();
+        url.set_username(secret).unwrap();
+        url.set_password(Some(secret)).unwrap();
+        url.set_query(Some(secret));
+        url.set_fragment(Some(secret));
+        url.set_path(secret);
+        let shown = redactor.redact(url.as_str());
+        assert_eq!(shown.matches(REDACTED).count(), 5, "{shown}");
+    }
+}
+
+#[test]
+fn what_can_not_be_recognised_is_not_counted() {
+    for (secret, length) in [
+        ("hunter2!", 8),
+        ("a\n\n\n\nb", 2),
+        ("\\\\\\\\", 0),
+        (" ab ", 2),
+    ] {
+        assert_eq!(recognisable_length(secret), length, "{secret:?}");
+    }
+}
+
+#[test]
 fn what_is_not_a_secret_stays() {
     for (name, secrets, given, shown) in [
         ("no secrets", &[][..], "hunter2! abc", "hunter2! abc"),
@@ -117,8 +160,26 @@ fn what_is_not_a_secret_stays() {
         (
             "a line break early in it",
             &["hunter2!"],
-            "hun\nter2!",
-            "hun\nter2!",
+            "hun\n  ter2!.",
+            "hun\n  [redacted].",
+        ),
+        (
+            "quoted, and broken where it was quoted",
+            &["hunter2!"],
+            r#"say="{\"a\":\"hunt\\ner2!\"}""#,
+            r#"say="{\"a\":\"[redacted]\"}""#,
+        ),
+        (
+            "a letter of its own behind a backslash",
+            &["new-password"],
+            r"C:\new-password",
+            r"C:\n[redacted]",
+        ),
+        (
+            "words wrapped",
+            &["correct horse battery"],
+            "correct horse\nbattery.",
+            "[redacted].",
         ),
         (
             "a line break later in it",
@@ -210,6 +271,8 @@ fn pieces() -> impl Strategy<Value = Vec<String>> {
         "[ab]{1,4}",
         "[abn \n]{1,6}",
         Just("\n  ".to_owned()),
+        Just("\\".to_owned()),
+        Just("\\n".to_owned()),
         Just("é".to_owned()),
         Just("abab".to_owned()),
         Just("banana".to_owned()),
