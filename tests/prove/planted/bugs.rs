@@ -49,12 +49,6 @@ pub(super) const TRIALS: &[Trial] = &[
 pub(super) const BUGS: &[Bug] = &[
     // Replicas, leases, failover.
     Bug {
-        name: "heartbeat-missing",
-        does: "A lease is not renewed while its step runs.",
-        proof: "partition",
-        says: &["a step longer than a lease was taken away"],
-    },
-    Bug {
         name: "set-back-unnoticed",
         does: "A failover that lost commits is not noticed; what is delivered again runs again.",
         proof: "partition",
@@ -108,7 +102,7 @@ pub(super) const BUGS: &[Bug] = &[
         name: "supervisor-forgotten",
         does: "After a restart nobody looks for the living supervisor of a step, or its result.",
         proof: "kill9",
-        says: &["was interrupted, and nobody killed its supervisor"],
+        says: &["was interrupted, nobody killed its supervisor"],
     },
     Bug {
         name: "once-repeated",
