@@ -30,7 +30,6 @@ const fn trial(proof: &'static str, rounds: u32, seed: u64) -> Trial {
 
 /// Those that depend most on time first, those that only need the processor last: two lanes begin at both ends.
 pub(super) const TRIALS: &[Trial] = &[
-    trial("partition", 1, 7),
     trial("dbdown", 1, 0),
     trial("storm429", 1, 7),
     trial("kill9", 2, 7),
@@ -48,12 +47,6 @@ pub(super) const TRIALS: &[Trial] = &[
 
 pub(super) const BUGS: &[Bug] = &[
     // Replicas, leases, failover.
-    Bug {
-        name: "set-back-unnoticed",
-        does: "A failover that lost commits is not noticed; what is delivered again runs again.",
-        proof: "partition",
-        says: &["done twice"],
-    },
     Bug {
         name: "fence-unchecked",
         does: "Who lost a lease goes on changing its run.",
