@@ -59,6 +59,7 @@ mod stores;
 mod takeover;
 #[path = "ratios/verify.rs"]
 mod verify;
+
 /// What a benchmark is called, and what it does.
 type Bench = (&'static str, fn());
 

@@ -21,7 +21,8 @@
 //! | [`cli`] | subcommands, wiring, startup, shutdown, exit codes | everything |
 //! | [`config`], [`telemetry`], [`clock`] | settings; logs and metrics; the one place that asks the time | nothing of ours |
 //!
-//! Beside them, `planted` holds the switch for known bugs that the proofs must find; every module may ask it.
+//! Beside them, `planted` holds the switches for known bugs that the proofs must find, and for the points at which they
+//! kill the process; every module may ask it.
 //!
 //! `tests/it/architecture.rs` holds this table. Edges never import each other.
 //!

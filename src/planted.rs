@@ -4,14 +4,14 @@
 //! does stands in `tests/prove/planted/bugs.rs`. Without the feature [`is`] is a constant: an optimised build holds
 //! nothing of it.
 
-/// Names the bug that is put back.
-#[cfg(feature = "planted")]
-const VARIABLE: &str = "PLANTED_BUG";
-
 mod crash;
 
 pub use self::crash::POINTS;
-pub(crate) use self::crash::{crash, handed_down};
+pub(crate) use self::crash::crash;
+
+/// Names the bug that is put back.
+#[cfg(feature = "planted")]
+const BUG: &str = "PLANTED_BUG";
 
 /// Whether this bug is put back now.
 #[cfg(not(feature = "planted"))]
@@ -22,23 +22,30 @@ pub(crate) const fn is(_bug: &str) -> bool {
 /// Whether this bug is put back now: `PLANTED_BUG` names it.
 #[cfg(feature = "planted")]
 pub(crate) fn is(bug: &str) -> bool {
-    named().is_some_and(|(_, planted)| planted == bug)
+    static PLANTED: std::sync::LazyLock<Option<String>> =
+        std::sync::LazyLock::new(|| variable(BUG));
+    PLANTED.as_deref() == Some(bug)
 }
 
 /// What a process of ours has to be told that is started without our environment.
 #[cfg(not(feature = "planted"))]
-pub(crate) const fn named() -> Option<(&'static str, &'static str)> {
-    None
+pub(crate) const fn handed_down() -> [(&'static str, String); 0] {
+    []
 }
 
 /// What a process of ours has to be told that is started without our environment.
+#[cfg(feature = "planted")]
+pub(crate) fn handed_down() -> impl Iterator<Item = (&'static str, String)> {
+    [BUG, crash::POINT, crash::SEEN]
+        .into_iter()
+        .filter_map(|name| Some((name, variable(name)?)))
+}
+
 #[cfg(feature = "planted")]
 #[expect(
     clippy::disallowed_methods,
     reason = "no setting: it exists only in builds for the proof"
 )]
-pub(crate) fn named() -> Option<(&'static str, &'static str)> {
-    static PLANTED: std::sync::LazyLock<Option<String>> =
-        std::sync::LazyLock::new(|| std::env::var(VARIABLE).ok());
-    PLANTED.as_deref().map(|bug| (VARIABLE, bug))
+fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok()
 }

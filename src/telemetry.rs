@@ -276,7 +276,7 @@ pub const METRICS: &[Metric] = &[
     metric(
         "midwatch_postings_total",
         Counter,
-        "Deliveries of postings; labels platform, result (delivered, taken, lost, deferred, in_doubt, dropped)",
+        "Deliveries of postings; labels platform, result (delivered, taken, lost, deferred, in_doubt, absent, dropped)",
     ),
     metric(
         "midwatch_postings_waiting",

@@ -33,10 +33,7 @@ const SECRET: &str = "8f742231b10e8888abcd99yyyzzz85a5";
 const PATIENCE: Duration = Duration::from_secs(10);
 
 pub(crate) fn run() {
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()
-        .unwrap();
+    let runtime = tokio::runtime::Runtime::new().unwrap();
     let home = Home::of_size(Size {
         projects: 1,
         rules: 1,

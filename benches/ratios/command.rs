@@ -31,10 +31,7 @@ const ROUNDS: usize = 7;
 const PATIENCE: Duration = Duration::from_secs(30);
 
 pub(crate) fn run() {
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()
-        .unwrap();
+    let runtime = tokio::runtime::Runtime::new().unwrap();
     let home = Home::of_size(Size {
         projects: 1,
         rules: 20,

@@ -27,10 +27,7 @@ const ROUNDS: usize = 7;
 const PIECES: usize = 20;
 
 pub(crate) fn run() {
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()
-        .unwrap();
+    let runtime = tokio::runtime::Runtime::new().unwrap();
     for engine in Engine::all() {
         println!("  {}: {SIZES:?} waiting", engine.name());
         let bases = SIZES.map(|size| runtime.block_on(Base::with_waiting(engine, size)));

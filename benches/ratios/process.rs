@@ -132,10 +132,7 @@ fn is_ready(address: SocketAddr) -> bool {
 
 /// The HTTP stack and nothing behind it, until killed.
 pub(crate) fn serve_barely() {
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()
-        .unwrap();
+    let runtime = tokio::runtime::Runtime::new().unwrap();
     runtime.block_on(async {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         println!("{}", listener.local_addr().unwrap());

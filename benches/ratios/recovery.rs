@@ -19,10 +19,7 @@ const ROUNDS: usize = 3;
 const PATIENCE: Duration = Duration::from_secs(290);
 
 pub(crate) fn run() {
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()
-        .unwrap();
+    let runtime = tokio::runtime::Runtime::new().unwrap();
     for engine in Engine::all() {
         let mut each = Vec::new();
         for size in SIZES {

@@ -27,10 +27,7 @@ const TABLES: [&str; 8] = [
 ];
 
 pub(crate) fn run() {
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()
-        .unwrap();
+    let runtime = tokio::runtime::Runtime::new().unwrap();
     for engine in Engine::all() {
         for replicas in [1, 2] {
             if engine == Engine::Sqlite && replicas > 1 {

@@ -24,10 +24,7 @@ pub(crate) fn run() {
     if !Engine::all().contains(&Engine::Postgres) {
         return pass_over("takeover", "PostgreSQL is not installed");
     }
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()
-        .unwrap();
+    let runtime = tokio::runtime::Runtime::new().unwrap();
     let rounds: Vec<[Duration; 3]> = (0..ROUNDS).map(|_| runtime.block_on(round())).collect();
     let parts = [
         ("inbounds walked", TAKEN_FOR),

@@ -29,10 +29,7 @@ const ROUNDS: usize = 3;
 const PROMISED: Duration = Duration::from_secs(10);
 
 pub(crate) fn run() {
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()
-        .unwrap();
+    let runtime = tokio::runtime::Runtime::new().unwrap();
     for size in SIZES {
         let home = Home::new();
         let export = home.path("export");

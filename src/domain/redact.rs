@@ -389,7 +389,7 @@ fn json_escaped(text: &str) -> String {
     quoted[1..quoted.len() - 1].to_owned()
 }
 
-/// With `\uXXXX` for all that is not ASCII, as Python writes it.
+/// With `\u` and four digits for each unit that is not ASCII, as Python writes it.
 fn json_ascii(json: &str) -> String {
     let mut ascii = String::with_capacity(json.len());
     for c in json.chars() {

@@ -4,6 +4,9 @@
 //! `PLANTED_CRASH=POINT:N` names a point and which passage of it ends the process; passages are counted over all
 //! processes that share the file `PLANTED_CRASH_SEEN`, which gets a line for each, so that exactly one of them ends.
 
+#[cfg(feature = "planted")]
+use super::variable;
+
 /// Every point, by the name of the place that it stands at. Those of supervisors begin with `supervisor.`.
 pub const POINTS: &[&str] = &[
     // While starting.
@@ -44,9 +47,9 @@ pub const POINTS: &[&str] = &[
 ];
 
 #[cfg(feature = "planted")]
-const POINT: &str = "PLANTED_CRASH";
+pub(super) const POINT: &str = "PLANTED_CRASH";
 #[cfg(feature = "planted")]
-const SEEN: &str = "PLANTED_CRASH_SEEN";
+pub(super) const SEEN: &str = "PLANTED_CRASH_SEEN";
 
 /// A point that the process passes.
 #[cfg(not(feature = "planted"))]
@@ -101,27 +104,4 @@ fn pass(seen: &std::path::Path, number: u32) -> std::io::Result<usize> {
     let all = std::fs::read_to_string(seen)?;
     let before = all.lines().take_while(|it| *it != line).count();
     Ok(before + 1)
-}
-
-/// What a supervisor must know to find its points.
-#[cfg(not(feature = "planted"))]
-pub(crate) const fn handed_down() -> [(&'static str, String); 0] {
-    []
-}
-
-/// What a supervisor must know to find its points.
-#[cfg(feature = "planted")]
-pub(crate) fn handed_down() -> impl Iterator<Item = (&'static str, String)> {
-    [POINT, SEEN]
-        .into_iter()
-        .filter_map(|name| Some((name, variable(name)?)))
-}
-
-#[cfg(feature = "planted")]
-#[expect(
-    clippy::disallowed_methods,
-    reason = "no setting: it exists only in builds for the proof"
-)]
-fn variable(name: &str) -> Option<String> {
-    std::env::var(name).ok()
 }

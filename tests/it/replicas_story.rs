@@ -49,6 +49,12 @@ fn roots(slack: &FakeSlack, words: &str) -> usize {
         .count()
 }
 
+/// Waits until one run's root says so.
+async fn one_is(slack: &FakeSlack, state: &str) {
+    let seen = |slack: &FakeSlack| (roots(slack, state) == 1).then_some(());
+    slack.wait_for(state, SOON, seen).await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn either_replica_takes_what_comes_in_and_each_run_has_one_thread() {
     let slack = FakeSlack::start().await;
@@ -86,19 +92,11 @@ async fn the_work_of_a_dead_replica_is_taken_over_within_seconds() {
     let first = one.serve().await;
     slack.use_http(&first.url(""));
     assert_eq!(slack.slash("U1", "C1", "doze one").await.status, 200);
-    slack
-        .wait_for("running step", SOON, |slack| {
-            (roots(slack, "is running") == 1).then_some(())
-        })
-        .await;
+    one_is(&slack, "is running").await;
     let second = two.serve().await;
     first.kill9();
     let died = Instant::now();
-    slack
-        .wait_for("end", SOON, |slack| {
-            (roots(slack, "succeeded") == 1).then_some(())
-        })
-        .await;
+    one_is(&slack, "succeeded").await;
     let elapsed = died.elapsed();
     assert!(
         elapsed < Duration::from_secs(14),
@@ -263,11 +261,7 @@ async fn a_once_step_outlives_the_restart_of_its_replica_although_another_could_
     let first = one.serve().await;
     slack.use_http(&first.url(""));
     assert_eq!(slack.slash("U1", "C1", "long one").await.status, 200);
-    slack
-        .wait_for("running step", SOON, |slack| {
-            (roots(slack, "is running") == 1).then_some(())
-        })
-        .await;
+    one_is(&slack, "is running").await;
     let second = two.serve().await;
     first.kill9();
     // The lease has ended by then, and the other has looked.
@@ -277,11 +271,7 @@ async fn a_once_step_outlives_the_restart_of_its_replica_although_another_could_
         })
         .await;
     let first = one.serve().await;
-    slack
-        .wait_for("end", SOON, |slack| {
-            (roots(slack, "succeeded") == 1).then_some(())
-        })
-        .await;
+    one_is(&slack, "succeeded").await;
     assert_eq!(std::fs::read_dir(one.path("marks")).unwrap().count(), 1);
     assert_eq!(
         roots(&slack, "is away"),
@@ -409,11 +399,7 @@ async fn a_replica_whose_clock_is_far_off_is_not_ready_and_says_why() {
     let bot = one.serve().await;
     slack.use_http(&bot.url(""));
     assert_eq!(slack.slash("U1", "C1", "mark one").await.body, "");
-    slack
-        .wait_for("end", SOON, |slack| {
-            (roots(slack, "succeeded") == 1).then_some(())
-        })
-        .await;
+    one_is(&slack, "succeeded").await;
     let behind = "this host's clock is 12.0 s behind the database's";
     assert!(one.log().contains(behind), "{}", one.log());
     let metrics = metrics(&bot).await;

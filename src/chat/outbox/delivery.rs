@@ -80,7 +80,7 @@ impl Delivery {
     /// Nothing was sent, and it may stand as under way: while we have the duty nobody else would ever look at it again.
     async fn hand_back(&self, due: &DuePosting) -> Result<(), StoreError> {
         let (duty, now) = (&self.held.duty, self.clock.now());
-        let why = "its delivery was begun too late";
+        let why = "its delivery did not begin in time";
         recorded(|| self.store.defer_posting(duty, due.id, now, false, why)).await
     }
 

@@ -121,7 +121,6 @@ async fn start(
             .arg(SUPERVISE)
             .arg(work.folder.path())
             .env_clear()
-            .envs(planted::named())
             .envs(planted::handed_down())
             .stdin(Stdio::piped())
             .stdout(lock)
