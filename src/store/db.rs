@@ -232,6 +232,12 @@ impl Sql {
         self
     }
 
+    /// What it asks.
+    #[cfg(test)]
+    pub(super) fn text(&self) -> &'static str {
+        self.text
+    }
+
     /// Answers how many rows it changed.
     pub(super) async fn execute(self, db: &mut Db) -> Result<u64, StoreError> {
         let Self { text, values } = self;

@@ -21,6 +21,8 @@ mod run_rows;
 mod runs;
 mod set_back;
 pub mod verify;
+#[cfg(test)]
+mod ways;
 mod writer;
 
 pub use clocks::{CLOCK_REFUSE, CLOCK_WARN, ClockState, clock_refused};

@@ -8,7 +8,7 @@ use super::db::{Db, Sql, sql};
 use super::fault::{read_all_json, read_json, read_time, write_json};
 use super::runs::Details;
 use super::{RunFilter, StoreError};
-use crate::domain::{Identity, OtherRun, Outcome, Reference, Run, RunId, StepState};
+use crate::domain::{Identity, OtherRun, Outcome, ProjectName, Reference, Run, RunId, StepState};
 
 /// One row of `steps`, as it is written.
 #[derive(Serialize)]
@@ -252,25 +252,29 @@ pub(super) async fn load_list(
     db: &mut Db,
     filter: &RunFilter,
 ) -> Result<Vec<Result<Run, (String, StoreError)>>, StoreError> {
-    let query = select_runs!(
-        "r.id in (select id from runs
-                  where (cast($1 as text) is null or project = $1)
-                    and ($2 = 0 or phase <> 'finished' or outcome = 'needs_attention')
-                  order by created_at desc, id limit $3)"
-    );
-    let rows: Vec<JoinedRow> = query
-        .bind(
-            filter
-                .project
-                .as_ref()
-                .map(crate::domain::ProjectName::as_str),
-        )
-        .bind(i64::from(filter.open))
-        .bind(i64::from(filter.limit))
-        .all(db)
-        .await?;
+    let rows: Vec<JoinedRow> = list(filter).all(db).await?;
     Ok(rows
         .chunk_by(|one, two| one.id == two.id)
         .map(|rows| gather(rows).map_err(|why| (rows[0].reference.clone(), why)))
         .collect())
+}
+
+/// A text for each filter: one for all would be read from end to end, for whatever few.
+pub(super) fn list(filter: &RunFilter) -> Sql {
+    let project = filter.project.as_ref().map(ProjectName::as_str);
+    let query = match project {
+        _ if filter.open => select_runs!(
+            "r.id in (select id from runs
+                      where (phase <> 'finished' or outcome = 'needs_attention')
+                        and (cast($1 as text) is null or project = $1)
+                      order by created_at desc, id limit $2)"
+        ),
+        Some(_) => select_runs!(
+            "r.id in (select id from runs where project = $1 order by created_at desc, id limit $2)"
+        ),
+        None => select_runs!(
+            "r.id in (select id from runs where cast($1 as text) is null order by created_at desc, id limit $2)"
+        ),
+    };
+    query.bind(project).bind(i64::from(filter.limit))
 }

@@ -19,6 +19,9 @@ use crate::domain::{
 };
 use crate::planted;
 
+pub(super) const COUNT_OPEN: &str =
+    "select count(*) from runs where phase <> 'finished' or outcome = 'needs_attention'";
+
 /// What is fixed when a run begins.
 #[derive(Serialize, Deserialize)]
 pub(super) struct Details {
@@ -283,11 +286,7 @@ impl Store {
 
     /// How many runs have not ended, those that need attention included.
     pub async fn runs_open(&self) -> Result<u64, StoreError> {
-        let (count,): (i64,) = sql(
-            "select count(*) from runs where phase <> 'finished' or outcome = 'needs_attention'",
-        )
-        .one(&mut self.reader().await?)
-        .await?;
+        let (count,): (i64,) = sql(COUNT_OPEN).one(&mut self.reader().await?).await?;
         Ok(count.unsigned_abs())
     }
 

@@ -1,0 +1,59 @@
+//! What is looked for again and again is found through an index, however much was done before.
+
+use sqlx::{Connection as _, Row as _, SqliteConnection};
+
+use super::RunFilter;
+use super::cursors::THREADS;
+use super::open::MIGRATIONS;
+use super::run_rows::list;
+use super::runs::COUNT_OPEN;
+
+/// How SQLite goes about it, a line for each loop.
+async fn way(text: &str) -> Vec<String> {
+    let mut db = SqliteConnection::connect("sqlite::memory:").await.unwrap();
+    MIGRATIONS.run(&mut db).await.unwrap();
+    let explain = sqlx::AssertSqlSafe(format!("explain query plan {text}"));
+    let rows = sqlx::query(explain).fetch_all(&mut db).await.unwrap();
+    rows.iter().map(|row| row.get("detail")).collect()
+}
+
+#[tokio::test]
+async fn runs_that_are_looked_for_again_and_again_are_found_through_an_index() {
+    let listed = |open, project: Option<&str>| {
+        let project = project.map(|name| name.parse().unwrap());
+        let limit = 9;
+        list(&RunFilter {
+            project,
+            open,
+            limit,
+        })
+        .text()
+    };
+    let looks = [
+        ("threads to read, open", THREADS, "runs_open"),
+        ("threads to read, ended", THREADS, "runs_finished"),
+        ("open runs, counted", COUNT_OPEN, "runs_open"),
+        ("open runs", listed(true, None), "runs_open"),
+        (
+            "open runs of a project",
+            listed(true, Some("shop")),
+            "runs_open",
+        ),
+        (
+            "runs of a project",
+            listed(false, Some("shop")),
+            "runs_of_project",
+        ),
+        ("the newest runs", listed(false, None), "runs_newest"),
+    ];
+    for (what, text, index) in looks {
+        let way = way(text).await;
+        let through = |line: &String| line.contains(&format!("INDEX {index}"));
+        assert!(way.iter().any(through), "{what}: {way:#?}");
+        let whole = |line: &&String| {
+            let tables = ["outbox", "runs", "r", "s"];
+            tables.iter().any(|table| **line == format!("SCAN {table}"))
+        };
+        assert_eq!(way.iter().find(whole), None, "{what}: {way:#?}");
+    }
+}

@@ -1,0 +1,2 @@
+-- Indexes alone: rows are as before.
+select 1;
