@@ -76,7 +76,10 @@ pub(super) const BUGS: &[Bug] = &[
         name: "failed-commit-answered",
         does: "A group is answered as if it were committed when its commit failed.",
         proof: "iofail",
-        says: &["while nothing can be written it answered Taken"],
+        says: &[
+            "while nothing can be written it answered Taken",
+            "a row that is always there is missing",
+        ],
     },
     Bug {
         name: "disk-fault-unsaid",
