@@ -16,7 +16,37 @@ use serde_json::json;
 use sqlx::FromRow;
 
 /// How many due runs are looked at for one that can be taken.
-const LOOKED_AT: i64 = 16;
+const LOOKED_AT: usize = 16;
+
+/// Whether a run may be claimed: it is due, or its step is at home here.
+pub(super) const ANY_CLAIMABLE: &str = "select count(*) from (
+         select id from runs
+         where (due_at <= $1 or home = $3) and (leased_until is null or leased_until <= $2 or leased_by = $3)
+           and id not in (select value ->> 'id' from json_each($4))
+         limit 1) claimable";
+
+/// Which one: that which has been due longest. `due_at + 0` keeps SQLite from sorting all that are due.
+pub(super) const CLAIMABLE: &str = "select id, home, leased_by, leased_until from (
+         select * from (
+             select id, home, leased_by, leased_until, created_at,
+                    case when due_at < created_at then created_at else due_at end as since
+             from runs
+             where due_at is not null and due_at + 0 <= $1
+               and (leased_until is null or leased_until <= $2 or leased_by = $3)
+               and id not in (select value ->> 'id' from json_each($4))
+             order by case when due_at < created_at then created_at else due_at end, created_at, id
+             limit 1) due
+         union all
+         select * from (
+             select id, home, leased_by, leased_until, created_at,
+                    case when due_at < created_at then created_at else due_at end as since
+             from runs
+             where home = $3 and (due_at is null or due_at > $1)
+               and (leased_until is null or leased_until <= $2 or leased_by = $3)
+               and id not in (select value ->> 'id' from json_each($4))
+             limit 1) at_home) claimable
+     order by since, created_at, id
+     limit 1";
 
 /// A due run that nobody holds.
 #[derive(FromRow)]
@@ -48,19 +78,19 @@ async fn claim(
     newer: &Newer,
 ) -> Result<Option<(Lease, Run)>, StoreError> {
     let home = claim.worker.home();
-    let candidates: Vec<Candidate> = sql("select id, home, leased_by, leased_until from runs
-         where (due_at <= $1 or home = $3) and (leased_until is null or leased_until <= $2 or leased_by = $3)
-           and id not in (select value ->> 'id' from json_each($4))
-         order by case when due_at < created_at then created_at else due_at end, created_at, id
-         limit $5")
-    .bind(claim.now.as_millisecond())
-    .bind(claim.times.now)
-    .bind(home)
-    .bind(&claim.but)
-    .bind(LOOKED_AT)
-    .all(&mut group.db)
-    .await?;
-    for candidate in candidates {
+    let mut but = claim.but.clone();
+    for _ in 0..LOOKED_AT {
+        let candidate: Option<Candidate> = sql(CLAIMABLE)
+            .bind(claim.now.as_millisecond())
+            .bind(claim.times.now)
+            .bind(home)
+            .bind(&but)
+            .optional(&mut group.db)
+            .await?;
+        let Some(candidate) = candidate else {
+            return Ok(None);
+        };
+        but = join(&but, &write_json(&[json!({ "id": candidate.id })]));
         let id = &candidate.id;
         let id = RunId::parse(id).ok_or_else(|| StoreError::Corrupt(format!("run id `{id}`")))?;
         let run = match run_rows::load_for_change(&mut group.db, id).await {
@@ -165,18 +195,14 @@ impl Store {
         let but: Vec<_> = at_work.iter().map(|run| json!({ "id": run })).collect();
         let but = join(&write_json(&but), &self.newer().passed_over(What::Run));
         // Most looks find nothing: those don't bother the writer.
-        let due: Option<(String,)> = sql(
-            "select id from runs
-             where (due_at <= $1 or home = $3) and (leased_until is null or leased_until <= $2 or leased_by = $3)
-               and id not in (select value ->> 'id' from json_each($4)) limit 1",
-        )
-        .bind(now.as_millisecond())
-        .bind(lease_now.as_millisecond())
-        .bind(worker.home())
-        .bind(&but)
-        .optional(&mut self.reader().await?)
-        .await?;
-        if due.is_none() {
+        let (any,): (i64,) = sql(ANY_CLAIMABLE)
+            .bind(now.as_millisecond())
+            .bind(lease_now.as_millisecond())
+            .bind(worker.home())
+            .bind(&but)
+            .one(&mut self.reader().await?)
+            .await?;
+        if any == 0 {
             return Ok(None);
         }
         let asked = Claim {

@@ -5,6 +5,7 @@ mod clocks;
 mod copy;
 mod cursors;
 mod db;
+mod due;
 mod duties;
 mod examine;
 mod export;

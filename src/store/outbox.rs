@@ -1,14 +1,13 @@
 //! The outbox: what we owe to people and have not delivered yet, in order per thread.
 
 use jiff::Timestamp;
-use sqlx::FromRow;
 
 use super::db::{Sql, sql};
 use super::duties::check_duty;
-use super::fault::{read_all_json, write_json};
+use super::fault::write_json;
 use super::newer::What;
 use super::writer::Group;
-use super::{AT_ONCE, DuePosting, Duty, MessageRef, PostingId, Standing, Store, StoreError};
+use super::{AT_ONCE, Duty, MessageRef, PostingId, Standing, Store, StoreError};
 use crate::domain::{Platform, Posting, PostingKind};
 use crate::planted;
 
@@ -89,37 +88,6 @@ async fn reserve_numbers(
     Ok(last - needed + 1)
 }
 
-#[derive(FromRow)]
-struct DueRow {
-    id: i64,
-    version: i64,
-    body: String,
-    message: Option<String>,
-    thread: Option<String>,
-    in_doubt: i64,
-    attempts: i64,
-    delivered_version: i64,
-    #[sqlx(rename = "final")]
-    last: i64,
-}
-
-impl DueRow {
-    fn posting(self) -> Result<DuePosting, StoreError> {
-        Ok(DuePosting {
-            id: PostingId(self.id),
-            version: self.version,
-            posting: read_all_json("a posting", &self.body)?,
-            // An edit in doubt is made again; only a post could stand there twice.
-            in_doubt: self.in_doubt != 0 && self.message.is_none(),
-            delivered: self.message.map(MessageRef),
-            thread: self.thread.map(MessageRef),
-            delivered_version: self.delivered_version,
-            last: self.last != 0,
-            attempts: u32::try_from(self.attempts).unwrap_or(u32::MAX),
-        })
-    }
-}
-
 async fn delivered(
     group: &mut Group,
     id: PostingId,
@@ -158,81 +126,6 @@ fn one_row(changed: u64, id: PostingId) -> Result<(), StoreError> {
 }
 
 impl Store {
-    /// Postings that may be delivered now: of each thread the oldest undelivered; roots first posted before their lines.
-    ///
-    /// Forms come first, then what somebody waits for an answer by (first roots, answers), then finals, then the rest;
-    /// then what is only to be read back, the oldest first: most of it is there. Posts, edits and looks have a pace each,
-    /// and posts one for each channel. So there are at most `limit` of each, from as many channels as possible and a few
-    /// of each: what is held back must not hide the others.
-    ///
-    /// Answers and whispers come one at a time for each channel, but one that was deferred holds nobody up. Forms come
-    /// at once: their handles live some seconds. The lines of a root that was dropped come without a thread.
-    ///
-    /// What only a newer version can read is left to it ([`Self::leaves_postings`]); what follows in its thread waits a
-    /// minute for that.
-    pub async fn due_postings(
-        &self,
-        platform: Platform,
-        now: Timestamp,
-        limit: u32,
-    ) -> Result<Vec<DuePosting>, StoreError> {
-        let rows: Vec<DueRow> = sql("select id, version, body, message, thread, in_doubt, attempts, delivered_version, final from (
-             select due.*, row_number() over (partition by call order by nth, rank, since, id) as nth_call from (
-             select o.id, o.version, o.body, o.message, root.message as thread, o.in_doubt, o.attempts, o.rank,
-                    o.delivered_version, o.final, o.call, o.since,
-                    row_number() over (partition by o.channel, o.call order by o.rank, o.since, o.id) as nth
-             from (select *,
-                          case when call = 'read back' then 4 when kind = 'form' then 0
-                               when kind in ('answer', 'whisper') or (kind = 'root' and message is null) then 1
-                               when final = 1 then 2 else 3 end as rank,
-                          case when call = 'read back' then not_before else 0 end as since
-                   from (select *,
-                                case when message is not null and delivered_version = version then 'read back'
-                                     when message is not null and kind = 'root' then 'edit'
-                                     when message is not null then 'file'
-                                     when in_doubt = 1 and kind not in ('whisper', 'form') then 'look'
-                                     else 'post' end as call
-                         from outbox) called) o
-             left join outbox root on root.kind = 'root' and root.run = o.run and root.place = o.place
-                                  and o.kind in ('line', 'output')
-             where o.platform = $1 and o.state = 'waiting' and o.not_before <= $2
-               and o.id not in (select cast(value ->> 'id' as bigint) from json_each($4))
-               and (o.kind not in ('line', 'output', 'answer', 'whisper')
-                 or (o.kind in ('line', 'output')
-                     and (root.id is null or root.delivered_version > 0 or root.state = 'dropped'
-                          or root.id in (select cast(value ->> 'id' as bigint) from json_each($5)))
-                     and not exists (
-                        select 1 from outbox earlier
-                        where earlier.id not in (select cast(value ->> 'id' as bigint) from json_each($5))
-                          and earlier.run = o.run and earlier.place = o.place and earlier.id < o.id
-                          and earlier.kind in ('line', 'output') and earlier.state in ('waiting', 'sending')))
-                 or (o.kind in ('answer', 'whisper')
-                     and not exists (
-                        select 1 from outbox earlier
-                        where earlier.platform = o.platform and earlier.channel = o.channel and earlier.id < o.id
-                          and earlier.kind in ('answer', 'whisper')
-                          and earlier.id not in (select cast(value ->> 'id' as bigint) from json_each($4))
-                          and (earlier.state = 'sending'
-                            or (earlier.state = 'waiting' and earlier.not_before <= $2)))))
-             ) due where nth <= 4) called where nth_call <= $3 order by rank, since, id")
-        .bind(platform.as_str())
-        .bind(now.as_millisecond())
-        .bind(i64::from(limit))
-        .bind(self.newer().passed_over(What::Posting))
-        .bind(self.newer().held_up_enough(What::Posting))
-        .all(&mut self.reader().await?)
-        .await?;
-        let mut due = Vec::with_capacity(rows.len());
-        for row in rows {
-            let id = row.id.to_string();
-            match row.posting() {
-                Ok(posting) => due.push(posting),
-                Err(why) => self.newer().note(What::Posting, &id, &why)?,
-            }
-        }
-        Ok(due)
-    }
-
     /// Whether postings wait that only a newer version can read: it needs the duty to deliver them.
     pub fn leaves_postings(&self) -> bool {
         self.newer().is_left(What::Posting)

@@ -1,9 +1,11 @@
-//! What is looked for again and again is found through an index, however much was done before.
+//! What is looked for again and again is found through an index, however much waits or was done before.
 
 use sqlx::{Connection as _, Row as _, SqliteConnection};
 
 use super::RunFilter;
 use super::cursors::THREADS;
+use super::due::DUE_ON_SQLITE;
+use super::leases::{ANY_CLAIMABLE, CLAIMABLE};
 use super::open::MIGRATIONS;
 use super::run_rows::list;
 use super::runs::COUNT_OPEN;
@@ -18,7 +20,7 @@ async fn way(text: &str) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn runs_that_are_looked_for_again_and_again_are_found_through_an_index() {
+async fn what_is_looked_for_again_and_again_is_found_through_an_index() {
     let listed = |open, project: Option<&str>| {
         let project = project.map(|name| name.parse().unwrap());
         let limit = 9;
@@ -30,6 +32,10 @@ async fn runs_that_are_looked_for_again_and_again_are_found_through_an_index() {
         .text()
     };
     let looks = [
+        ("whether a run is due", ANY_CLAIMABLE, "runs_due"),
+        ("a claim", CLAIMABLE, "runs_longest_due"),
+        ("a claim of what is at home", CLAIMABLE, "runs_of_home"),
+        ("postings that are due", DUE_ON_SQLITE, "outbox_next"),
         ("threads to read, open", THREADS, "runs_open"),
         ("threads to read, ended", THREADS, "runs_finished"),
         ("open runs, counted", COUNT_OPEN, "runs_open"),
@@ -51,7 +57,7 @@ async fn runs_that_are_looked_for_again_and_again_are_found_through_an_index() {
         let through = |line: &String| line.contains(&format!("INDEX {index}"));
         assert!(way.iter().any(through), "{what}: {way:#?}");
         let whole = |line: &&String| {
-            let tables = ["outbox", "runs", "r", "s"];
+            let tables = ["outbox", "runs", "o", "earlier", "root", "next", "r", "s"];
             tables.iter().any(|table| **line == format!("SCAN {table}"))
         };
         assert_eq!(way.iter().find(whole), None, "{what}: {way:#?}");
