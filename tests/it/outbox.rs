@@ -15,7 +15,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::fakes::slack::{BOT_TOKEN, FakeSlack, render};
-use crate::world::{World, root};
+use crate::world::{Engine, World, connect, root};
 
 const SOON: Duration = Duration::from_secs(10);
 
@@ -175,5 +175,37 @@ async fn what_is_in_doubt_is_looked_for_before_history_is_read() {
     tokio::time::sleep(Duration::from_secs(1)).await;
     let _outbox = deliver(&world, &fake);
     assert_eq!(said(&fake, "up to date").await, 1);
+    assert_eq!(fake.violations(), Vec::<String>::new());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_delivery_whose_beginning_has_no_answer_is_handed_back_and_done_once() {
+    let Some(world) = World::on(Engine::Postgres).await else {
+        return;
+    };
+    let fake = FakeSlack::start().await;
+    let run = world.begin(1, None).await.unwrap();
+    // The commit that says "it is being sent" takes longer than anybody waits for it, once; then it stands.
+    world
+        .spoil(
+            "create sequence stalls;
+             create function stall() returns trigger language plpgsql as $$
+             begin
+               if nextval('stalls') = 1 then perform pg_sleep(4); end if;
+               return null;
+             end $$;
+             create constraint trigger stall after update on outbox deferrable initially deferred
+             for each row when (new.state = 'sending') execute function stall()",
+        )
+        .await;
+    owe(&world, root(run.id, "said once")).await;
+    let _outbox = deliver(&world, &fake);
+    assert_eq!(said(&fake, "said once").await, 1);
+    let mut database = connect(&world.settings().url).await;
+    let begun: i64 = sqlx::query_scalar("select last_value from stalls")
+        .fetch_one(&mut database)
+        .await
+        .unwrap();
+    assert!(begun >= 2, "the first beginning had no answer");
     assert_eq!(fake.violations(), Vec::<String>::new());
 }

@@ -295,6 +295,23 @@ async fn a_replica_waits_for_the_one_that_brings_the_tables_up_to_date() {
     world.store.receive(inbound(1)).await.unwrap();
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_replica_that_starts_waits_longer_for_its_turn_than_people_do() {
+    let Some(world) = World::on(Engine::Postgres).await else {
+        return;
+    };
+    let mut other = connect(&world.settings().url).await;
+    let hold = "begin; select size from tree for update";
+    sqlx::raw_sql(hold).execute(&mut other).await.unwrap();
+    let release = async {
+        // Longer than a statement of the writer waits for a lock.
+        tokio::time::sleep(Duration::from_millis(2_800)).await;
+        drop(other);
+    };
+    let (second, ()) = tokio::join!(world.replica(), release);
+    second.store.receive(inbound(1)).await.unwrap();
+}
+
 #[tokio::test]
 async fn a_newer_neighbour_may_have_added_to_the_tables() {
     let Some(world) = World::on(Engine::Postgres).await else {
