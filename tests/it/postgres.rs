@@ -295,20 +295,50 @@ async fn a_replica_waits_for_the_one_that_brings_the_tables_up_to_date() {
     world.store.receive(inbound(1)).await.unwrap();
 }
 
+/// Waits until so many statements wait for a lock in the world's database.
+async fn until_waiting(world: &World, count: i64) {
+    let mut database = connect(&world.settings().url).await;
+    let waiting = "select count(*) from pg_stat_activity
+                   where datname = current_database() and wait_event_type = 'Lock'";
+    let deadline = Instant::now() + Duration::from_secs(10);
+    while sqlx::query_scalar::<_, i64>(waiting)
+        .fetch_one(&mut database)
+        .await
+        .unwrap()
+        < count
+    {
+        assert!(Instant::now() < deadline, "{count} should wait for a lock");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
-async fn a_replica_that_starts_waits_longer_for_its_turn_than_people_do() {
+async fn a_replica_that_starts_waits_longer_for_its_first_turn_than_people_do() {
     let Some(world) = World::on(Engine::Postgres).await else {
         return;
     };
-    let mut other = connect(&world.settings().url).await;
-    let hold = "begin; select size from tree for update";
-    sqlx::raw_sql(hold).execute(&mut other).await.unwrap();
-    let release = async {
-        // Longer than a statement of the writer waits for a lock.
+    let turn = "begin; select size from tree for update";
+    let url = world.settings().url;
+    let mut holds = connect(&url).await;
+    sqlx::raw_sql(turn).execute(&mut holds).await.unwrap();
+    let others = async {
+        // It has two turns before its writer's first: for its key, and to clear away what it left. Behind each comes
+        // somebody else, the last of whom keeps it for longer than a statement of the writer waits.
+        for _ in 0..2 {
+            until_waiting(&world, 1).await;
+            let mut next = connect(&url).await;
+            let take = sqlx::raw_sql(turn).execute(&mut next);
+            let let_go = async {
+                until_waiting(&world, 2).await;
+                drop(holds);
+            };
+            tokio::join!(take, let_go).0.unwrap();
+            holds = next;
+        }
         tokio::time::sleep(Duration::from_millis(2_800)).await;
-        drop(other);
+        drop(holds);
     };
-    let (second, ()) = tokio::join!(world.replica(), release);
+    let (second, ()) = tokio::join!(world.replica(), others);
     second.store.receive(inbound(1)).await.unwrap();
 }
 
