@@ -26,9 +26,10 @@ const AT_ONCE: usize = 20;
 /// The proof: each round is one secret, in every encoding, cut in every way, on every way out.
 pub(crate) fn prove(round: Round) -> Found {
     let mut random = StdRng::seed_from_u64(round.seed);
-    let secrets: Vec<Secret> = (0..round.rounds as usize)
-        .map(|n| Secret::new(n, &mut random))
-        .collect();
+    let mut secrets: Vec<Secret> = Vec::new();
+    while secrets.len() < round.rounds as usize {
+        secrets.push(Secret::next(&secrets, &mut random));
+    }
     let streams = streams::prove(&secrets, &mut random);
     let ordinary = ordinary::prove(&secrets, &mut random);
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");

@@ -4,7 +4,7 @@
 use std::ffi::OsString;
 use std::fmt;
 use std::io::Write as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use midwatch::domain::{InboundKey, Platform, RunId};
@@ -12,6 +12,7 @@ use midwatch::store::{Store, StoreSettings};
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 use serde_json::Value;
+use sqlx::{Connection as _, PgConnection};
 use tokio::time::Instant;
 
 use super::encodings::{CUTS, ENCODINGS, cut};
@@ -19,6 +20,7 @@ use super::secrets::Secret;
 use super::server;
 use super::sieve::Sieve;
 use crate::bot::Home;
+use crate::cluster::Cluster;
 use crate::fakes::slack::{BOT_TOKEN, FakeSlack, SIGNING_SECRET};
 
 /// Each leads secrets another way out.
@@ -48,8 +50,12 @@ impl fmt::Display for Seen {
     }
 }
 
-/// Does all of it with these secrets; `nth` decides how the log is written.
+/// Does all of it with these secrets; `nth` decides how the log is written, and on which engine.
 pub(super) async fn prove(secrets: &[Secret], nth: usize, seen: &mut Seen) {
+    let cluster = match nth % 2 {
+        0 => None,
+        _ => Cluster::start_new(),
+    };
     let slack = FakeSlack::start().await;
     let lines: Vec<Line> = secrets
         .iter()
@@ -58,10 +64,19 @@ pub(super) async fn prove(secrets: &[Secret], nth: usize, seen: &mut Seen) {
     for line in &lines {
         slack.add_channel(&line.channel, true);
     }
-    let home = home(secrets, nth, &slack, &lines);
+    let mut home = home(secrets, nth, &slack, &lines);
+    let url = match &cluster {
+        Some(cluster) => cluster.database().await,
+        None => format!("sqlite:{}", home.path("data/midwatch.db").display()),
+    };
+    home.set("DATABASE_URL", &url);
+    let own = [BOT_TOKEN, SIGNING_SECRET].map(|value| Secret {
+        name: "midwatch's own".to_owned(),
+        value: value.to_owned(),
+    });
     let look = Look {
         home: &home,
-        sieve: Sieve::new(secrets),
+        sieve: Sieve::new(&[secrets, &own].concat()),
         secrets,
     };
     look.at_start();
@@ -73,7 +88,7 @@ pub(super) async fn prove(secrets: &[Secret], nth: usize, seen: &mut Seen) {
     for line in &lines {
         runs.push(line.type_in(&slack).await);
     }
-    settle(&home, &runs).await;
+    settle(&home, &url, &runs).await;
 
     for path in ["/metrics", "/readyz", "/healthz", "/"] {
         let text = reqwest::get(bot.url(path))
@@ -108,6 +123,9 @@ pub(super) async fn prove(secrets: &[Secret], nth: usize, seen: &mut Seen) {
         }
     }
     look.at_files("while it runs", seen);
+    if let Some(cluster) = &cluster {
+        look.at_server(cluster, &url, seen).await;
+    }
     assert!(
         bot.stop().success(),
         "midwatch did not stop as it was asked to"
@@ -233,9 +251,9 @@ fn variable(secret: &Secret) -> String {
 }
 
 /// Waits until every run has ended and everything was told.
-async fn settle(home: &Home, runs: &[RunId]) {
+async fn settle(home: &Home, url: &str, runs: &[RunId]) {
     let settings = StoreSettings {
-        url: format!("sqlite:{}", home.path("data/midwatch.db").display()),
+        url: url.to_owned(),
         data: home.path("data"),
     };
     let store = Store::open_read_only(&settings)
@@ -355,10 +373,44 @@ impl Look<'_> {
         seen.bytes += bytes.len();
     }
 
+    /// Every row of PostgreSQL, and its files, which hold long ones compressed and the old ones still.
+    async fn at_server(&self, cluster: &Cluster, url: &str, seen: &mut Seen) {
+        let mut database = PgConnection::connect(url).await.expect("it lets us in");
+        let tables = "select table_name::text from information_schema.tables where table_schema = 'public'";
+        let tables: Vec<String> = sqlx::query_scalar(tables)
+            .fetch_all(&mut database)
+            .await
+            .expect("there are tables");
+        let mut count = 0;
+        for table in tables {
+            let rows = sqlx::AssertSqlSafe(format!("select row_to_json(it)::text from {table} it"));
+            let rows: Vec<String> = sqlx::query_scalar(rows)
+                .fetch_all(&mut database)
+                .await
+                .expect("its rows");
+            count += rows.len();
+            for row in rows {
+                self.sieve
+                    .check(&format!("the table {table}"), row.as_bytes());
+                seen.bytes += row.len();
+            }
+        }
+        assert!(count > self.secrets.len(), "hardly any rows: {count}");
+        let mut files = Vec::new();
+        for folder in ["base", "pg_wal"] {
+            collect(&cluster.data().join(folder), &mut files);
+        }
+        self.at_each(files, "of the server", seen);
+    }
+
     /// Every file that it wrote, its log included.
     fn at_files(&self, when: &str, seen: &mut Seen) {
         let mut files = vec![self.home.path("log")];
         collect(&self.home.path("data"), &mut files);
+        self.at_each(files, when, seen);
+    }
+
+    fn at_each(&self, files: Vec<PathBuf>, when: &str, seen: &mut Seen) {
         assert!(files.len() > 2, "no files: {files:?}");
         for file in files {
             let bytes = std::fs::read(&file).unwrap_or_default();
@@ -369,7 +421,7 @@ impl Look<'_> {
     }
 }
 
-fn collect(folder: &Path, files: &mut Vec<std::path::PathBuf>) {
+fn collect(folder: &Path, files: &mut Vec<PathBuf>) {
     for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
         let path = entry.path();
         if path.is_dir() {

@@ -12,42 +12,51 @@ pub(super) struct Secret {
 }
 
 impl Secret {
-    /// The n-th: one kind after the other.
-    pub(super) fn new(n: usize, random: &mut StdRng) -> Self {
+    /// The next after these: one kind after the other.
+    pub(super) fn next(before: &[Self], random: &mut StdRng) -> Self {
+        let n = before.len();
         let mut some = |from: &str, length: usize| text(from, length, random);
-        let value = match n % 12 {
+        let value = match n % 14 {
             0 => some(ALNUM, 32),
             1 => some("0123456789abcdef", 40),
-            2 => some(BASE64, 43) + "=",
-            3 => format!("ghp_{}", some(ALNUM, 36)),
-            4 => format!("{}{}{}", some(ALNUM, 3), some(SYMBOLS, 14), some(ALNUM, 3)),
-            5 => format!(
+            // One that another is a part of, and one that begins as another ends.
+            2 => format!(
+                "{}{}{}",
+                some(ALNUM, 9),
+                before[n - 2].value,
+                some(ALNUM, 9)
+            ),
+            3 => format!("{}{}", &before[n - 1].value[30..], some(ALNUM, 20)),
+            4 => some(BASE64, 43) + "=",
+            5 => format!("ghp_{}", some(ALNUM, 36)),
+            6 => format!("{}{}{}", some(ALNUM, 3), some(SYMBOLS, 14), some(ALNUM, 3)),
+            7 => format!(
                 "{} {} {} {}",
                 some(LETTERS, 6),
                 some(LETTERS, 5),
                 some(LETTERS, 8),
                 some(LETTERS, 7)
             ),
-            6 => format!(
+            8 => format!(
                 "{}{}{}",
                 some("aé日ß💥ñ5Ω", 9),
                 some(ALNUM, 8),
                 some("éüж7", 4)
             ),
-            7 => format!(
+            9 => format!(
                 "-----MADE FOR CANARIES-----\n{}\n{}\n{}\n-----MADE FOR CANARIES-----",
                 some(BASE64, 64),
                 some(BASE64, 64),
                 some(BASE64, 31)
             ),
-            8 => format!(
+            10 => format!(
                 "{}-{}-{}-{}",
                 some("0123456789abcdef", 8),
                 some("0123456789abcdef", 4),
                 some("0123456789abcdef", 4),
                 some("0123456789abcdef", 12)
             ),
-            9 => format!(
+            11 => format!(
                 "https://{}:{}@{}.test/{}?k={}&l=/",
                 some(LETTERS, 6),
                 some(ALNUM, 12),
@@ -55,13 +64,14 @@ impl Secret {
                 some(ALNUM, 9),
                 some(ALNUM, 9)
             ),
-            10 => some(ALNUM, 10),
-            _ => format!(
+            12 => some(ALNUM, 10),
+            13 => format!(
                 "{{\"id\": \"{}\",\n  \"key\": \"{}\\n{}\"}}",
                 some(ALNUM, 14),
                 some(BASE64, 30),
                 some(BASE64, 22)
             ),
+            _ => unreachable!("a remainder of fourteen"),
         };
         Self {
             name: format!("s{n}"),
