@@ -46,16 +46,14 @@ pub(crate) fn run() {
                 median(&all(|it| it.commits as f64 / COMMANDS as f64)),
                 median(&all(|it| it.rows as f64 / COMMANDS as f64)),
             );
-            let ratio = |of: fn(&Round) -> Duration| {
-                Ratios::of(
-                    rounds
-                        .iter()
-                        .map(|it| it.bare.as_secs_f64() / of(it).as_secs_f64()),
-                )
-            };
-            let on = format!("{} with {replicas} of them", engine.name());
-            ratio(|it| it.accepted).print(&format!("stores, accepted, share of bare, {on}"), "");
-            ratio(|it| it.run).print(&format!("stores, run, share of bare, {on}"), &more);
+            let ratios = rounds
+                .iter()
+                .map(|it| it.bare.as_secs_f64() / it.run.as_secs_f64());
+            let what = format!(
+                "stores, accepted and run, share of bare, {} with {replicas} of them",
+                engine.name()
+            );
+            Ratios::of(ratios).print(&what, &more);
         }
     }
 }

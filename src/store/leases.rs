@@ -20,10 +20,15 @@ const LOOKED_AT: usize = 16;
 
 /// Whether a run may be claimed: it is due, or its step is at home here.
 pub(super) const ANY_CLAIMABLE: &str = "select count(*) from (
-         select id from runs
-         where (due_at <= $1 or home = $3) and (leased_until is null or leased_until <= $2 or leased_by = $3)
-           and id not in (select value ->> 'id' from json_each($4))
-         limit 1) claimable";
+         select 1 as claimable
+         where exists (
+             select 1 from runs
+             where due_at <= $1 and (leased_until is null or leased_until <= $2 or leased_by = $3)
+               and id not in (select value ->> 'id' from json_each($4)))
+         or exists (
+             select 1 from runs
+             where home = $3 and (leased_until is null or leased_until <= $2 or leased_by = $3)
+               and id not in (select value ->> 'id' from json_each($4)))) claimable";
 
 /// Which one: that which has been due longest. `due_at + 0` keeps SQLite from sorting all that are due.
 pub(super) const CLAIMABLE: &str = "select id, home, leased_by, leased_until from (

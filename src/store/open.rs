@@ -47,17 +47,20 @@ const LISTEN_AGAIN: Duration = Duration::from_secs(1);
 /// How long the runs of this folder are kept for it after it was opened.
 const KEPT_FOR_HOME: Duration = Duration::from_secs(6);
 /// What every connection to PostgreSQL is told: a replica that is stopped amid its transaction is put out by the server,
-/// and nobody waits longer than people do.
-const LIMITS: [(&str, &str); 3] = [
+/// and nobody waits longer than people do. Our statements are short and have their indexes: compiling one takes longer
+/// than it runs, and old statistics must not talk the planner into reading a whole table.
+const TOLD: [(&str, &str); 5] = [
     ("idle_in_transaction_session_timeout", "1500ms"),
     ("lock_timeout", "2s"),
     ("statement_timeout", "10s"),
+    ("jit", "off"),
+    ("enable_seqscan", "off"),
 ];
-/// SQLite has it: one row for each member of a JSON array. So the same statements run here.
+/// SQLite has it: one row for each member of a JSON array. So the same statements run here. The planner expects a few.
 const JSON_EACH: &str = "begin;
     select pg_advisory_xact_lock(7380);
     create or replace function json_each(text) returns table (value json)
-        language sql immutable strict as $$ select json_array_elements($1::json) $$;
+        language sql immutable strict rows 10 as $$ select json_array_elements($1::json) $$;
     commit";
 
 pub(super) static MIGRATIONS: Migrator = sqlx::migrate!("src/store/migrations");
@@ -96,7 +99,7 @@ impl Target {
             let options = PgConnectOptions::from_str(url).map_err(unreadable)?;
             let options = options
                 .application_name("midwatch")
-                .options(LIMITS)
+                .options(TOLD)
                 .disable_statement_logging();
             return Ok(Self::Postgres(Box::new(options)));
         }

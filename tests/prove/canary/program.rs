@@ -376,7 +376,8 @@ impl Look<'_> {
     /// Every row of PostgreSQL, and its files, which hold long ones compressed and the old ones still.
     async fn at_server(&self, cluster: &Cluster, url: &str, seen: &mut Seen) {
         let mut database = PgConnection::connect(url).await.expect("it lets us in");
-        let tables = "select table_name::text from information_schema.tables where table_schema = 'public'";
+        let tables =
+            "select table_name::text from information_schema.tables where table_schema = 'public'";
         let tables: Vec<String> = sqlx::query_scalar(tables)
             .fetch_all(&mut database)
             .await
