@@ -3,6 +3,8 @@
 //! Adapters decide nothing. The outbox delivers what we owe, in order, within each platform's limits.
 
 pub mod console;
+pub mod discord;
+mod encode;
 pub mod outbox;
 pub mod slack;
 

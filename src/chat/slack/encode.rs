@@ -1,11 +1,9 @@
 //! Our messages in Slack's markup: rich text only, in which no text from people or programs can ping, link or format.
 
-mod cut;
-
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use self::cut::{cut_in_the_middle, shortened};
+use crate::chat::encode::{Names, absolute, cut_in_the_middle, progress, shortened};
 use crate::domain::{
     Block, Button, ButtonStyle, Form, FormField, Message, People, PersonId, Place, Platform, Span,
     Text, harmless, harmless_line,
@@ -27,7 +25,6 @@ const TITLE_CHARS: usize = 24;
 const HINT_CHARS: usize = 2_000;
 const PLACEHOLDER_CHARS: usize = 150;
 const METADATA_CHARS: usize = 3_000;
-const PROGRESS_CELLS: usize = 12;
 
 /// A message as Slack takes it.
 #[derive(Debug)]
@@ -40,7 +37,11 @@ pub(super) struct Encoded {
 
 /// Encodes a message for a space. Output is cut in the middle where the whole would be too long.
 pub(super) fn message(message: &Message, people: &People, space: &str) -> Encoded {
-    let names = Names { people, space };
+    let names = Names {
+        people,
+        platform: Platform::Slack,
+        space,
+    };
     let mut budget = Budget::of(message, &names);
     let (mut blocks, mut rich, mut fallback) = (Vec::new(), Vec::new(), Vec::new());
     for block in &message.blocks {
@@ -142,33 +143,7 @@ fn input(field: &FormField) -> Value {
     block
 }
 
-/// How people are called in this space.
-struct Names<'a> {
-    people: &'a People,
-    space: &'a str,
-}
-
 impl Names<'_> {
-    /// The person's account here: one of this very space before one that names none. `T0/U1` in the file, `U1` here.
-    fn account(&self, person: &PersonId) -> Option<String> {
-        let accounts = self
-            .people
-            .persons
-            .get(person)?
-            .accounts
-            .get(&Platform::Slack)?;
-        let here = accounts
-            .iter()
-            .filter_map(|account| account.split_once('/'));
-        let here = here
-            .filter(|(space, _)| *space == self.space)
-            .map(|(_, id)| id);
-        let anywhere = accounts.iter().filter(|account| !account.contains('/'));
-        here.chain(anywhere.map(String::as_str))
-            .next()
-            .map(str::to_owned)
-    }
-
     fn elements(&self, text: &Text, budget: &mut Budget) -> Vec<Value> {
         let mut elements = Vec::new();
         for span in &text.0 {
@@ -196,22 +171,6 @@ impl Names<'_> {
             return vec![json!({ "type": "user", "user_id": id })];
         }
         styled(&format!("@{}", self.name(person)), Some("bold"), budget)
-    }
-
-    fn name(&self, person: &PersonId) -> String {
-        harmless_line(self.people.name(person))
-    }
-
-    fn plain(&self, text: &Text) -> String {
-        let spans = text.0.iter().map(|span| match span {
-            Span::Plain(words) => harmless(words),
-            Span::Bold(words) => harmless_line(words),
-            Span::Code(words) => format!("`{}`", harmless_line(words)),
-            Span::Person(person) => self.name(person),
-            Span::Ping(person) => format!("@{}", self.name(person)),
-            Span::Time(at) => absolute(*at),
-        });
-        spans.collect()
     }
 }
 
@@ -337,22 +296,6 @@ fn date(at: Timestamp) -> Value {
         "format": "{date_short_pretty} {time}",
         "fallback": absolute(at),
     })
-}
-
-fn absolute(at: Timestamp) -> String {
-    at.strftime("%Y-%m-%d %H:%M:%S UTC").to_string()
-}
-
-fn progress(done: usize, total: usize) -> String {
-    let total = total.max(1);
-    let done = done.min(total);
-    let cells = total.min(PROGRESS_CELLS);
-    let full = done * cells / total;
-    format!(
-        "{}{} {done}/{total}",
-        "▰".repeat(full),
-        "▱".repeat(cells - full)
-    )
 }
 
 fn plain_text(words: &str) -> Value {

@@ -135,6 +135,7 @@ fn a_ping_takes_the_account_of_this_space() {
     ];
     for (name, person, space, expected) in rows {
         let names = Names {
+            platform: Platform::Slack,
             people: &people(),
             space,
         };

@@ -1,7 +1,7 @@
 //! Makes texts shorter, so that what matters stays: beginnings of words, heads and tails of output.
 
 /// The text, or as much of its beginning as fits, with `…`.
-pub(super) fn shortened(text: &str, limit: usize) -> String {
+pub(in crate::chat) fn shortened(text: &str, limit: usize) -> String {
     if text.chars().count() <= limit {
         return text.to_owned();
     }
@@ -12,7 +12,7 @@ pub(super) fn shortened(text: &str, limit: usize) -> String {
 }
 
 /// The output, or its head and tail with `… N lines …` between them.
-pub(super) fn cut_in_the_middle(output: &str, limit: usize) -> String {
+pub(in crate::chat) fn cut_in_the_middle(output: &str, limit: usize) -> String {
     if output.chars().count() <= limit {
         return output.to_owned();
     }
