@@ -5,6 +5,7 @@ mod check;
 mod doctor;
 mod ledger;
 mod may;
+mod preview;
 mod run;
 mod serve;
 mod stages;
@@ -93,6 +94,17 @@ enum Command {
     Why {
         /// The run's reference: 7f3k
         run: String,
+    },
+    /// Show how messages look on each platform: every kind of them, or those of one run
+    Preview {
+        /// The run's reference: 7f3k [default: every kind, made from the runbooks' examples]
+        run: Option<String>,
+        /// On this platform alone: console, slack or discord
+        #[arg(long, value_name = "PLATFORM")]
+        on: Option<String>,
+        /// Write a page that looks like the platforms, instead of printing
+        #[arg(long, value_name = "FILE")]
+        html: Option<PathBuf>,
     },
     /// Run a command here, as the person whose `login` is yours, and wait for its end
     Run {
@@ -197,6 +209,9 @@ async fn run_command(command: Command) -> anyhow::Result<Exit> {
             },
         )),
         Command::Why { run } => why::run(&settings, &run).await,
+        Command::Preview { run, on, html } => {
+            preview::run(&settings, &preview::Question { run, on, html }).await
+        }
         Command::Run { command } => run::run(settings, environment, &command).await,
         Command::Ledger { command } => ledger::run(&settings, command).await,
         Command::Store { command } => store::run(&settings, command).await,

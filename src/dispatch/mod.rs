@@ -235,7 +235,8 @@ impl Walk<'_> {
                     until,
                     approvers: Vec::new(),
                 };
-                let approvers = self.approvers(&terms, &run.requester);
+                let people = &self.catalog.people;
+                let approvers = people.asked_to_consent(&terms, &run.requester, self.now);
                 let ask = render::ask_approvers(&terms, &run, &approvers);
                 Ok(self.start(run, decided, vec![ask]))
             }
@@ -437,23 +438,6 @@ impl Walk<'_> {
                 .map(crate::domain::Plan::digest),
         }
     }
-
-    /// Persons who may consent now, without the requester; at most five are asked.
-    fn approvers(
-        &self,
-        terms: &crate::domain::ApprovalTerms,
-        requester: &Identity,
-    ) -> Vec<crate::domain::PersonId> {
-        let mut persons: Vec<_> = terms
-            .of
-            .iter()
-            .flat_map(|who| self.catalog.people.meant(who, self.now))
-            .collect();
-        persons.sort();
-        persons.dedup();
-        persons.retain(|person| *requester != Identity::Person((*person).clone()));
-        persons.into_iter().take(5).cloned().collect()
-    }
 }
 
 fn hold_word(hold: &Hold) -> &'static str {
@@ -465,7 +449,7 @@ fn hold_word(hold: &Hold) -> &'static str {
 }
 
 /// The form that asks for what is missing.
-fn form_for(refusal: &Refusal, hearing: &crate::domain::Hearing<'_>) -> Option<Form> {
+pub fn form_for(refusal: &Refusal, hearing: &crate::domain::Hearing<'_>) -> Option<Form> {
     let Refusal::Missing {
         command,
         parameters,

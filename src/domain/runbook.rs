@@ -383,6 +383,24 @@ impl People {
             .collect()
     }
 
+    /// Who is asked for consent: those who may give it now, without the requester; at most five.
+    pub fn asked_to_consent(
+        &self,
+        terms: &ApprovalTerms,
+        requester: &Identity,
+        now: Timestamp,
+    ) -> Vec<PersonId> {
+        let mut persons: Vec<_> = terms
+            .of
+            .iter()
+            .flat_map(|who| self.meant(who, now))
+            .collect();
+        persons.sort();
+        persons.dedup();
+        persons.retain(|person| *requester != Identity::Person((*person).clone()));
+        persons.into_iter().take(5).cloned().collect()
+    }
+
     /// The name people know; the id when the file has none.
     pub fn name<'a>(&'a self, person: &'a PersonId) -> &'a str {
         self.persons

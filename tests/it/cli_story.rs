@@ -223,6 +223,53 @@ fn may_says_what_it_does_not_understand() {
 }
 
 #[test]
+fn preview_shows_a_run_and_every_kind_of_message_on_each_platform() {
+    let home = Home::shipped();
+    let run = typed(&home, &["/ops flush-cache prod"]);
+    let reference = references(&run.out).remove(0);
+    let told = says(&home, &["preview", &reference]);
+    assert_eq!((told.code, told.err.as_str()), (Some(0), ""));
+    let headline = told.out.matches("✅ flush-cache prod succeeded in").count();
+    assert_eq!(headline, 6, "root and last line, three times: {}", told.out);
+    assert_eq!(told.out.matches("✓ 2/3 ban done: 200 OK").count(), 3);
+    assert_eq!(
+        told.out.matches("BAN http://").count(),
+        3,
+        "what it printed"
+    );
+
+    let on_discord = says(&home, &["preview", "--on", "discord"]);
+    assert_eq!((on_discord.code, on_discord.err.as_str()), (Some(0), ""));
+    assert!(
+        on_discord
+            .out
+            .contains("── needs approval\n   discord\n     ⏸ ")
+    );
+    assert!(!on_discord.out.contains("slack"), "{}", on_discord.out);
+    let elsewhere = says(&home, &["preview", "--on", "irc"]);
+    assert_eq!((elsewhere.code, elsewhere.out.as_str()), (Some(2), ""));
+    assert!(
+        elsewhere.err.contains("console, slack, discord"),
+        "{}",
+        elsewhere.err
+    );
+    let unknown = says(&home, &["preview", "zzzz"]);
+    assert_eq!((unknown.code, unknown.out.as_str()), (Some(1), ""));
+
+    let page = home.path("preview.html");
+    let written = says(&home, &["preview", "--html", page.to_str().unwrap()]);
+    assert_eq!((written.code, written.err.as_str()), (Some(0), ""));
+    let page = std::fs::read_to_string(page).unwrap();
+    assert!(page.contains("<h2>interrupted</h2>"));
+    for fetched in ["src=", "href=", "url(", "<script"] {
+        assert!(
+            !page.contains(fetched),
+            "the page fetches nothing: {fetched}"
+        );
+    }
+}
+
+#[test]
 fn why_and_the_ledger_answer_beside_and_after_the_program() {
     let home = Home::shipped();
     let before = says(&home, &["ledger", "verify"]);

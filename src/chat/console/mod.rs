@@ -17,7 +17,7 @@ use std::time::Duration;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
-pub use self::paint::Paint;
+pub use self::paint::{Paint, distance};
 pub use self::screen::{Screen, terminal_columns};
 pub use self::transport::ConsoleTransport;
 

@@ -192,7 +192,8 @@ fn moment(at: Timestamp, now: Timestamp) -> String {
     format!("{} ({})", shown.strftime(format), distance(at, now))
 }
 
-fn distance(at: Timestamp, now: Timestamp) -> String {
+/// `2 min ago`, `in 15 min`.
+pub fn distance(at: Timestamp, now: Timestamp) -> String {
     let secs = now.duration_since(at).as_secs();
     let span = match secs.unsigned_abs() {
         0..=1 => return "now".to_owned(),

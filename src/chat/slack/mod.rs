@@ -22,6 +22,7 @@ use self::api::{Api, As, CallError};
 use self::inbound::Heard;
 use super::{CurrentCatalog, DeliveryError, Intake};
 use crate::clock::Clock;
+use crate::domain::{Form, Message, People, Place};
 use crate::planted;
 use crate::store::StoreError;
 
@@ -108,6 +109,17 @@ enum Taken {
     Misunderstood,
     /// Nothing was recorded, or we don't know: the sentence tells the person.
     NotKept(&'static str),
+}
+
+/// A message as `chat.postMessage` takes it, for a workspace: its text and its blocks.
+pub fn message(of: &Message, people: &People, workspace: &str) -> Value {
+    let encode::Encoded { text, blocks } = encode::message(of, people, workspace);
+    json!({ "text": text, "blocks": blocks })
+}
+
+/// A form as `views.open` takes it; an error when it doesn't fit into one.
+pub fn form(of: &Form, to: &Place) -> Result<Value, String> {
+    encode::form(of, to)
 }
 
 impl Slack {

@@ -153,9 +153,23 @@ pub(super) fn headline(run: &Run, now: Timestamp) -> Text {
                 current.map_or_else(|| "the start".to_owned(), step)
             ),
         ),
+        Phase::Finished(Outcome::Cancelled) if never_began(run) => {
+            let mut text = Text::new().plain("🛑 ").code(title).plain(" was cancelled");
+            if let Some(by) = &run.cancelled_by {
+                text = text.plain(" by ").person(by);
+            }
+            return text.plain(format!(
+                " before it began; nothing was done · ref {}",
+                run.reference
+            ));
+        }
         Phase::Finished(Outcome::Cancelled) => (
             "🛑",
             format!(" was cancelled after {} of {total} steps", run.steps_done()),
+        ),
+        Phase::Finished(Outcome::Expired) if run.plan.is_none() => (
+            "⌛",
+            " expired: nobody consented in time; nothing was done".to_owned(),
         ),
         Phase::Finished(Outcome::Expired) => (
             "⌛",
@@ -175,6 +189,11 @@ pub(super) fn headline(run: &Run, now: Timestamp) -> Text {
         .plain(format!("{sign} "))
         .code(title)
         .plain(format!("{words} · ref {}", run.reference))
+}
+
+/// Not even in what a database that was set back has lost.
+fn never_began(run: &Run) -> bool {
+    run.started_at.is_none() && run.doubted_at.is_none()
 }
 
 /// The thread's first line: who asked, and which rule allowed it or whose consent it wants.
