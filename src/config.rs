@@ -10,6 +10,7 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
+use percent_encoding::percent_decode_str;
 use secrecy::{ExposeSecret, SecretString};
 use url::Url;
 
@@ -160,15 +161,16 @@ impl Settings {
             let optional = [&slack.app_token, &slack.signing_secret];
             std::iter::once(&slack.bot_token).chain(optional.into_iter().flatten())
         });
+        // As it stands in the address, and as the server knows it.
         let database = Url::parse(&self.database_url).ok();
-        let database = database
-            .as_ref()
-            .and_then(Url::password)
-            .map(SecretString::from);
+        let database = database.as_ref().and_then(Url::password).map(|password| {
+            let decoded = percent_decode_str(password).decode_utf8_lossy();
+            [SecretString::from(decoded.as_ref()), password.into()]
+        });
         slack
             .chain(self.secrets.values())
             .cloned()
-            .chain(database)
+            .chain(database.into_iter().flatten())
             .collect()
     }
 

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use midwatch::config::{DEFAULT_FILE, LogFormat, NAMES, Settings, settings_file, try_environment};
+use secrecy::ExposeSecret;
 
 fn map(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
     pairs
@@ -317,14 +318,22 @@ fn no_secret_is_shown_anywhere() {
         APP,
         SIGNING,
         ("MIDWATCH_SECRET_VARNISH", "hush-hush"),
-        ("DATABASE_URL", "postgres://midwatch:hidden-pw@db/midwatch"),
+        (
+            "DATABASE_URL",
+            "postgres://midwatch:hidden%2Fpw@db/midwatch",
+        ),
     ])
     .unwrap();
     let described = format!("{:?} {settings:?}", settings.describe());
-    for secret in [BOT.1, APP.1, SIGNING.1, "hush-hush", "hidden-pw"] {
+    for secret in [BOT.1, APP.1, SIGNING.1, "hush-hush", "hidden"] {
         assert!(!described.contains(secret), "{secret} in {described}");
     }
-    assert_eq!(settings.secret_values().len(), 5);
+    let values = settings.secret_values();
+    let values: Vec<&str> = values.iter().map(ExposeSecret::expose_secret).collect();
+    assert_eq!(values.len(), 6);
+    for password in ["hidden/pw", "hidden%2Fpw"] {
+        assert!(values.contains(&password), "the server knows it otherwise");
+    }
 }
 
 #[test]

@@ -16,7 +16,7 @@ h2 { margin: 2rem 0 .5rem; font-size: 1.05rem; }
 .row { display: grid; grid-template-columns: repeat(auto-fit, minmax(19rem, 1fr)); gap: 1rem; margin-bottom: .75rem; }
 .card { border: 1px solid var(--edge); border-radius: 6px; padding: .5rem .75rem; min-width: 0; overflow-wrap: anywhere; }
 .card > h3 { margin: 0 0 .25rem; font-size: .75rem; font-weight: 600; color: var(--faint); }
-.console { background: #111418; color: #d8dbe0; }
+.console { background: #111418; color: #d8dbe0; font: 13px/1.5 ui-monospace, monospace; }
 .console > h3 { color: #9aa1ab; }
 .slack { border-left: 4px solid #611f69; }
 .discord { border-left: 4px solid #5865f2; }
