@@ -10,14 +10,23 @@ use super::secrets::Secret;
 
 /// So many bytes of a secret, in any encoding, are a leak.
 const PIECE: usize = 8;
+/// So many more, where all are hexadecimal digits: eight of those stand in some digest or other by chance.
+const MORE_DIGITS: usize = 6;
 /// How often each encoding is made, as it has variants.
 const VARIANTS: usize = 24;
 
 /// Knows all pieces of all encodings of some secrets.
 pub(super) struct Sieve {
-    pieces: HashMap<[u8; PIECE], String>,
+    pieces: HashMap<[u8; PIECE], Vec<Known>>,
     /// The first four bytes of each, hashed: most bytes are passed over by it.
     begins: Vec<bool>,
+}
+
+/// Where a piece is from.
+struct Known {
+    what: String,
+    /// What follows in the secret; empty where the piece alone tells.
+    digits: Vec<u8>,
 }
 
 impl Sieve {
@@ -42,15 +51,29 @@ impl Sieve {
     }
 
     fn add(&mut self, text: &str, what: &str) {
-        for piece in text.as_bytes().windows(PIECE) {
+        let bytes = text.as_bytes();
+        for (at, piece) in bytes.windows(PIECE).enumerate() {
             let mut different = piece.to_vec();
             different.sort_unstable();
             different.dedup();
             // `=====` and `        ` tell nothing.
-            if different.len() >= 5 {
-                let piece: [u8; PIECE] = piece.try_into().expect("it is so long");
-                self.begins[begin(piece)] = true;
-                self.pieces.entry(piece).or_insert_with(|| what.to_owned());
+            if different.len() < 5 {
+                continue;
+            }
+            let digits = if piece.iter().all(u8::is_ascii_hexdigit) {
+                let Some(digits) = bytes.get(at + PIECE..at + PIECE + MORE_DIGITS) else {
+                    continue; // What begins earlier has them.
+                };
+                digits.to_vec()
+            } else {
+                Vec::new()
+            };
+            let piece: [u8; PIECE] = piece.try_into().expect("it is so long");
+            self.begins[begin(piece)] = true;
+            let known = self.pieces.entry(piece).or_default();
+            if known.iter().all(|it| it.digits != digits) {
+                let what = what.to_owned();
+                known.push(Known { what, digits });
             }
         }
     }
@@ -59,11 +82,14 @@ impl Sieve {
     pub(super) fn find(&self, bytes: &[u8]) -> Option<String> {
         bytes.windows(PIECE).enumerate().find_map(|(at, window)| {
             let piece: [u8; PIECE] = window.try_into().expect("it is so long");
-            let what = self.begins[begin(piece)].then(|| self.pieces.get(&piece))??;
+            let known = self.begins[begin(piece)].then(|| self.pieces.get(&piece))??;
+            let follows = &bytes[at + PIECE..];
+            let leaked = known.iter().find(|it| follows.starts_with(&it.digits))?;
             let around = &bytes[at.saturating_sub(120)..bytes.len().min(at + 80)];
             let piece = String::from_utf8_lossy(&piece).into_owned();
             Some(format!(
-                "{what}: `{piece}` in `{}`",
+                "{}: `{piece}` in `{}`",
+                leaked.what,
                 String::from_utf8_lossy(around)
             ))
         })
