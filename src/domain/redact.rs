@@ -10,6 +10,7 @@ use aho_corasick::{AhoCorasick, AhoCorasickKind};
 use data_encoding::{BASE64_NOPAD, BASE64URL_NOPAD, HEXLOWER, HEXUPPER};
 
 use super::ControlFilter;
+use crate::planted;
 
 /// Stands where a secret stood.
 pub const REDACTED: &str = "[redacted]";
@@ -79,6 +80,9 @@ impl Redactor {
     /// Where the first match could begin that needs more text to be complete; the text's length when there is none.
     fn open_from(&self, text: &Unbroken, raw_length: usize) -> usize {
         let bytes = text.text.as_bytes();
+        if planted::is("cut-secret-shown") {
+            return bytes.len();
+        }
         let from = bytes.len().saturating_sub(self.longest.saturating_sub(1));
         (from..bytes.len())
             .find(|&at| {

@@ -37,6 +37,7 @@ pub(super) const TRIALS: &[Trial] = &[
     trial("iofail", 3, 7),
     trial("clock", 40, 7),
     trial("hostileout", 4, 7),
+    trial("canary", 2, 7),
     trial("malformed", 200, 7),
     trial("forge", 150, 7),
     trial("tamper", 1, 7),
@@ -267,6 +268,12 @@ pub(super) const BUGS: &[Bug] = &[
         does: "A name is looked up again after it was checked.",
         proof: "ssrf",
         says: &["somebody was reached who is not on the list"],
+    },
+    Bug {
+        name: "cut-secret-shown",
+        does: "A secret that is cut over two pieces of output is shown.",
+        proof: "canary",
+        says: &["a secret leaked into"],
     },
     // The ledger.
     Bug {
