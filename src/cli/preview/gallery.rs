@@ -323,9 +323,7 @@ fn of_what_is_not_run(asked: &[Asked], run: &Run, now: Timestamp) -> Vec<Scene> 
         .filter(|it| matches!(it.decision, Decision::Deny { .. }))
         .map(|it| say(&it.invocation, &it.decision));
     let other = OtherRun {
-        created_at: later(now, 0)
-            .saturating_sub(Duration::from_secs(140))
-            .unwrap_or(now),
+        created_at: now.saturating_sub(Duration::from_secs(140)).unwrap_or(now),
         ..other_run(run)
     };
     let ended = OtherRun {
