@@ -155,12 +155,16 @@ fn on_platform(
     now: Timestamp,
 ) -> Result<Vec<Part>, String> {
     match (platform, shown) {
-        ("slack", Shown::Message(message)) => {
-            Ok(seen::on_slack(&slack::message(message, people, ""), people))
-        }
-        ("slack", Shown::Form(form)) => {
-            Ok(seen::on_slack(&slack::form(form, &anywhere())?, people))
-        }
+        ("slack", Shown::Message(message)) => Ok(seen::on_slack(
+            &slack::message(message, people, ""),
+            people,
+            now,
+        )),
+        ("slack", Shown::Form(form)) => Ok(seen::on_slack(
+            &slack::form(form, &anywhere())?,
+            people,
+            now,
+        )),
         ("discord", Shown::Message(message)) => Ok(seen::on_discord(
             &discord::message(message, people, ""),
             people,

@@ -61,7 +61,7 @@ pub enum Span {
     Person(PersonId),
     /// A person, pinged: they are asked to do something.
     Ping(PersonId),
-    /// A moment, shown with zone and, where the platform can, in the reader's own.
+    /// A moment, shown with its zone and how far away it is, where the platform can by the reader's clock.
     Time(Timestamp),
 }
 

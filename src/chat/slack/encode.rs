@@ -288,13 +288,14 @@ fn button((position, button): (usize, &Button)) -> Value {
     element
 }
 
-/// In the reader's own zone; elsewhere the absolute time.
+/// With its zone, and how far away it is by the reader's clock; where that can't be told, the former alone.
 fn date(at: Timestamp) -> Value {
+    let absolute = absolute(at);
     json!({
         "type": "date",
         "timestamp": at.as_second(),
-        "format": "{date_short_pretty} {time}",
-        "fallback": absolute(at),
+        "format": format!("{absolute} ({{ago}})"),
+        "fallback": absolute,
     })
 }
 

@@ -83,7 +83,6 @@ fn part(out: &mut String, part: &Part) {
                     Look::Bold => ("<b>", "</b>"),
                     Look::Code => ("<code>", "</code>"),
                     Look::Ping => ("<span class=\"ping\">", "</span>"),
-                    Look::Relative => ("<i>", "</i>"),
                 };
                 let _ = write!(out, "{open}{text}{close}");
             }

@@ -40,8 +40,6 @@ pub(super) enum Look {
     Code,
     /// Somebody is called.
     Ping,
-    /// How far away a moment is, by the reader's clock.
-    Relative,
 }
 
 /// Something to press.
@@ -80,13 +78,14 @@ fn named(people: &People, platform: Platform, account: &str) -> String {
 }
 
 /// What Slack shows of blocks.
-pub(super) fn on_slack(payload: &Value, people: &People) -> Vec<Part> {
+pub(super) fn on_slack(payload: &Value, people: &People, now: Timestamp) -> Vec<Part> {
+    let reader = Reader { people, now };
     let mut parts = Vec::new();
     for block in list(&payload["blocks"]) {
         match block["type"].as_str() {
             Some("rich_text") => {
                 for element in list(&block["elements"]) {
-                    let pieces = list(&element["elements"]).map(|it| slack_piece(it, people));
+                    let pieces = list(&element["elements"]).map(|it| reader.slack_piece(it));
                     parts.push(if element["type"] == "rich_text_preformatted" {
                         Part::Block(pieces.map(|it| it.text).collect())
                     } else {
@@ -121,26 +120,6 @@ pub(super) fn on_slack(payload: &Value, people: &People) -> Vec<Part> {
         }
     }
     parts
-}
-
-fn slack_piece(element: &Value, people: &People) -> Piece {
-    match element["type"].as_str() {
-        Some("user") => {
-            let id = text(&element["user_id"]);
-            piece(named(people, Platform::Slack, &id), Look::Ping)
-        }
-        Some("date") => piece(text(&element["fallback"]), Look::Plain),
-        _ => {
-            let look = if element["style"]["code"] == true {
-                Look::Code
-            } else if element["style"]["bold"] == true {
-                Look::Bold
-            } else {
-                Look::Plain
-            };
-            piece(text(&element["text"]), look)
-        }
-    }
 }
 
 /// What Discord shows of a message, or of a modal.
@@ -187,13 +166,42 @@ fn code(rest: &str) -> Option<(Piece, &str)> {
     Some((piece(inner, Look::Code), after))
 }
 
-/// Who reads Discord's Markdown, as far as our messages have it.
+/// Who reads a message, and when.
 struct Reader<'a> {
     people: &'a People,
     now: Timestamp,
 }
 
 impl Reader<'_> {
+    fn slack_piece(&self, element: &Value) -> Piece {
+        match element["type"].as_str() {
+            Some("user") => {
+                let id = text(&element["user_id"]);
+                piece(named(self.people, Platform::Slack, &id), Look::Ping)
+            }
+            Some("date") => {
+                let at = element["timestamp"].as_i64().unwrap_or_default();
+                let at = Timestamp::from_second(at).unwrap_or(self.now);
+                let format = text(&element["format"]);
+                piece(
+                    format.replace("{ago}", &distance(at, self.now)),
+                    Look::Plain,
+                )
+            }
+            _ => {
+                let look = if element["style"]["code"] == true {
+                    Look::Code
+                } else if element["style"]["bold"] == true {
+                    Look::Bold
+                } else {
+                    Look::Plain
+                };
+                piece(text(&element["text"]), look)
+            }
+        }
+    }
+
+    /// Discord's Markdown, as far as our messages have it.
     fn markdown(&self, content: &str) -> Vec<Part> {
         let mut parts = Vec::new();
         let mut block: Option<String> = None;
@@ -249,7 +257,7 @@ impl Reader<'_> {
         }
         let seconds = inner.strip_prefix("t:")?.strip_suffix(":R")?;
         let at = Timestamp::from_second(seconds.parse().ok()?).ok()?;
-        Some((piece(distance(at, self.now), Look::Relative), after))
+        Some((piece(distance(at, self.now), Look::Plain), after))
     }
 }
 

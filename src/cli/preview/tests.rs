@@ -56,16 +56,15 @@ fn every_scene_is_led_to_by_an_example_that_is_shipped() {
     }
 }
 
-/// The words alone, without what each platform adds: quotes and how far away a moment is.
+/// The words alone; what is to be pressed comes last.
 fn words(parts: &[Part]) -> Vec<String> {
     let mut words = Vec::new();
     let mut buttons = Vec::new();
     for part in parts {
         match part {
             Part::Line(pieces) => {
-                let there = pieces.iter().filter(|it| it.look != Look::Relative);
-                let line: String = there.map(|it| it.text.as_str()).collect();
-                words.extend(line.replace(" ()", "").split('\n').map(str::to_owned));
+                let line: String = pieces.iter().map(|it| it.text.as_str()).collect();
+                words.extend(line.split('\n').map(str::to_owned));
             }
             Part::Block(text) => words.extend(text.lines().map(str::to_owned)),
             Part::Buttons(some) => buttons.extend(some.iter().map(|it| it.label.clone())),
