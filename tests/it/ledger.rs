@@ -4,7 +4,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
-use midwatch::domain::{Outcome, RunId};
+use midwatch::domain::{Fact, Outcome, RunId};
 use midwatch::store::verify::verify_export;
 use midwatch::store::{Store, StoreError};
 
@@ -313,6 +313,23 @@ async fn every_kind_of_tampering_in_place_is_found(world: World) {
 }
 
 on_both_engines! {
+async fn a_ledger_of_any_size_is_opened_again(world: World) {
+    let (mut world, now) = (world, at(0));
+    let mut size = 0_u64;
+    for wanted in [1, 1_023, 1_024, 1_025, 2_047, 2_048, 2_049, 3_072, 4_096, 6_144] {
+        let facts = (size..wanted).map(|n| Fact::Service {
+            now: format!("entry {n}"),
+            version: "1".to_owned(),
+        });
+        let recorded = world.store.record(facts.collect(), Vec::new(), now);
+        recorded.await.unwrap();
+        size = wanted;
+        world = world.reopen().await.unwrap_or_else(|error| panic!("{wanted} entries: {error}"));
+        let report = world.store.verify(&[]).await.unwrap();
+        assert!(report.is_sound() && report.entries == size, "{report}");
+    }
+}
+
 async fn a_ledger_whose_end_was_changed_is_not_opened(world: World) {
     for statement in [
         "update ledger set line = replace(line, 'slack', 'console') where sequence = 23",
