@@ -14,13 +14,13 @@ use tracing::{info, warn};
 
 use super::stages::Stage;
 use super::{Exit, say_error};
-use crate::catalog::{self, CurrentCatalog, Folders, Reloaded};
+use crate::catalog::{self, CurrentCatalog, Folders, Loaded, Reloaded};
 use crate::chat::outbox::Outbox;
 use crate::chat::{Intake, Transport};
 use crate::clock::Clock;
 use crate::config::{LogFormat, Settings};
 use crate::dispatch::Dispatch;
-use crate::domain::{Catalog, Fact, Platform, Redactor};
+use crate::domain::{Catalog, Fact, Platform, Redactor, Reference, Run};
 use crate::engine::Engine;
 use crate::engine::actions::{HttpClient, Secrets, Steps, Surroundings, own_program};
 use crate::engine::secrets::LocalSecrets;
@@ -67,14 +67,20 @@ pub(super) fn secrets(settings: &Settings, environment: &BTreeMap<String, String
     LocalSecrets::new(&given, settings.secrets_folder.clone()).hiding(settings.secret_values())
 }
 
-/// Loads the catalog for a program that is about to serve: mistakes are said, the rest goes on without those files.
-///
-/// `None` when there is nothing to serve with: nobody is known, or there is no project.
-pub(super) fn load_catalog(settings: &Settings) -> Option<Catalog> {
+/// The files as they can be read; says each mistake in them.
+pub(super) fn load(settings: &Settings) -> Loaded {
     let loaded = catalog::load(&folders(settings), &settings.variables);
     for diagnostic in loaded.diagnostics.iter().filter(|it| it.is_error()) {
         say_error(&diagnostic.render(false));
     }
+    loaded
+}
+
+/// Loads the catalog for a program that is about to serve: mistakes are said, the rest goes on without those files.
+///
+/// `None` when there is nothing to serve with: nobody is known, or there is no project.
+pub(super) fn load_catalog(settings: &Settings) -> Option<Catalog> {
+    let loaded = load(settings);
     let usable = !loaded.catalog.people.persons.is_empty() && !loaded.catalog.projects.is_empty();
     if !usable {
         say_error(
@@ -82,6 +88,31 @@ pub(super) fn load_catalog(settings: &Settings) -> Option<Catalog> {
         );
     }
     usable.then_some(loaded.catalog)
+}
+
+/// The run that a person names, and the store it was read from, which is not disturbed. Says why there is none.
+pub(super) async fn find_run(
+    settings: &Settings,
+    reference: &str,
+) -> anyhow::Result<Result<(Store, Run), Exit>> {
+    let Some(reference) = Reference::parse(reference) else {
+        say_error(&format!(
+            "`{reference}` is not a reference; it looks like 7f3k and stands in each thread"
+        ));
+        return Ok(Err(Exit::Invalid));
+    };
+    let store = Store::open_read_only(&StoreSettings {
+        url: settings.database_url.clone(),
+        data: settings.data.clone(),
+    })
+    .await?;
+    let Some(run) = store.run_by_reference(&reference).await? else {
+        say_error(&format!(
+            "no run has the reference {reference}; `/ops runs` lists the latest"
+        ));
+        return Ok(Err(Exit::Failed));
+    };
+    Ok(Ok((store, run)))
 }
 
 /// Says why nothing was started, and what to do where the disk is the reason.

@@ -12,13 +12,11 @@ use jiff::Timestamp;
 use self::gallery::{Scene, Shown};
 use self::seen::{Look, Part, Piece};
 use super::{Exit, app, say, say_error};
-use crate::catalog;
 use crate::chat::console::Paint;
 use crate::chat::{discord, slack};
 use crate::clock::Clock;
 use crate::config::Settings;
-use crate::domain::{Fact, OutputRef, People, Place, Platform, Reference, Run, RunEvent};
-use crate::store::{Store, StoreSettings};
+use crate::domain::{Fact, OutputRef, People, Place, Platform, Run, RunEvent};
 
 const NOTHING_LEADS_HERE: &str = "no example of the runbooks leads here: add one under `examples:`";
 
@@ -65,7 +63,7 @@ pub(super) async fn run(settings: &Settings, question: &Question) -> anyhow::Res
         return Ok(Exit::Invalid);
     }
     let now = Clock::system().now();
-    let loaded = catalog::load(&app::folders(settings), &settings.variables);
+    let loaded = app::load(settings);
     let scenes = match &question.run {
         None => match gallery::all(&loaded, now) {
             Ok(scenes) => scenes,
@@ -96,22 +94,9 @@ async fn told(
     settings: &Settings,
     reference: &str,
 ) -> anyhow::Result<Result<(Run, Vec<(RunEvent, String)>), Exit>> {
-    let Some(reference) = Reference::parse(reference) else {
-        say_error(&format!(
-            "`{reference}` is not a reference; it looks like 7f3k and stands in each thread"
-        ));
-        return Ok(Err(Exit::Invalid));
-    };
-    let store = Store::open_read_only(&StoreSettings {
-        url: settings.database_url.clone(),
-        data: settings.data.clone(),
-    })
-    .await?;
-    let Some(run) = store.run_by_reference(&reference).await? else {
-        say_error(&format!(
-            "no run has the reference {reference}; `/ops runs` lists the latest"
-        ));
-        return Ok(Err(Exit::Failed));
+    let (store, run) = match app::find_run(settings, reference).await? {
+        Ok(found) => found,
+        Err(exit) => return Ok(Err(exit)),
     };
     let mut told = Vec::new();
     for entry in store.history(run.id).await?.entries {

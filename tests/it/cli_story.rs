@@ -256,6 +256,13 @@ fn preview_shows_a_run_and_every_kind_of_message_on_each_platform() {
     let unknown = says(&home, &["preview", "zzzz"]);
     assert_eq!((unknown.code, unknown.out.as_str()), (Some(1), ""));
 
+    let broken = Home::of_files(&[("runbooks/shop.yaml", "project: shop\nabuot: x\n")]);
+    let mistaken = says(&broken, &["preview"]);
+    assert_eq!((mistaken.code, mistaken.out.as_str()), (Some(2), ""));
+    for said in ["runbooks/shop.yaml", "abuot", "add `examples:`"] {
+        assert!(mistaken.err.contains(said), "{said}: {}", mistaken.err);
+    }
+
     let page = home.path("preview.html");
     let written = says(&home, &["preview", "--html", page.to_str().unwrap()]);
     assert_eq!((written.code, written.err.as_str()), (Some(0), ""));

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use super::*;
-use crate::catalog::{Folders, Loaded};
+use crate::catalog::{self, Folders, Loaded};
 use crate::domain::Message;
 
 fn shipped() -> Loaded {
