@@ -14,7 +14,8 @@ mod yard;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
 
 use rand::rngs::StdRng;
 use rand::seq::{IndexedRandom, SliceRandom};
@@ -104,6 +105,24 @@ struct Seen {
     outcomes: BTreeMap<&'static str, usize>,
 }
 
+/// How far all tracks together are: a large run takes more than an hour.
+struct Progress {
+    began: Instant,
+    of: usize,
+    done: AtomicUsize,
+}
+
+impl Progress {
+    /// One round is done; every hundredth is told.
+    fn step(&self) {
+        let done = self.done.fetch_add(1, Ordering::Relaxed) + 1;
+        if done % 100 == 0 {
+            let (of, secs) = (self.of, self.began.elapsed().as_secs());
+            println!("iofail: {done} of {of} rounds after {secs} s");
+        }
+    }
+}
+
 /// The proof.
 pub(crate) fn prove(round: Round) -> Found {
     let library = match Library::build() {
@@ -152,15 +171,21 @@ async fn fail_and_look(round: Round, library: &Arc<Library>) -> Found {
         wanted.cloned().collect()
     };
     let seed: u64 = random.random();
+    let progress = Arc::new(Progress {
+        began: Instant::now(),
+        of: plans.len(),
+        done: AtomicUsize::new(0),
+    });
     let mut tracks = JoinSet::new();
     for (yard, place) in [
         (living, Place::Serving),
         (patient, Place::LongServing),
         (killed, Place::Killed),
     ] {
-        tracks.spawn(yard.live_through(of(&[place]), seed));
+        tracks.spawn(yard.live_through(of(&[place]), seed, Arc::clone(&progress)));
     }
-    tracks.spawn(starts.live_through(of(&[Place::FirstStart, Place::LaterStart, Place::Stop])));
+    let started = of(&[Place::FirstStart, Place::LaterStart, Place::Stop]);
+    tracks.spawn(starts.live_through(started, progress));
     let seen = tracks.join_all().await;
     let complaints: Vec<String> = seen.iter().flat_map(|it| it.complaints.clone()).collect();
     assert!(
@@ -173,20 +198,29 @@ async fn fail_and_look(round: Round, library: &Arc<Library>) -> Found {
     Found::Held(sum_up(&calls, &kinds, &plans, &seen))
 }
 
-/// Each place's calls in an order of the seed, each once before any comes again.
+/// Each place's calls in an order of the seed, each once before any comes again: the short places' all together.
 fn plans(calls: &[(Place, u64)], rounds: u32, random: &mut StdRng) -> Vec<Plan> {
-    let mut untried: BTreeMap<Place, Vec<u64>> = BTreeMap::new();
+    fn shuffled(last: u64, random: &mut StdRng) -> Vec<u64> {
+        let mut all: Vec<u64> = (1..=last).collect();
+        all.shuffle(random);
+        all
+    }
+    let mut untried: BTreeMap<Place, Vec<u64>> = calls
+        .iter()
+        .map(|(place, last)| (*place, shuffled(*last, random)))
+        .collect();
     let mut turns = TURNS.iter().cycle();
     let mut plans = Vec::new();
     while plans.len() < rounds as usize {
-        if untried.values().all(Vec::is_empty) {
-            for (place, last) in calls {
-                let mut all: Vec<u64> = (1..=*last).collect();
-                all.shuffle(random);
-                untried.insert(*place, all);
+        let long = plans.len() % ONE_LONG_IN == 0;
+        let of_kind = |place: Place| (place == Place::LongServing) == long;
+        let mut left = untried.iter().filter(|(place, _)| of_kind(**place));
+        if left.all(|(_, left)| left.is_empty()) {
+            for (place, last) in calls.iter().filter(|(place, _)| of_kind(*place)) {
+                untried.insert(*place, shuffled(*last, random));
             }
         }
-        let place = if plans.len() % ONE_LONG_IN == 0 {
+        let place = if long {
             Place::LongServing
         } else {
             *turns.next().expect("a cycle does not end")
@@ -198,7 +232,7 @@ fn plans(calls: &[(Place, u64)], rounds: u32, random: &mut StdRng) -> Vec<Plan> 
             place,
             k,
             trouble: *TROUBLES.choose(random).expect("there are some"),
-            lasting: place == Place::LongServing || random.random_bool(0.6),
+            lasting: long || random.random_bool(0.6),
             log: random.random_bool(0.3),
         });
     }

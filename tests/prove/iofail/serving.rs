@@ -1,6 +1,7 @@
 //! A midwatch that serves while its disk fails: people are refused, `/readyz` says why, and it goes on by itself.
 
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use midwatch::engine::LEASE;
@@ -13,7 +14,7 @@ use super::disk::{Disk, Library};
 use super::judge::{Evidence, Record};
 use super::starting::copy_files;
 use super::yard::{self, RING};
-use super::{Place, Plan, Seen, says_why, told};
+use super::{Place, Plan, Progress, Seen, says_why, told};
 use crate::bot::{Bot, Home};
 use crate::fakes::slack::FakeSlack;
 
@@ -104,13 +105,19 @@ impl Yard {
     }
 
     /// Goes through these rounds, and tells what was seen.
-    pub(super) async fn live_through(mut self, plans: Vec<Plan>, seed: u64) -> Seen {
+    pub(super) async fn live_through(
+        mut self,
+        plans: Vec<Plan>,
+        seed: u64,
+        progress: Arc<Progress>,
+    ) -> Seen {
         let mut random = StdRng::seed_from_u64(seed);
         for (number, plan) in plans.iter().enumerate() {
             if number > 0 && number % REST_AFTER == 0 {
                 self.settle().await;
             }
             self.round(plan, &mut random).await;
+            progress.step();
         }
         self.close().await
     }

@@ -13,7 +13,7 @@ use tokio::task::block_in_place;
 use tokio::time::Instant;
 
 use super::disk::{Disk, Library};
-use super::{Place, Plan, Seen, says_why, told, yard};
+use super::{Place, Plan, Progress, Seen, says_why, told, yard};
 use crate::bot::Home;
 
 /// Until when a start has come to something, and a stop to its end: results that can't be recorded are kept for 20 s.
@@ -79,10 +79,11 @@ impl Starts {
     }
 
     /// Goes through these rounds, and tells what was seen.
-    pub(super) async fn live_through(self, plans: Vec<Plan>) -> Seen {
+    pub(super) async fn live_through(self, plans: Vec<Plan>, progress: Arc<Progress>) -> Seen {
         let mut seen = Seen::default();
         for plan in plans {
             self.round(&plan, &mut seen).await;
+            progress.step();
         }
         seen
     }
