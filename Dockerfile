@@ -5,6 +5,7 @@ FROM rust:1.95-bookworm AS build
 WORKDIR /build
 # The dependencies first: this layer is built again only when they change.
 COPY Cargo.toml Cargo.lock ./
+COPY .patches .patches
 RUN mkdir -p src tests/it tests/prove benches
 RUN for file in src/main.rs tests/it/main.rs tests/prove/main.rs benches/ratios.rs; do echo 'fn main() {}' > "$file"; done && touch src/lib.rs
 RUN cargo build --profile image --locked
