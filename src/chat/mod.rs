@@ -42,11 +42,13 @@ pub trait Transport: Send + Sync {
         message: &Message,
         mark: &Mark,
     ) -> Result<(), DeliveryError>;
-    /// Says something that only one account sees.
+    /// Says something that only one account sees: in answer to the act that `handle` stands for, where the platform
+    /// gives one.
     async fn whisper(
         &self,
         to: &Place,
         speaker: &str,
+        handle: Option<&str>,
         message: &Message,
     ) -> Result<(), DeliveryError>;
     /// Attaches a text file to a thread.
@@ -59,11 +61,13 @@ pub trait Transport: Send + Sync {
     ) -> Result<(), DeliveryError>;
     /// Opens a form. `Refused` when the handle is too old; the caller then whispers a button instead.
     async fn open_form(&self, to: &Place, handle: &str, form: &Form) -> Result<(), DeliveryError>;
-    /// Looks whether a posting whose delivery is in doubt has arrived.
+    /// Looks whether a posting whose delivery is in doubt has arrived: by its mark, or by its words where the platform
+    /// can't carry that.
     async fn find(
         &self,
         to: &Place,
         thread: Option<&MessageRef>,
+        message: &Message,
         mark: &Mark,
     ) -> Result<Option<MessageRef>, DeliveryError>;
     /// Looks whether a message that the platform took is there, and shows this state of its posting.

@@ -172,6 +172,7 @@ fn refused(inbound: &Inbound, actor: &Identity, refusal: &Refusal) -> Conclusion
 fn whisper(inbound: &Inbound, message: Message) -> Posting {
     let kind = PostingKind::Whisper {
         speaker: inbound.speaker.id.clone(),
+        handle: inbound.form_handle.clone(),
     };
     Posting {
         to: inbound.place.clone(),

@@ -239,6 +239,9 @@ pub enum PostingKind {
     Whisper {
         /// The account's id.
         speaker: String,
+        /// The platform's handle of the very act that is answered; `None` where it gives none.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        handle: Option<String>,
     },
     /// A form that asks for missing arguments.
     Form {

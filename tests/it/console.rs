@@ -173,7 +173,7 @@ async fn every_message_is_printed_once_and_lines_of_a_thread_are_indented() {
         .await
         .unwrap();
     transport
-        .whisper(&to, "ana", &says("only you"))
+        .whisper(&to, "ana", None, &says("only you"))
         .await
         .unwrap();
     assert_snapshot!(out.text(), @r"
@@ -198,7 +198,9 @@ async fn what_a_console_cannot_do_is_said() {
     let refused = transport.open_form(&place(), "", &form).await;
     assert!(matches!(refused, Err(DeliveryError::Refused(_))));
     let root = MessageRef("1".to_owned());
-    let found = transport.find(&place(), Some(&root), &mark(1)).await;
+    let found = transport
+        .find(&place(), Some(&root), &Message::new(Text::from("x")), &mark(1))
+        .await;
     assert_eq!(found.unwrap(), None);
     assert_eq!(out.text(), "");
 }

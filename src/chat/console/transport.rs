@@ -104,7 +104,13 @@ impl Transport for ConsoleTransport {
         Ok(())
     }
 
-    async fn whisper(&self, _: &Place, _: &str, message: &Message) -> Result<(), DeliveryError> {
+    async fn whisper(
+        &self,
+        _: &Place,
+        _: &str,
+        _: Option<&str>,
+        message: &Message,
+    ) -> Result<(), DeliveryError> {
         self.print(message, false).await
     }
 
@@ -130,6 +136,7 @@ impl Transport for ConsoleTransport {
         &self,
         _: &Place,
         _: Option<&MessageRef>,
+        _: &Message,
         _: &Mark,
     ) -> Result<Option<MessageRef>, DeliveryError> {
         Ok(None)

@@ -206,8 +206,9 @@ impl Delivery {
                 let at = self.post(due, thread).await?;
                 Ok(delivered(due, Some(at)))
             }
-            (PostingKind::Whisper { speaker }, _) => {
-                self.transport.whisper(to, speaker, message).await?;
+            (PostingKind::Whisper { speaker, handle }, _) => {
+                let handle = handle.as_deref();
+                self.transport.whisper(to, speaker, handle, message).await?;
                 Ok(delivered(due, None))
             }
             (
@@ -239,7 +240,8 @@ impl Delivery {
             Err(why) => {
                 info!("no form, a button instead: {why}");
                 let message = fill_in(message.clone(), &form.says);
-                self.transport.whisper(to, speaker, &message).await
+                let handle = Some(handle);
+                self.transport.whisper(to, speaker, handle, &message).await
             }
         }
     }
@@ -259,8 +261,11 @@ impl Delivery {
         due: &DuePosting,
         thread: Option<&MessageRef>,
     ) -> Result<Sent, DeliveryError> {
-        let to = &due.posting.to;
-        let found = self.transport.find(to, thread, &due.mark()).await?;
+        let Posting { to, message, .. } = &due.posting;
+        let found = self
+            .transport
+            .find(to, thread, message, &due.mark())
+            .await?;
         Ok(match found {
             None => Sent::Absent,
             // It shows the state in which it was posted, which may be older than this one: an edit is due.

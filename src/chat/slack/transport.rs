@@ -79,6 +79,7 @@ impl Transport for Slack {
         &self,
         to: &Place,
         speaker: &str,
+        _: Option<&str>,
         message: &Message,
     ) -> Result<(), DeliveryError> {
         let mut body = self.addressed(to, to.thread.as_deref(), message);
@@ -153,6 +154,7 @@ impl Transport for Slack {
         &self,
         to: &Place,
         thread: Option<&MessageRef>,
+        _: &Message,
         mark: &Mark,
     ) -> Result<Option<MessageRef>, DeliveryError> {
         let mut wanted = vec![

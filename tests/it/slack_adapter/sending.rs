@@ -156,7 +156,7 @@ async fn a_whisper_reaches_the_person_even_where_we_are_not() {
     let fake = FakeSlack::start().await;
     let app = App::start(&fake).await;
     app.slack
-        .whisper(&place("C1"), "UANA", &said("only you"))
+        .whisper(&place("C1"), "UANA", None, &said("only you"))
         .await
         .unwrap();
     assert_eq!(
@@ -164,7 +164,7 @@ async fn a_whisper_reaches_the_person_even_where_we_are_not() {
         ["only you"]
     );
     app.slack
-        .whisper(&place("C3"), "UANA", &said("not a member there"))
+        .whisper(&place("C3"), "UANA", None, &said("not a member there"))
         .await
         .unwrap();
     assert_eq!(
@@ -182,11 +182,21 @@ async fn a_post_without_answer_is_in_doubt_and_found_again() {
     let fake = FakeSlack::start().await;
     let app = App::start(&fake).await;
     let (slack, here) = (&app.slack, place("C1"));
-    assert_eq!(slack.find(&here, None, &mark(7)).await.unwrap(), None);
+    assert_eq!(
+        slack
+            .find(&here, None, &said("root"), &mark(7))
+            .await
+            .unwrap(),
+        None
+    );
     fake.drop_answer_next(1);
     let lost = slack.post(&here, None, &said("root"), &mark(7)).await;
     assert!(matches!(lost, Err(DeliveryError::InDoubt(_))), "{lost:?}");
-    let root = slack.find(&here, None, &mark(7)).await.unwrap().unwrap();
+    let root = slack
+        .find(&here, None, &said("root"), &mark(7))
+        .await
+        .unwrap()
+        .unwrap();
     assert_eq!(root.0, format!("C1:{}", fake.messages("C1")[0].ts));
 
     for number in 100..330 {
@@ -202,14 +212,17 @@ async fn a_post_without_answer_is_in_doubt_and_found_again() {
     assert!(matches!(lost, Err(DeliveryError::InDoubt(_))), "{lost:?}");
     assert!(
         slack
-            .find(&here, Some(&root), &mark(8))
+            .find(&here, Some(&root), &said("last"), &mark(8))
             .await
             .unwrap()
             .is_some(),
         "on a later page"
     );
     assert_eq!(
-        slack.find(&here, Some(&root), &mark(9)).await.unwrap(),
+        slack
+            .find(&here, Some(&root), &said("last"), &mark(9))
+            .await
+            .unwrap(),
         None
     );
     assert_eq!(fake.violations(), Vec::<String>::new());

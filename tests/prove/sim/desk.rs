@@ -72,6 +72,7 @@ impl Desk<'_> {
             to: self.inbound.place.clone(),
             kind: PostingKind::Whisper {
                 speaker: self.inbound.speaker.id.clone(),
+                handle: None,
             },
             run: None,
             message,
