@@ -3,8 +3,9 @@
 use jiff::Timestamp;
 
 use crate::domain::{
-    Arguments, At, Command, Decision, EnvironmentName, Fact, Facts, Invocation, LATE_AFTER,
-    Message, ParameterKind, Question, Reference, Refusal, Run, Text, Value, decide, render,
+    Actor, Arguments, At, Command, Decision, EnvironmentName, Fact, Facts, Hearing, Invocation,
+    LATE_AFTER, Message, ParameterKind, Question, Reference, Refusal, Run, Text, Value, decide,
+    render,
 };
 use crate::store::verify::unread_in_words;
 use crate::store::{Change, Conclusion, History, RunFilter, StoreError};
@@ -178,6 +179,25 @@ fn with_unread(message: Message, history: &History) -> Message {
         return message;
     }
     message.text(Text::from(unread_in_words(history.unread as u64).as_str()))
+}
+
+/// Whether the runbook lets this person run the command anywhere here, with or without somebody's consent.
+pub fn may_be_run(command: &Command, actor: &Actor, hearing: &Hearing<'_>, now: Timestamp) -> bool {
+    let catalog = hearing.catalog;
+    let here = catalog.project_of_channel(hearing.channel);
+    let mut projects: Vec<_> = here.into_iter().collect();
+    if projects.is_empty() {
+        projects.extend(catalog.projects.values());
+    }
+    let mut asked = projects.into_iter().flat_map(|project| {
+        let environments = project.environments.iter().map(|it| Some(&it.name));
+        let environments = environments.chain(std::iter::once(None));
+        environments.map(|environment| typical(command, project, environment))
+    });
+    asked.any(|invocation| {
+        let decision = decide(&invocation, actor, catalog, &Facts::default(), now);
+        !matches!(decision, Decision::Deny { .. })
+    })
 }
 
 /// An invocation with defaults only: what `list` asks the runbook about.

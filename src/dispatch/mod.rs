@@ -23,6 +23,8 @@ use crate::domain::{
 use crate::planted::{self, crash};
 use crate::store::{Change, Conclusion, Store, StoreError};
 
+pub use self::answer::may_be_run;
+
 /// How many inbounds are walked at the same time.
 const AT_ONCE: usize = 32;
 /// How often an inbound whose conclusion met a conflict is walked again at once.

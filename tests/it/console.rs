@@ -199,7 +199,12 @@ async fn what_a_console_cannot_do_is_said() {
     assert!(matches!(refused, Err(DeliveryError::Refused(_))));
     let root = MessageRef("1".to_owned());
     let found = transport
-        .find(&place(), Some(&root), &Message::new(Text::from("x")), &mark(1))
+        .find(
+            &place(),
+            Some(&root),
+            &Message::new(Text::from("x")),
+            &mark(1),
+        )
         .await;
     assert_eq!(found.unwrap(), None);
     assert_eq!(out.text(), "");

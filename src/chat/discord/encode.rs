@@ -13,6 +13,10 @@ use crate::domain::{
     harmless_line,
 };
 
+/// How the id of a button begins, and of a form: what it says follows.
+pub(super) const SAY: &str = "say-";
+pub(super) const FORM: &str = "form:";
+
 const CONTENT_CHARS: usize = 2_000;
 /// All text components of a message together.
 const COMPONENT_CHARS: usize = 4_000;
@@ -95,7 +99,7 @@ pub(super) fn message(message: &Message, people: &People, guild: &str) -> Value 
 
 /// Encodes a form as a modal; an error when it doesn't fit into one.
 pub(super) fn form(form: &Form) -> Result<Value, String> {
-    let custom_id = format!("form:{}", form.says);
+    let custom_id = format!("{FORM}{}", form.says);
     if custom_id.chars().count() > CUSTOM_ID_CHARS || form.fields.len() > MODAL_FIELDS {
         return Err(format!(
             "the form of `{}` says or asks more than Discord's do",
@@ -247,7 +251,7 @@ fn fits(button: &Button) -> bool {
 
 /// What it says, numbered: two of a message must differ.
 fn custom_id(nth: usize, says: &str) -> String {
-    format!("say-{nth}:{says}")
+    format!("{SAY}{nth}:{says}")
 }
 
 /// What a button can't carry is said in words.

@@ -1,0 +1,94 @@
+//! Interactions that await their first answer. A form can be that alone, so the door waits a moment for what the one
+//! path has to say before it defers.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use serde_json::Value;
+use tokio::sync::oneshot;
+
+use crate::domain::RunId;
+
+/// Above so many, the next are deferred at once.
+const MOST: usize = 512;
+
+/// Those that this process has heard and not answered.
+#[derive(Default)]
+pub(super) struct Acts(Mutex<Vec<Waiting>>);
+
+struct Waiting {
+    handle: String,
+    /// It was told that its answer comes later: only a run that begins is told through here yet.
+    deferred: bool,
+    /// What it would begin.
+    run: RunId,
+    answer: oneshot::Sender<First>,
+}
+
+/// The first answer.
+#[derive(Debug)]
+pub(super) enum First {
+    /// A form.
+    Modal(Value),
+    /// A message that only this person sees.
+    Message(Value),
+    /// A run began, and this message is its root: guild, channel, message.
+    Run {
+        /// The guild's id; empty in a direct message.
+        guild: String,
+        /// The channel's id.
+        channel: String,
+        /// The message's id.
+        message: String,
+    },
+}
+
+impl Acts {
+    /// Begins to wait. Dropping what it answers ends that.
+    pub(super) fn begin(&self, handle: &str, run: RunId) -> Option<oneshot::Receiver<First>> {
+        let mut all = self.all();
+        all.retain(|it| !it.answer.is_closed());
+        if all.len() >= MOST {
+            return None;
+        }
+        let (answer, waits) = oneshot::channel();
+        all.push(Waiting {
+            handle: handle.to_owned(),
+            deferred: false,
+            run,
+            answer,
+        });
+        Some(waits)
+    }
+
+    /// Answers the act of this handle. Gives the answer back when nobody waits for it here, or not any more.
+    pub(super) fn answer(&self, handle: &str, first: First) -> Result<(), First> {
+        self.give(|it| it.handle == handle && !it.deferred, first)
+    }
+
+    /// Its answer comes later.
+    pub(super) fn defer(&self, handle: &str) {
+        let mut all = self.all();
+        let waiting = all.iter_mut().find(|it| it.handle == handle);
+        if let Some(waiting) = waiting {
+            waiting.deferred = true;
+        }
+    }
+
+    /// The run of an act has begun.
+    pub(super) fn began(&self, run: RunId, first: First) {
+        let _nobody_waits = self.give(|it| it.run == run, first);
+    }
+
+    fn give(&self, is: impl Fn(&Waiting) -> bool, first: First) -> Result<(), First> {
+        let mut all = self.all();
+        let Some(place) = all.iter().position(is) else {
+            return Err(first);
+        };
+        let waiting = all.swap_remove(place);
+        waiting.answer.send(first)
+    }
+
+    fn all(&self) -> MutexGuard<'_, Vec<Waiting>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

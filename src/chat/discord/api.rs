@@ -1,0 +1,522 @@
+//! Discord's REST API: each call under a time limit and within the buckets, each error sorted by what is true afterwards.
+//!
+//! The library knows the routes and builds the requests; we send them, because it forgets how long Discord asks to wait.
+
+use std::collections::HashMap;
+use std::num::NonZeroU32;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use governor::clock::{Clock as _, DefaultClock};
+use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
+use reqwest::header::HeaderMap;
+use reqwest::redirect::Policy;
+use reqwest::{Client, Method, Response, StatusCode};
+use secrecy::{ExposeSecret, SecretString};
+use serde_json::Value;
+use serenity::builder::CreateAttachment;
+use serenity::http::RatelimitingBucket;
+use serenity::http::{LightMethod, Multipart, MultipartUpload, Request, Route};
+use tokio::time::Instant;
+
+use super::{SetupError, as_text};
+use crate::chat::DeliveryError;
+use crate::chat::address::safe_url;
+use crate::planted;
+
+const CALL_LIMIT: Duration = Duration::from_secs(10);
+const CONNECT_LIMIT: Duration = Duration::from_secs(5);
+/// A page of a hundred messages is a few hundred kilobytes.
+const ANSWER_LIMIT: usize = 16 << 20;
+/// When Discord says "too fast" and not for how long.
+const WAIT_UNSAID: Duration = Duration::from_secs(10);
+/// Nobody is heard for longer than that, whatever a header says.
+const LONGEST_WAIT: Duration = Duration::from_secs(3_600);
+/// Discord allows fifty calls a second; some are left to interactions.
+const CALLS_A_SECOND: NonZeroU32 = NonZeroU32::new(40).expect("not zero");
+/// Calls with a token that is not valid count towards the ten thousand that get a host banned: one a minute will do.
+const TOKEN_REFUSED: Duration = Duration::from_secs(60);
+/// Above so many, buckets that are full again are forgotten.
+const MOST_BUCKETS: usize = 4_096;
+
+/// What we understand of Discord's own numbers.
+pub(super) mod code {
+    pub(in super::super) const UNKNOWN_CHANNEL: u64 = 10_003;
+    pub(in super::super) const UNKNOWN_MESSAGE: u64 = 10_008;
+    pub(in super::super) const UNKNOWN_WEBHOOK: u64 = 10_015;
+    pub(in super::super) const UNKNOWN_INTERACTION: u64 = 10_062;
+    pub(in super::super) const TOO_MANY_EDITS: u64 = 30_046;
+    pub(in super::super) const ANSWERED: u64 = 40_060;
+    pub(in super::super) const NO_ACCESS: u64 = 50_001;
+    pub(in super::super) const NO_DIRECT_MESSAGES: u64 = 50_007;
+    pub(in super::super) const NO_PERMISSION: u64 = 50_013;
+    pub(in super::super) const NOT_IN_THIS_CHANNEL: u64 = 50_024;
+    pub(in super::super) const TOKEN_GONE: u64 = 50_027;
+    pub(in super::super) const ARCHIVED: u64 = 50_083;
+    pub(in super::super) const THREAD_EXISTS: u64 = 160_004;
+    pub(in super::super) const THREADS_FULL: u64 = 160_006;
+}
+
+/// The calls that we make, with our token.
+pub(super) struct Api {
+    client: Client,
+    /// `https://discord.com`, or what stands in for it; without a slash at the end.
+    base: String,
+    /// `Bot …`.
+    token: SecretString,
+    buckets: Mutex<Buckets>,
+    all: DefaultDirectRateLimiter,
+}
+
+/// Why a call failed, sorted by what is true afterwards.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(super) enum CallError {
+    /// Nothing happened; not before this time has passed.
+    #[error("discord asks us to wait {0:?}")]
+    Limited(Duration),
+    /// Nothing happened; trying again may help.
+    #[error("{0}")]
+    NotDone(String),
+    /// Nothing happened, until an operator mends the token.
+    #[error(
+        "discord does not accept the token: copy it anew from the developer portal, Bot, Reset Token"
+    )]
+    NotAllowed,
+    /// Nothing is known.
+    #[error("{0}")]
+    NoAnswer(String),
+    /// Discord's number and words for why not.
+    #[error("discord answered {code} ({words})")]
+    Refused {
+        /// [`code`], or another.
+        code: u64,
+        /// In English.
+        words: String,
+    },
+}
+
+impl CallError {
+    /// For what must not be done twice.
+    pub(super) fn of_post(self) -> DeliveryError {
+        match self {
+            Self::NoAnswer(why) => DeliveryError::InDoubt(why),
+            other => other.of_edit(),
+        }
+    }
+
+    /// For what can be done again.
+    pub(super) fn of_edit(self) -> DeliveryError {
+        match self {
+            Self::Limited(wait) => DeliveryError::Limited(wait),
+            Self::NotDone(why) | Self::NoAnswer(why) => DeliveryError::Failed(why),
+            why @ Self::NotAllowed => DeliveryError::Failed(why.to_string()),
+            why if why.is(code::UNKNOWN_MESSAGE) => DeliveryError::Gone(why.to_string()),
+            why @ Self::Refused { .. } => DeliveryError::Refused(why.to_string()),
+        }
+    }
+
+    /// Whether it is this answer of Discord's.
+    pub(super) fn is(&self, wanted: u64) -> bool {
+        matches!(self, Self::Refused { code, .. } if *code == wanted)
+    }
+
+    /// Whether it is one of these answers of Discord's.
+    pub(super) fn is_one_of(&self, wanted: &[u64]) -> bool {
+        wanted.iter().any(|it| self.is(*it))
+    }
+}
+
+impl Api {
+    /// Refuses plain http to any other host than this one.
+    pub(super) fn new(url: &str, token: &SecretString) -> Result<Self, SetupError> {
+        let base = safe_url(url, "https", "http").map_err(SetupError::Url)?;
+        let client = Client::builder()
+            // Whoever redirects us would be sent our token.
+            .redirect(Policy::none())
+            .retry(reqwest::retry::never())
+            .no_proxy()
+            .connect_timeout(CONNECT_LIMIT)
+            .timeout(CALL_LIMIT)
+            .build()
+            .map_err(|why| SetupError::Client(why.to_string()))?;
+        Ok(Self {
+            client,
+            base: base.as_str().trim_end_matches('/').to_owned(),
+            token: format!("Bot {}", token.expose_secret()).into(),
+            buckets: Mutex::default(),
+            all: RateLimiter::direct(Quota::per_second(CALLS_A_SECOND)),
+        })
+    }
+
+    /// The host that has our token.
+    pub(super) fn base(&self) -> &str {
+        &self.base
+    }
+
+    /// The token alone, for the gateway.
+    pub(super) fn token(&self) -> &str {
+        self.token.expose_secret().trim_start_matches("Bot ")
+    }
+
+    /// Reads.
+    pub(super) async fn get(
+        &self,
+        route: Route<'_>,
+        parameters: Vec<(&'static str, String)>,
+    ) -> Result<Value, CallError> {
+        let parameters = (!parameters.is_empty()).then_some(parameters);
+        let request = Request::new(route, LightMethod::Get).params(parameters);
+        self.call(request).await
+    }
+
+    /// Sends a body.
+    pub(super) async fn send(
+        &self,
+        method: LightMethod,
+        route: Route<'_>,
+        body: &Value,
+    ) -> Result<Value, CallError> {
+        let body = body.to_string().into_bytes();
+        self.call(Request::new(route, method).body(Some(body)))
+            .await
+    }
+
+    /// Posts a message with a text file.
+    pub(super) async fn send_file(
+        &self,
+        route: Route<'_>,
+        body: &Value,
+        name: &str,
+        text: &str,
+    ) -> Result<Value, CallError> {
+        let file = CreateAttachment::bytes(text.as_bytes().to_vec(), name);
+        let multipart = Multipart {
+            upload: MultipartUpload::Attachments(vec![file]),
+            fields: Vec::new(),
+            payload_json: Some(body.to_string()),
+        };
+        self.call(Request::new(route, LightMethod::Post).multipart(Some(multipart)))
+            .await
+    }
+
+    /// Calls without a body, such as putting a reaction there.
+    pub(super) async fn put(&self, route: Route<'_>) -> Result<Value, CallError> {
+        self.call(Request::new(route, LightMethod::Put)).await
+    }
+
+    async fn call(&self, request: Request<'_>) -> Result<Value, CallError> {
+        let key = Key {
+            method: request.method_ref().reqwest_method(),
+            route: request.route_ref().ratelimiting_bucket(),
+        };
+        self.all.check().map_err(|until| {
+            CallError::Limited(until.wait_time_from(DefaultClock::default().now()))
+        })?;
+        self.buckets().begin(&key)?;
+        let built = request
+            .build(&self.client, self.token.expose_secret(), Some(&self.base))
+            .map_err(|why| CallError::NotDone(format!("discord: no request: {why}")))?;
+        let answer = built.send().await.map_err(|why| sorted(&why))?;
+        let (status, headers) = (answer.status(), answer.headers().clone());
+        let body = read(answer).await;
+        self.buckets()
+            .note(key, status, &headers, body.as_ref().ok());
+        told(status, &headers, body)
+    }
+
+    fn buckets(&self) -> MutexGuard<'_, Buckets> {
+        self.buckets.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Calls of one key share a bucket, as far as one can know beforehand.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+struct Key {
+    method: Method,
+    route: RatelimitingBucket,
+}
+
+/// How much may be said yet, and until when nothing.
+#[derive(Default)]
+struct Buckets {
+    buckets: HashMap<Key, Bucket>,
+    /// Until when Discord wants to hear nothing at all.
+    quiet_until: Option<Instant>,
+    /// Until when our token is not tried again.
+    refused_until: Option<Instant>,
+}
+
+struct Bucket {
+    /// How many calls may be made before it is full again.
+    remaining: u64,
+    full_at: Instant,
+}
+
+impl Buckets {
+    /// Takes one from the bucket, or says how long to wait.
+    fn begin(&mut self, key: &Key) -> Result<(), CallError> {
+        let now = Instant::now();
+        if planted::is("retry-after-ignored") {
+            return Ok(());
+        }
+        if self.refused_until.is_some_and(|until| until > now) {
+            return Err(CallError::NotAllowed);
+        }
+        if let Some(until) = self.quiet_until.filter(|until| *until > now) {
+            return Err(CallError::Limited(until - now));
+        }
+        if key.route.is_none() {
+            return Ok(());
+        }
+        if let Some(bucket) = self.buckets.get_mut(key).filter(|it| it.full_at > now) {
+            if bucket.remaining == 0 {
+                return Err(CallError::Limited(bucket.full_at - now));
+            }
+            bucket.remaining -= 1;
+        }
+        Ok(())
+    }
+
+    /// Remembers what an answer says of the next call.
+    fn note(&mut self, key: Key, status: StatusCode, headers: &HeaderMap, body: Option<&Value>) {
+        let now = Instant::now();
+        if is_refused_token(status, body) {
+            self.refused_until = Some(now + TOKEN_REFUSED);
+            return;
+        }
+        let limited = status == StatusCode::TOO_MANY_REQUESTS;
+        let (remaining, full_at) = if limited {
+            (0, now + asked_wait(headers, body))
+        } else {
+            match (
+                number(headers, "x-ratelimit-remaining"),
+                seconds(headers, "x-ratelimit-reset-after"),
+            ) {
+                (Some(remaining), Some(after)) => (remaining, now + after),
+                _ => return,
+            }
+        };
+        let global = headers.contains_key("x-ratelimit-global")
+            || body.is_some_and(|body| body["global"] == true);
+        if limited && global {
+            self.quiet_until = self.quiet_until.max(Some(full_at));
+        }
+        self.forget_old(now);
+        let bucket = self
+            .buckets
+            .entry(key)
+            .or_insert(Bucket { remaining, full_at });
+        // Answers may come in another order than they were made: the less hopeful one counts, until it is over.
+        if bucket.full_at <= now {
+            *bucket = Bucket { remaining, full_at };
+        } else {
+            bucket.remaining = bucket.remaining.min(remaining);
+            bucket.full_at = bucket.full_at.max(full_at);
+        }
+    }
+
+    fn forget_old(&mut self, now: Instant) {
+        if self.buckets.len() > MOST_BUCKETS {
+            self.buckets.retain(|_, bucket| bucket.full_at > now);
+        }
+    }
+}
+
+/// The whole answer as JSON; null where there is none.
+async fn read(mut answer: Response) -> Result<Value, CallError> {
+    let broken = |_| CallError::NoAnswer("discord: the connection broke".to_owned());
+    let mut body = Vec::new();
+    while let Some(chunk) = answer.chunk().await.map_err(broken)? {
+        if body.len() + chunk.len() > ANSWER_LIMIT {
+            return Err(CallError::NoAnswer(
+                "discord: an answer without end".to_owned(),
+            ));
+        }
+        body.extend_from_slice(&chunk);
+    }
+    if body.is_empty() {
+        return Ok(Value::Null);
+    }
+    serde_json::from_slice(&body)
+        .map_err(|_| CallError::NoAnswer("discord: an unreadable answer".to_owned()))
+}
+
+/// Sorts an answer. Never prints a body: it may hold what people said.
+fn told(
+    status: StatusCode,
+    headers: &HeaderMap,
+    body: Result<Value, CallError>,
+) -> Result<Value, CallError> {
+    if status.is_success() {
+        return body;
+    }
+    if status == StatusCode::TOO_MANY_REQUESTS {
+        return Err(CallError::Limited(asked_wait(headers, body.as_ref().ok())));
+    }
+    if is_refused_token(status, body.as_ref().ok()) {
+        return Err(CallError::NotAllowed);
+    }
+    if status.is_client_error() {
+        let body = body.unwrap_or_default();
+        return Err(CallError::Refused {
+            code: body["code"].as_u64().unwrap_or(0),
+            words: format!("{}: {}", status.as_u16(), as_text(&body, "/message")),
+        });
+    }
+    Err(CallError::NoAnswer(format!(
+        "discord: http status {}",
+        status.as_u16()
+    )))
+}
+
+/// An interaction's token may be over, too: that is another number.
+fn is_refused_token(status: StatusCode, body: Option<&Value>) -> bool {
+    status == StatusCode::UNAUTHORIZED && body.is_some_and(|body| body["code"] == 0)
+}
+
+fn sorted(why: &reqwest::Error) -> CallError {
+    if why.is_connect() || why.is_builder() {
+        CallError::NotDone("discord can't be reached".to_owned())
+    } else if why.is_timeout() {
+        CallError::NoAnswer(format!("discord: no answer within {CALL_LIMIT:?}"))
+    } else {
+        CallError::NoAnswer("discord: the connection broke".to_owned())
+    }
+}
+
+/// How long a 429 asks us to wait: whichever of header and body is longer.
+fn asked_wait(headers: &HeaderMap, body: Option<&Value>) -> Duration {
+    let body = body.and_then(|body| body["retry_after"].as_f64());
+    let body = body.and_then(|secs| Duration::try_from_secs_f64(secs).ok());
+    let waits = [seconds(headers, "retry-after"), body];
+    let longest = waits.into_iter().flatten().max();
+    longest.unwrap_or(WAIT_UNSAID).min(LONGEST_WAIT)
+}
+
+fn seconds(headers: &HeaderMap, name: &str) -> Option<Duration> {
+    let secs: f64 = headers.get(name)?.to_str().ok()?.parse().ok()?;
+    Some(Duration::try_from_secs_f64(secs).ok()?.min(LONGEST_WAIT))
+}
+
+fn number(headers: &HeaderMap, name: &str) -> Option<u64> {
+    headers.get(name)?.to_str().ok()?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn key(channel: u64) -> Key {
+        Key {
+            method: Method::POST,
+            route: Route::ChannelMessages {
+                channel_id: channel.into(),
+            }
+            .ratelimiting_bucket(),
+        }
+    }
+
+    fn headers(pairs: &[(&'static str, &str)]) -> HeaderMap {
+        pairs
+            .iter()
+            .map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap()))
+            .collect()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_empty_bucket_is_not_asked_before_it_is_full_again() {
+        let mut buckets = Buckets::default();
+        assert!(buckets.begin(&key(1)).is_ok());
+        let left = headers(&[
+            ("x-ratelimit-remaining", "1"),
+            ("x-ratelimit-reset-after", "2.5"),
+        ]);
+        buckets.note(key(1), StatusCode::OK, &left, None);
+        assert!(buckets.begin(&key(1)).is_ok());
+        let wait = Duration::from_millis(2_500);
+        assert_eq!(buckets.begin(&key(1)), Err(CallError::Limited(wait)));
+        assert!(
+            buckets.begin(&key(2)).is_ok(),
+            "another channel has its own"
+        );
+        tokio::time::advance(wait).await;
+        assert!(buckets.begin(&key(1)).is_ok());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_429_is_obeyed_for_as_long_as_it_says_and_for_all_when_it_says_so() {
+        let mut buckets = Buckets::default();
+        let body = json!({ "retry_after": 1.25, "global": false });
+        let status = StatusCode::TOO_MANY_REQUESTS;
+        buckets.note(
+            key(1),
+            status,
+            &headers(&[("retry-after", "1")]),
+            Some(&body),
+        );
+        let wait = Duration::from_millis(1_250);
+        assert_eq!(buckets.begin(&key(1)), Err(CallError::Limited(wait)));
+        assert!(buckets.begin(&key(2)).is_ok());
+        let body = json!({ "retry_after": 3.0, "global": true });
+        buckets.note(key(1), status, &HeaderMap::new(), Some(&body));
+        assert_eq!(
+            buckets.begin(&key(2)),
+            Err(CallError::Limited(Duration::from_secs(3)))
+        );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_refused_token_is_tried_once_a_minute() {
+        let mut buckets = Buckets::default();
+        let status = StatusCode::UNAUTHORIZED;
+        let over = json!({ "code": code::TOKEN_GONE });
+        buckets.note(key(1), status, &HeaderMap::new(), Some(&over));
+        assert!(buckets.begin(&key(2)).is_ok());
+        let body = json!({ "code": 0 });
+        buckets.note(key(1), status, &HeaderMap::new(), Some(&body));
+        assert_eq!(buckets.begin(&key(2)), Err(CallError::NotAllowed));
+        tokio::time::advance(TOKEN_REFUSED).await;
+        assert!(buckets.begin(&key(2)).is_ok());
+    }
+
+    #[test]
+    fn answers_of_discord_are_sorted_by_what_is_true_afterwards() {
+        let of = |status: u16, body: Value| {
+            told(
+                StatusCode::from_u16(status).unwrap(),
+                &HeaderMap::new(),
+                Ok(body),
+            )
+        };
+        let refused = |code: u64| of(400, json!({ "code": code, "message": "no" })).unwrap_err();
+        assert!(matches!(
+            refused(50_035).of_post(),
+            DeliveryError::Refused(_)
+        ));
+        assert!(matches!(
+            refused(code::UNKNOWN_MESSAGE).of_edit(),
+            DeliveryError::Gone(_)
+        ));
+        assert!(matches!(
+            of(502, Value::Null).unwrap_err().of_post(),
+            DeliveryError::InDoubt(_)
+        ));
+        assert!(matches!(
+            of(502, Value::Null).unwrap_err().of_edit(),
+            DeliveryError::Failed(_)
+        ));
+        assert_eq!(of(401, json!({ "code": 0 })), Err(CallError::NotAllowed));
+        assert!(
+            of(401, json!({ "code": 50_027 }))
+                .unwrap_err()
+                .is(code::TOKEN_GONE)
+        );
+        assert_eq!(of(204, Value::Null), Ok(Value::Null));
+        assert_eq!(
+            of(429, json!({ "retry_after": 0.5 })),
+            Err(CallError::Limited(Duration::from_millis(500)))
+        );
+    }
+}
