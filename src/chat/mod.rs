@@ -2,11 +2,15 @@
 //!
 //! Adapters decide nothing. The outbox delivers what we owe, in order, within each platform's limits.
 
+mod address;
 pub mod console;
 pub mod discord;
+mod door;
+mod ears;
 mod encode;
 pub mod outbox;
 pub mod slack;
+mod waits;
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -14,6 +18,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
+pub use self::ears::Ears;
 pub use crate::catalog::CurrentCatalog;
 use crate::domain::{Form, Inbound, Message, Place, Platform};
 use crate::store::{Mark, MessageRef, Receipt, StoreError};

@@ -13,9 +13,12 @@ use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
 use tokio_util::sync::CancellationToken;
 
 use super::super::http::{ephemeral, form_error};
-use super::super::inbound::{self, Delivery, Heard};
-use super::super::{Door, MISUNDERSTOOD, Taken, as_text};
-use super::{Counted, Timing};
+use super::super::inbound::{self, Delivery};
+use super::super::{Door, as_text};
+use super::Timing;
+use crate::chat::door::{Heard, MISUNDERSTOOD, Taken, take};
+use crate::chat::ears::Counted;
+use crate::domain::Platform;
 use crate::planted;
 
 /// Envelopes of one socket that may wait for their commit; then reading waits.
@@ -236,8 +239,8 @@ async fn commit(door: Door, frame: Value, sent_after: Timestamp) -> Option<Value
         _ => Heard::Ignored("other envelope"),
     };
     let ack = json!({ "envelope_id": frame["envelope_id"] });
-    let answer = match door.take(heard, deadline).await {
-        Taken::Done | Taken::Challenge(_) => return Some(ack),
+    let answer = match take(Platform::Slack, &door.intake, heard, deadline).await {
+        Taken::Done => return Some(ack),
         Taken::Misunderstood => {
             (as_text(&frame, "/type") == "slash_commands").then(|| ephemeral(MISUNDERSTOOD))
         }

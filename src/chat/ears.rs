@@ -1,0 +1,95 @@
+//! How well we hear a platform that speaks to us over sockets that we open: for the health page, and for reading what was
+//! said while none was open.
+
+use std::sync::Arc;
+
+use tokio::sync::watch;
+
+use crate::domain::Platform;
+
+/// How well we hear.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Ears {
+    /// Sockets that the platform greeted; none: we are deaf.
+    pub connected: usize,
+    /// What went wrong last; `None` once a socket is connected again.
+    pub trouble: Option<String>,
+    /// How often we began to hear after being deaf: each time something may have been missed.
+    pub beginnings: u64,
+}
+
+impl Ears {
+    /// Whether we hear; else why not.
+    pub fn are_open(&self) -> Result<(), String> {
+        if self.connected > 0 {
+            return Ok(());
+        }
+        let trouble = self.trouble.clone();
+        Err(trouble.unwrap_or_else(|| "no socket is connected yet".to_owned()))
+    }
+}
+
+/// Counts a socket as connected while it lives.
+pub(super) struct Counted {
+    platform: Platform,
+    ears: Arc<watch::Sender<Ears>>,
+}
+
+impl Counted {
+    /// From now on.
+    pub(super) fn new(platform: Platform, ears: &Arc<watch::Sender<Ears>>) -> Self {
+        ears.send_modify(|ears| {
+            ears.beginnings += u64::from(ears.connected == 0);
+            ears.connected += 1;
+            ears.trouble = None;
+        });
+        metrics::gauge!("midwatch_platform_connected", "platform" => platform.as_str())
+            .increment(1);
+        Self {
+            platform,
+            ears: ears.clone(),
+        }
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        metrics::gauge!("midwatch_platform_connected", "platform" => self.platform.as_str())
+            .decrement(1);
+        self.ears
+            .send_modify(|ears| ears.connected = ears.connected.saturating_sub(1));
+    }
+}
+
+/// Says what went wrong, in the log and on the health page.
+pub(super) fn tell_trouble(ears: &watch::Sender<Ears>, why: &str) {
+    tracing::warn!("{why}");
+    ears.send_modify(|ears| ears.trouble = Some(why.to_owned()));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_beginning_is_counted_each_time_that_we_were_deaf() {
+        let (sender, seen) = watch::channel(Ears::default());
+        let sender = Arc::new(sender);
+        let open = || Counted::new(Platform::Discord, &sender);
+        let never = seen.borrow().are_open();
+        assert_eq!(never, Err("no socket is connected yet".to_owned()));
+        let (one, other) = (open(), open());
+        assert_eq!(
+            (seen.borrow().connected, seen.borrow().beginnings),
+            (2, 1),
+            "the second joined the first"
+        );
+        drop((one, other));
+        tell_trouble(&sender, "it broke");
+        assert_eq!(seen.borrow().are_open(), Err("it broke".to_owned()));
+        let _again = open();
+        let now = seen.borrow().clone();
+        assert_eq!((now.connected, now.beginnings), (1, 2));
+        assert_eq!(now.trouble, None);
+    }
+}
