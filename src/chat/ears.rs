@@ -67,6 +67,19 @@ pub(super) fn tell_trouble(ears: &watch::Sender<Ears>, why: &str) {
     ears.send_modify(|ears| ears.trouble = Some(why.to_owned()));
 }
 
+/// The kind of a websocket error; its text may hold the address, and that is a ticket to connect.
+pub(super) fn kind_of(error: &tokio_tungstenite::tungstenite::Error) -> &'static str {
+    use tokio_tungstenite::tungstenite::Error;
+    match error {
+        Error::ConnectionClosed | Error::AlreadyClosed => "closed",
+        Error::Io(_) => "the network broke",
+        Error::Tls(_) => "no trust in the certificate",
+        Error::Capacity(_) => "a frame too large",
+        Error::Http(_) | Error::HttpFormat(_) => "refused by http",
+        _ => "a protocol error",
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

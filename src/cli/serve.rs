@@ -12,10 +12,10 @@ use tracing::{error, info, warn};
 use super::app::{App, clock_is_well, store_is_well};
 use super::stages::{Stage, Stages, StopSignal};
 use super::{Exit, say_error};
-use crate::chat::Transport;
 use crate::chat::slack::{
-    Door, History, SetupError, Slack, SlackSettings, SocketStatus, Timing, routes, run_sockets,
+    Door, History, SetupError, Slack, SlackSettings, Timing, routes, run_sockets,
 };
+use crate::chat::{Ears, Transport};
 use crate::config::{self, Settings};
 use crate::http::{self, Health};
 
@@ -181,8 +181,8 @@ fn listen_by_socket(
     edges: &mut Stage,
     health: Health,
     door: Door,
-) -> (Health, watch::Receiver<SocketStatus>) {
-    let (status, watched) = watch::channel(SocketStatus::default());
+) -> (Health, watch::Receiver<Ears>) {
+    let (status, watched) = watch::channel(Ears::default());
     let cancel = edges.cancel.clone();
     edges.spawn(async move {
         if let Err(why) = run_sockets(door, Timing::default(), status, cancel.clone()).await {
@@ -193,15 +193,8 @@ fn listen_by_socket(
     });
     let seen = watched.clone();
     let health = health.check("slack", move || {
-        let status = seen.borrow().clone();
-        async move {
-            if status.connected > 0 {
-                return Ok(());
-            }
-            Err(status
-                .trouble
-                .unwrap_or_else(|| "no socket is connected yet".to_owned()))
-        }
+        let ears = seen.borrow().are_open();
+        std::future::ready(ears)
     });
     (health, watched)
 }

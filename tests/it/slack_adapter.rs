@@ -11,10 +11,10 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use midwatch::chat::Intake;
 use midwatch::chat::slack::{
-    Door, Slack, SlackSettings, SocketStatus, SocketsStopped, Timing, routes, run_sockets,
+    Door, Slack, SlackSettings, SocketsStopped, Timing, routes, run_sockets,
 };
+use midwatch::chat::{Ears, Intake};
 use midwatch::clock::Clock;
 use midwatch::domain::{Catalog, Inbound, People, Person, PersonId, Place, Platform};
 use midwatch::store::{Receipt, StoreError};
@@ -36,7 +36,7 @@ struct App {
     heard: Heard,
     address: String,
     client: reqwest::Client,
-    status: watch::Receiver<SocketStatus>,
+    status: watch::Receiver<Ears>,
     cancel: CancellationToken,
     http: JoinSet<()>,
     sockets: JoinSet<Result<(), SocketsStopped>>,
@@ -124,7 +124,7 @@ impl App {
         let mut http = JoinSet::new();
         http.spawn(async move { axum::serve(listener, router).await.unwrap() });
         let cancel = CancellationToken::new();
-        let (_, status) = watch::channel(SocketStatus::default());
+        let (_, status) = watch::channel(Ears::default());
         let sockets = JoinSet::new();
         Self {
             slack,
@@ -159,7 +159,7 @@ impl App {
     }
 
     fn listen(&mut self, timing: Timing) {
-        let (sender, status) = watch::channel(SocketStatus::default());
+        let (sender, status) = watch::channel(Ears::default());
         self.status = status;
         self.sockets.spawn(run_sockets(
             self.door.clone(),

@@ -18,11 +18,11 @@ use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_util::sync::CancellationToken;
 use url::{Host, Url};
 
-use self::connection::{Connection, End, kind_of};
+use self::connection::{Connection, End};
 use super::api::CallError;
 use super::{Door, as_text as at};
 use crate::chat::address::safe_url;
-use crate::chat::ears::{Ears, tell_trouble};
+use crate::chat::ears::{Ears, kind_of, tell_trouble};
 use crate::chat::waits::{Patience, Waits};
 
 /// A server with many channels is described in a few megabytes.

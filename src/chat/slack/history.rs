@@ -15,9 +15,11 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use super::api::CallError;
-use super::inbound::{self, Delivery, Heard, moment};
+use super::inbound::{self, Delivery, moment};
 use super::transport::{located, run_of};
-use super::{Door, Me, SocketStatus, as_text};
+use super::{Door, Me, as_text};
+use crate::chat::Ears;
+use crate::chat::door::Heard;
 use crate::domain::{Inbound, Message, Place, Platform, Posting, PostingKind, RunId, Text};
 use crate::planted;
 use crate::store::{Behind, Receipt, RunThread, Space, Store, StoreError};
@@ -59,7 +61,7 @@ pub struct History {
     /// Keeps up to when each channel was heard.
     pub store: Store,
     /// How well the sockets hear; `None` over HTTP, where Slack repeats an event for five minutes.
-    pub sockets: Option<watch::Receiver<SocketStatus>>,
+    pub sockets: Option<watch::Receiver<Ears>>,
 }
 
 impl History {
@@ -114,7 +116,7 @@ async fn me(door: &Door) -> Me {
 
 /// Whether we hear.
 struct Ear {
-    sockets: Option<watch::Receiver<SocketStatus>>,
+    sockets: Option<watch::Receiver<Ears>>,
 }
 
 impl Ear {

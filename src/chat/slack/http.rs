@@ -17,8 +17,10 @@ use sha2::Sha256;
 use subtle::ConstantTimeEq;
 use tokio::time::Instant;
 
-use super::inbound::{self, Delivery, Heard};
-use super::{Door, MISUNDERSTOOD, Taken, as_text};
+use super::inbound::{self, Delivery};
+use super::{Door, as_text};
+use crate::chat::door::{Heard, MISUNDERSTOOD, Taken, take};
+use crate::domain::Platform;
 use crate::planted;
 
 const BODY_LIMIT: usize = 1 << 20;
@@ -100,6 +102,10 @@ async fn answer(door: &Door, kind: Kind, request: Request) -> Response {
         metrics::counter!("midwatch_deliveries_repeated_total", "platform" => "slack").increment(1);
     }
     let payload = payload(kind, &raw);
+    let event = payload.as_ref().filter(|_| kind == Kind::Event);
+    if let Some(challenge) = event.and_then(inbound::challenge) {
+        return challenge.to_owned().into_response();
+    }
     let delivery = Delivery {
         me: door.slack.me(),
         now,
@@ -112,7 +118,8 @@ async fn answer(door: &Door, kind: Kind, request: Request) -> Response {
         (Some(payload), Kind::Event) => inbound::event(payload, &delivery),
         (Some(payload), Kind::Interaction) => inbound::interaction(payload, &delivery),
     };
-    let taken = door.take(heard, began + ANSWER_LIMIT).await;
+    let deadline = began + ANSWER_LIMIT;
+    let taken = take(Platform::Slack, &door.intake, heard, deadline).await;
     acknowledgement(kind, payload.as_ref(), taken)
 }
 
@@ -135,8 +142,7 @@ fn payload(kind: Kind, raw: &[u8]) -> Option<Value> {
 fn acknowledgement(kind: Kind, payload: Option<&Value>, taken: Taken) -> Response {
     let submission = payload.filter(|payload| as_text(payload, "/type") == "view_submission");
     match (taken, kind) {
-        (Taken::Done, _) | (Taken::Misunderstood, Kind::Event) => StatusCode::OK.into_response(),
-        (Taken::Challenge(challenge), _) => challenge.into_response(),
+        (Taken::Kept(_) | Taken::Nothing, _) | (Taken::Misunderstood, Kind::Event) => StatusCode::OK.into_response(),
         (Taken::Misunderstood, _) if submission.is_some() => StatusCode::OK.into_response(),
         (Taken::Misunderstood, _) if planted::is("unreadable-is-500") => {
             StatusCode::INTERNAL_SERVER_ERROR.into_response()

@@ -7,23 +7,11 @@ use sha2::{Digest, Sha256};
 use super::encode::FORM_CALLBACK;
 use super::text;
 use super::{Me, as_text as at};
+use crate::chat::door::Heard;
 use crate::domain::{
     Inbound, InboundKey, Manner, ParameterName, Place, Platform, Source, Speaker, SpeakerKind,
 };
 use crate::planted;
-
-/// What a payload turned out to be.
-#[derive(Debug)]
-pub(super) enum Heard {
-    /// Somebody said something to us.
-    Inbound(Box<Inbound>),
-    /// Slack checks our address: answer this.
-    Challenge(String),
-    /// Nothing for us; the word is for the counter.
-    Ignored(&'static str),
-    /// It lacks what its kind must have.
-    Malformed(String),
-}
 
 /// What is known of a delivery beside its payload.
 pub(super) struct Delivery<'a> {
@@ -70,11 +58,16 @@ pub(super) fn command(payload: &Value, delivery: &Delivery<'_>) -> Heard {
     said.heard(delivery)
 }
 
+/// What is to be answered when Slack checks our address, which is no event.
+pub(super) fn challenge(payload: &Value) -> Option<&str> {
+    (at(payload, "/type") == "url_verification").then(|| at(payload, "/challenge"))
+}
+
 /// An event of the Events API.
 pub(super) fn event(payload: &Value, delivery: &Delivery<'_>) -> Heard {
     match at(payload, "/type") {
         "event_callback" => {}
-        "url_verification" => return Heard::Challenge(at(payload, "/challenge").to_owned()),
+        "url_verification" => return Heard::Ignored("url_verification"),
         "" => return malformed("event", "type"),
         _ => return Heard::Ignored("other delivery"),
     }

@@ -16,19 +16,15 @@ use std::sync::{Arc, OnceLock};
 
 use secrecy::SecretString;
 use serde_json::{Value, json};
-use tokio::time::Instant;
 
 use self::api::{Api, As, CallError};
-use self::inbound::Heard;
 use super::{CurrentCatalog, DeliveryError, Intake};
 use crate::clock::Clock;
 use crate::domain::{Form, Message, People, Place};
-use crate::planted;
-use crate::store::StoreError;
 
 pub use self::history::History;
 pub use self::http::routes;
-pub use self::socket::{SocketStatus, SocketsStopped, Timing, run_sockets};
+pub use self::socket::{SocketsStopped, Timing, run_sockets};
 
 /// Where Slack's Web API is, unless somebody says otherwise.
 pub const API_URL: &str = "https://slack.com/api";
@@ -99,18 +95,6 @@ pub struct Door {
     pub clock: Clock,
 }
 
-/// What became of a delivery.
-enum Taken {
-    /// Durable, or nothing for us.
-    Done,
-    /// To be answered with this.
-    Challenge(String),
-    /// Nobody can make sense of it, and no repetition helps.
-    Misunderstood,
-    /// Nothing was recorded, or we don't know: the sentence tells the person.
-    NotKept(&'static str),
-}
-
 /// A message as `chat.postMessage` takes it, for a workspace: its text and its blocks.
 pub fn message(of: &Message, people: &People, workspace: &str) -> Value {
     let encode::Encoded { text, blocks } = encode::message(of, people, workspace);
@@ -168,58 +152,6 @@ impl Slack {
         self.me.get()
     }
 }
-
-impl Door {
-    /// Makes a delivery durable, or finds that there is nothing to keep. Ends by the deadline.
-    async fn take(&self, heard: Heard, deadline: Instant) -> Taken {
-        let inbound = match heard {
-            Heard::Inbound(inbound) => *inbound,
-            Heard::Challenge(challenge) => return Taken::Challenge(challenge),
-            Heard::Ignored(kind) => {
-                metrics::counter!("midwatch_deliveries_ignored_total", "platform" => "slack", "kind" => kind).increment(1);
-                return Taken::Done;
-            }
-            Heard::Malformed(why) => {
-                metrics::counter!("midwatch_deliveries_malformed_total", "platform" => "slack")
-                    .increment(1);
-                tracing::warn!("slack sent {why}: acknowledged and dropped");
-                return Taken::Misunderstood;
-            }
-        };
-        match tokio::time::timeout_at(deadline, (self.intake)(inbound)).await {
-            Ok(Ok(_)) => Taken::Done,
-            Ok(Err(_)) if planted::is("unkept-acknowledged") => Taken::Done,
-            Ok(Err(StoreError::NoAnswer)) => {
-                metrics::counter!("midwatch_deliveries_not_kept_total", "platform" => "slack")
-                    .increment(1);
-                tracing::error!("whether an inbound from slack was recorded is not known");
-                Taken::NotKept(UNKNOWN)
-            }
-            Ok(Err(error)) => {
-                metrics::counter!("midwatch_deliveries_not_kept_total", "platform" => "slack")
-                    .increment(1);
-                tracing::error!("an inbound from slack was not recorded: {error}");
-                Taken::NotKept(
-                    "⛔ nothing was done: the ledger can't be written at the moment; try again in a minute",
-                )
-            }
-            Err(_) => {
-                metrics::counter!("midwatch_deliveries_not_kept_total", "platform" => "slack")
-                    .increment(1);
-                tracing::error!("an inbound from slack was not recorded in time");
-                Taken::NotKept(UNKNOWN)
-            }
-        }
-    }
-}
-
-/// What we say when we don't know whether an inbound was recorded.
-const UNKNOWN: &str =
-    "⏳ the ledger is slow: if no answer appears within a minute, nothing was done; try again then";
-
-/// What we say to somebody whose payload made no sense.
-const MISUNDERSTOOD: &str =
-    "⛔ nothing was done: that didn't arrive as it should; try again, or type `/ops help`";
 
 /// The text at a JSON pointer; empty when there is none.
 fn as_text<'a>(value: &'a Value, path: &str) -> &'a str {

@@ -17,14 +17,15 @@ use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_util::sync::CancellationToken;
 
 use self::connection::{Connection, End, kind_of};
-use super::api::{As, CallError, safe_url};
+use super::api::{As, CallError};
 use super::{Door, as_text};
+use crate::chat::address::safe_url;
+use crate::chat::ears::{Counted, Ears, tell_trouble};
+use crate::chat::waits::{Patience, Waits};
+use crate::domain::Platform;
 
 /// Slack allows ten; two, so that one can be replaced or break while the other hears.
 const SOCKETS: usize = 2;
-/// The longest that each step of opening a socket may take.
-const OPEN_LIMIT: Duration = Duration::from_secs(20);
-const LONGEST_WAIT: Duration = Duration::from_mins(1);
 const FRAME_LIMIT: usize = 4 << 20;
 
 /// How long we wait for what. The default is for service; tests hurry.
@@ -58,15 +59,14 @@ impl Default for Timing {
     }
 }
 
-/// How well we hear.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct SocketStatus {
-    /// Sockets that Slack greeted; none: we are deaf.
-    pub connected: usize,
-    /// What went wrong last; `None` once a socket is connected again.
-    pub trouble: Option<String>,
-    /// How often we began to hear after being deaf: each time something may have been missed.
-    pub beginnings: u64,
+impl Timing {
+    fn patience(self) -> Patience {
+        Patience {
+            opening: self.opening,
+            pause: self.pause,
+            settled: self.settled,
+        }
+    }
 }
 
 /// Why listening ended although nobody asked for it.
@@ -88,14 +88,14 @@ pub enum SocketsStopped {
 pub async fn run_sockets(
     door: Door,
     timing: Timing,
-    status: watch::Sender<SocketStatus>,
+    ears: watch::Sender<Ears>,
     cancel: CancellationToken,
 ) -> Result<(), SocketsStopped> {
     let stop = cancel.child_token();
     let slot = Slot {
         door,
         timing,
-        status: Arc::new(status),
+        ears: Arc::new(ears),
         stop: stop.clone(),
     };
     let mut slots = JoinSet::new();
@@ -119,7 +119,7 @@ pub async fn run_sockets(
 struct Slot {
     door: Door,
     timing: Timing,
-    status: Arc<watch::Sender<SocketStatus>>,
+    ears: Arc<watch::Sender<Ears>>,
     stop: CancellationToken,
 }
 
@@ -131,7 +131,7 @@ struct NotOpened {
 
 impl Slot {
     async fn keep_connected(self) -> Result<(), SocketsStopped> {
-        let mut waits = Waits::new(self.timing);
+        let mut waits = Waits::new(self.timing.patience());
         // Those that Slack announced to close, until their replacement is there; and commits that outlive their socket.
         let mut leaving: JoinSet<()> = JoinSet::new();
         let mut replaced = CancellationToken::new();
@@ -230,7 +230,7 @@ impl Slot {
             Ok(Err(_)) => return Err(not("slack closed the socket before greeting".to_owned())),
             Err(_) => return Err(not("slack's socket doesn't greet".to_owned())),
         }
-        connection.counted = Some(Counted::new(&self.status));
+        connection.counted = Some(Counted::new(Platform::Slack, &self.ears));
         Ok(connection)
     }
 
@@ -242,100 +242,6 @@ impl Slot {
     }
 
     fn trouble(&self, why: &str) {
-        tracing::warn!("{why}");
-        self.status
-            .send_modify(|status| status.trouble = Some(why.to_owned()));
-    }
-}
-
-/// Counts a socket as connected while it lives.
-struct Counted(Arc<watch::Sender<SocketStatus>>);
-
-impl Counted {
-    fn new(status: &Arc<watch::Sender<SocketStatus>>) -> Self {
-        status.send_modify(|status| {
-            status.beginnings += u64::from(status.connected == 0);
-            status.connected += 1;
-            status.trouble = None;
-        });
-        metrics::gauge!("midwatch_platform_connected", "platform" => "slack").increment(1);
-        Self(status.clone())
-    }
-}
-
-impl Drop for Counted {
-    fn drop(&mut self) {
-        metrics::gauge!("midwatch_platform_connected", "platform" => "slack").decrement(1);
-        self.0
-            .send_modify(|status| status.connected = status.connected.saturating_sub(1));
-    }
-}
-
-/// Waits between connections: none after a good one, then doubled up to a minute, with jitter.
-struct Waits {
-    timing: Timing,
-    tried: u32,
-}
-
-impl Waits {
-    fn new(timing: Timing) -> Self {
-        Self { timing, tried: 0 }
-    }
-
-    fn after(&mut self, lived: Duration) {
-        if lived >= self.timing.settled {
-            self.tried = 0;
-        }
-    }
-
-    fn never_at_once(&mut self) {
-        self.tried = self.tried.max(1);
-    }
-
-    /// How long each step of opening a socket may take now.
-    fn opening(&self) -> Duration {
-        let doublings = self.tried.saturating_sub(1).min(10);
-        self.timing
-            .opening
-            .saturating_mul(1 << doublings)
-            .min(OPEN_LIMIT)
-    }
-
-    fn next(&mut self) -> Duration {
-        let tried = self.tried;
-        self.tried = tried.saturating_add(1);
-        let Some(doublings) = tried.checked_sub(1) else {
-            return Duration::ZERO;
-        };
-        let wait = self
-            .timing
-            .pause
-            .saturating_mul(1 << doublings.min(10))
-            .min(LONGEST_WAIT);
-        wait.mul_f64(rand::random_range(0.75..1.25))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn waits_double_up_to_a_minute_and_begin_anew_after_a_good_connection() {
-        let mut waits = Waits::new(Timing::default());
-        assert_eq!(waits.next(), Duration::ZERO);
-        assert_eq!(waits.opening(), Timing::default().opening);
-        for expected in [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 60.0, 60.0] {
-            let wait = waits.next().as_secs_f64();
-            assert!((expected * 0.75..expected * 1.25).contains(&wait), "{wait}");
-        }
-        assert_eq!(waits.opening(), OPEN_LIMIT);
-        waits.after(Duration::from_secs(1));
-        assert!(waits.next() > Duration::from_secs(40));
-        waits.after(Duration::from_secs(10));
-        assert_eq!(waits.next(), Duration::ZERO);
-        waits.after(Duration::from_secs(10));
-        waits.never_at_once();
-        assert!(waits.next() > Duration::from_millis(700));
+        tell_trouble(&self.ears, why);
     }
 }

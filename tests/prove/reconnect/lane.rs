@@ -7,10 +7,8 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use midwatch::catalog::{Folders, load};
-use midwatch::chat::Intake;
-use midwatch::chat::slack::{
-    Door, Slack, SlackSettings, SocketStatus, SocketsStopped, Timing, run_sockets,
-};
+use midwatch::chat::slack::{Door, Slack, SlackSettings, SocketsStopped, Timing, run_sockets};
+use midwatch::chat::{Ears, Intake};
 use midwatch::clock::Clock;
 use midwatch::dispatch::Dispatch;
 use midwatch::store::{RunFilter, Store, StoreSettings};
@@ -37,7 +35,7 @@ pub(super) struct Lane {
     pub(super) slack: FakeSlack,
     door: Door,
     store: Store,
-    status: watch::Receiver<SocketStatus>,
+    status: watch::Receiver<Ears>,
     sockets: JoinSet<Result<(), SocketsStopped>>,
     cancel: CancellationToken,
     path: JoinSet<()>,
@@ -121,7 +119,7 @@ impl Lane {
         path.spawn(async move { dispatch.run(stop).await });
         let behind = Arc::new(AtomicI64::new(0));
         path.spawn(go(door.clock.clone(), behind.clone(), cancel.clone()));
-        let (_, status) = watch::channel(SocketStatus::default());
+        let (_, status) = watch::channel(Ears::default());
         let mut lane = Self {
             slack,
             door,
@@ -141,7 +139,7 @@ impl Lane {
 
     /// Begins to listen, again after it has stopped.
     pub(super) fn listen(&mut self) {
-        let (sender, status) = watch::channel(SocketStatus::default());
+        let (sender, status) = watch::channel(Ears::default());
         self.status = status;
         let (door, cancel) = (self.door.clone(), self.cancel.clone());
         self.sockets

@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{Session, Timing};
 use crate::chat::discord::{Door, as_text as at};
-use crate::chat::ears::{Counted, Ears};
+use crate::chat::ears::{Counted, Ears, kind_of};
 use crate::domain::Platform;
 
 type Stream = WebSocketStream<MaybeTlsStream<TcpStream>>;
@@ -300,18 +300,5 @@ impl Connection {
                 "discord's gateway takes nothing any more".to_owned(),
             )),
         }
-    }
-}
-
-/// What kind of fault it is. The rest could hold an address with a token in it.
-pub(super) fn kind_of(error: &Error) -> &'static str {
-    match error {
-        Error::ConnectionClosed | Error::AlreadyClosed => "it is closed",
-        Error::Io(_) => "the connection failed",
-        Error::Tls(_) => "its certificate or encryption is not accepted",
-        Error::Capacity(_) => "a message is too large",
-        Error::Protocol(_) => "it does not keep to the protocol",
-        Error::Http(_) => "it refuses the connection",
-        _ => "it failed",
     }
 }

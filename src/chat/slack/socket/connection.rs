@@ -13,9 +13,12 @@ use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
 use tokio_util::sync::CancellationToken;
 
 use super::super::http::{ephemeral, form_error};
-use super::super::inbound::{self, Delivery, Heard};
-use super::super::{Door, MISUNDERSTOOD, Taken, as_text};
-use super::{Counted, Timing};
+use super::super::inbound::{self, Delivery};
+use super::super::{Door, as_text};
+use super::Timing;
+use crate::chat::door::{Heard, MISUNDERSTOOD, Taken, take};
+use crate::chat::ears::Counted;
+use crate::domain::Platform;
 use crate::planted;
 
 /// Envelopes of one socket that may wait for their commit; then reading waits.
@@ -236,8 +239,8 @@ async fn commit(door: Door, frame: Value, sent_after: Timestamp) -> Option<Value
         _ => Heard::Ignored("other envelope"),
     };
     let ack = json!({ "envelope_id": frame["envelope_id"] });
-    let answer = match door.take(heard, deadline).await {
-        Taken::Done | Taken::Challenge(_) => return Some(ack),
+    let answer = match take(Platform::Slack, &door.intake, heard, deadline).await {
+        Taken::Kept(_) | Taken::Nothing => return Some(ack),
         Taken::Misunderstood => {
             (as_text(&frame, "/type") == "slash_commands").then(|| ephemeral(MISUNDERSTOOD))
         }
@@ -273,19 +276,6 @@ fn envelope_id_of_ruins(text: &str) -> Option<String> {
     let (id, _) = value.split_once('"')?;
     let fits = !id.is_empty() && id.len() <= 200 && !id.contains('\\');
     fits.then(|| id.to_owned())
-}
-
-/// The kind of a websocket error; its text may hold the address, and that is a ticket to connect.
-pub(super) fn kind_of(error: &tokio_tungstenite::tungstenite::Error) -> &'static str {
-    use tokio_tungstenite::tungstenite::Error;
-    match error {
-        Error::ConnectionClosed | Error::AlreadyClosed => "closed",
-        Error::Io(_) => "the network broke",
-        Error::Tls(_) => "no trust in the certificate",
-        Error::Capacity(_) => "a frame too large",
-        Error::Http(_) | Error::HttpFormat(_) => "refused by http",
-        _ => "a protocol error",
-    }
 }
 
 #[cfg(test)]
