@@ -10,12 +10,14 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
+use data_encoding::HEXLOWER_PERMISSIVE;
+use ed25519_dalek::VerifyingKey;
 use percent_encoding::percent_decode_str;
 use secrecy::{ExposeSecret, SecretString};
 use url::Url;
 
 use crate::domain::SecretName;
-use reader::Reader;
+use reader::{Reader, check_url};
 
 /// The file that is read when `MIDWATCH_CONFIG` names none and it exists.
 pub const DEFAULT_FILE: &str = "midwatch.env";
@@ -55,14 +57,14 @@ pub struct Settings {
     pub runbooks: PathBuf,
     /// `None` when no Slack setting is given.
     pub slack: Option<SlackSettings>,
+    /// `None` when no Discord setting is given.
+    pub discord: Option<DiscordSettings>,
     /// What is logged, and how.
     pub log: LogSettings,
     /// Folder with one file for each secret, named like it.
     pub secrets_folder: Option<PathBuf>,
     /// Values of `VAR_NAME`, by the whole name.
     pub variables: BTreeMap<String, String>,
-    /// What is not wrong and still worth saying at the start.
-    pub notes: Vec<String>,
     secrets: BTreeMap<SecretName, SecretString>,
     shown: Vec<Shown>,
 }
@@ -77,6 +79,17 @@ pub struct SlackSettings {
     /// Signed requests are taken over HTTP when it is given.
     pub signing_secret: Option<SecretString>,
     /// Where its API is; no slash at the end.
+    pub api_url: String,
+}
+
+/// How Discord is spoken to.
+#[derive(Debug, Clone)]
+pub struct DiscordSettings {
+    /// The bot's token.
+    pub token: SecretString,
+    /// The application's public key: when it is given, interactions are taken over HTTP and no gateway is opened.
+    pub public_key: Option<VerifyingKey>,
+    /// Where it is; no path and no slash at the end.
     pub api_url: String,
 }
 
@@ -167,7 +180,9 @@ impl Settings {
             let decoded = percent_decode_str(password).decode_utf8_lossy();
             [SecretString::from(decoded.as_ref()), password.into()]
         });
+        let discord = self.discord.iter().map(|discord| &discord.token);
         slack
+            .chain(discord)
             .chain(self.secrets.values())
             .cloned()
             .chain(database.into_iter().flatten())
@@ -234,16 +249,14 @@ fn read_all(reader: &mut Reader) -> Settings {
         commands: PathBuf::from(reader.text("MIDWATCH_COMMANDS", "./commands")),
         runbooks: PathBuf::from(reader.text("MIDWATCH_RUNBOOKS", "./runbooks")),
         slack: read_slack(reader),
+        discord: read_discord(reader),
         log: read_log(reader),
         secrets_folder: reader.folder("MIDWATCH_SECRETS"),
         variables: reader.variables(),
         secrets: reader.secrets(),
-        notes: Vec::new(),
         shown: Vec::new(),
     };
-    let notes = reader.notes_on_discord();
     Settings {
-        notes,
         shown: std::mem::take(&mut reader.shown),
         ..settings
     }
@@ -307,6 +320,44 @@ fn read_slack(reader: &mut Reader) -> Option<SlackSettings> {
     }
 }
 
+fn read_discord(reader: &mut Reader) -> Option<DiscordSettings> {
+    let token = reader.token("DISCORD_TOKEN", "", DISCORD_TOKEN_PLACE);
+    let key = reader.optional("DISCORD_PUBLIC_KEY", |text| {
+        let bytes = HEXLOWER_PERMISSIVE.decode(text.as_bytes()).ok();
+        let bytes = bytes.and_then(|bytes| <[u8; 32]>::try_from(bytes).ok());
+        let key = bytes.and_then(|bytes| VerifyingKey::from_bytes(&bytes).ok());
+        key.ok_or_else(|| {
+            format!("is not a public key of 64 hexadecimal digits; copy it ({DISCORD_KEY_PLACE})")
+        })
+    });
+    let api_url = reader.parsed("DISCORD_API_URL", "https://discord.com", |text| {
+        check_url(text)?;
+        let bare = text.trim_end_matches('/');
+        if bare.matches('/').count() > 2 {
+            return Err("has a path; write the host alone, like https://discord.com".to_owned());
+        }
+        Ok(bare.to_owned())
+    });
+    match (token, key) {
+        (Some(token), public_key) => Some(DiscordSettings {
+            token,
+            public_key,
+            api_url: api_url.unwrap_or_default(),
+        }),
+        (None, Some(_)) => {
+            reader.problem(format!(
+                "DISCORD_TOKEN is missing, and DISCORD_PUBLIC_KEY is set; copy the token ({DISCORD_TOKEN_PLACE})"
+            ));
+            None
+        }
+        (None, None) => None,
+    }
+}
+
+const DISCORD_TOKEN_PLACE: &str =
+    "discord.com/developers/applications, your application, Bot, Reset Token";
+const DISCORD_KEY_PLACE: &str =
+    "discord.com/developers/applications, your application, General Information, Public Key";
 const BOT_TOKEN_PLACE: &str =
     "api.slack.com/apps, your app, OAuth & Permissions, Bot User OAuth Token";
 const APP_TOKEN_PLACE: &str =

@@ -1,12 +1,13 @@
 //! `midwatch doctor`: what is configured, what is reachable, what is missing and how to get it.
 
-use super::serve::adapter_settings;
+use super::serve::{adapter_settings, discord_settings};
 use super::{Exit, app, say, say_error};
 use crate::catalog;
 use arc_swap::ArcSwap;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use crate::chat::discord::Discord;
 use crate::chat::slack::Slack;
 use crate::clock::Clock;
 use crate::config::{Origin, Settings};
@@ -43,7 +44,12 @@ pub(super) async fn run(
         database(settings).await,
     ];
     parts.extend(postgres(settings).await);
-    parts.extend([server(settings), slack(settings).await, tools()]);
+    parts.extend([
+        server(settings),
+        slack(settings).await,
+        discord(settings).await,
+        tools(),
+    ]);
     say("parts");
     let mut exit = Exit::Done;
     for (name, state) in parts {
@@ -171,6 +177,28 @@ async fn slack(settings: &Settings) -> (&'static str, State) {
         }
     };
     ("slack", state)
+}
+
+async fn discord(settings: &Settings) -> (&'static str, State) {
+    let state = match &settings.discord {
+        None => State::Missing(
+            "not configured; docs/discord.md takes a server from nothing to the first command"
+                .to_owned(),
+        ),
+        Some(settings) => {
+            let settings = discord_settings(settings);
+            match Discord::new(&settings, Arc::new(ArcSwap::default()), Clock::system()) {
+                Err(why) => State::Broken(why.to_string()),
+                Ok(discord) => match discord.identify().await {
+                    Ok(me) => State::Well(format!("we are {} ({})", me.name, me.user)),
+                    Err(why) => {
+                        State::Broken(format!("{why}; check DISCORD_TOKEN and DISCORD_API_URL"))
+                    }
+                },
+            }
+        }
+    };
+    ("discord", state)
 }
 
 /// Programs that only tests and some sample commands need.

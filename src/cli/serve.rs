@@ -12,6 +12,7 @@ use tracing::{error, info, warn};
 use super::app::{App, clock_is_well, store_is_well};
 use super::stages::{Stage, Stages, StopSignal};
 use super::{Exit, say_error};
+use crate::chat::discord::DiscordSettings;
 use crate::chat::slack::{
     Door, History, SetupError, Slack, SlackSettings, Timing, routes, run_sockets,
 };
@@ -38,9 +39,6 @@ pub(super) async fn run(
         Err(Exit::Unreachable) => return Ok(Exit::Failed),
         Err(exit) => return Ok(exit),
     };
-    for note in &app.settings.notes {
-        warn!("{note}");
-    }
     // Before the port: whoever finds it open may ask us to stop.
     let mut stop = StopSignal::listen();
     let listener = match TcpListener::bind(app.settings.listen).await {
@@ -155,6 +153,15 @@ pub(super) fn adapter_settings(settings: &config::SlackSettings) -> SlackSetting
         bot_token: settings.bot_token.clone(),
         app_token: settings.app_token.clone(),
         signing_secret: settings.signing_secret.clone(),
+        api_url: settings.api_url.clone(),
+    }
+}
+
+/// The adapter's settings, of the process's.
+pub(super) fn discord_settings(settings: &config::DiscordSettings) -> DiscordSettings {
+    DiscordSettings {
+        token: settings.token.clone(),
+        public_key: settings.public_key,
         api_url: settings.api_url.clone(),
     }
 }

@@ -174,20 +174,20 @@ impl Reader {
         secrets
     }
 
-    /// Says that Discord's settings have no effect yet, so that nobody waits for an answer there.
-    pub(super) fn notes_on_discord(&mut self) -> Vec<String> {
-        let given = NAMES
-            .iter()
-            .filter(|name| name.starts_with("DISCORD_"))
-            .filter_map(|name| Some((*name, self.values.get(*name)?.1.clone())));
-        let mut notes = Vec::new();
-        for (name, origin) in given.collect::<Vec<_>>() {
-            notes.push(format!(
-                "{name} ({origin}) has no effect: this version does not speak Discord yet"
-            ));
-            self.show(name, "set, no effect yet".to_owned(), origin);
-        }
-        notes
+    /// A setting that need not be there, and that `parse` understands; its error completes the sentence "`NAME` …".
+    pub(super) fn optional<T>(
+        &mut self,
+        name: &str,
+        parse: impl Fn(&str) -> Result<T, String>,
+    ) -> Option<T> {
+        let Some((value, origin)) = self.values.get(name).cloned() else {
+            self.show(name, "not set".to_owned(), Origin::Default);
+            return None;
+        };
+        self.show(name, value.clone(), origin.clone());
+        parse(&value)
+            .map_err(|what| self.complain(name, &origin, &format!("`{}` {what}", short(&value))))
+            .ok()
     }
 
     fn family(&self, prefix: &str) -> Vec<(String, String, Origin)> {
@@ -237,7 +237,7 @@ fn unknown(place: &str, name: &str) -> String {
     format!("{place}: {} is not a setting; {next}", short(name))
 }
 
-fn check_url(text: &str) -> Result<(), String> {
+pub(super) fn check_url(text: &str) -> Result<(), String> {
     let url = Url::parse(text)
         .map_err(|why| format!("is not an address ({why}); write it like https://host/path"))?;
     match url.scheme() {

@@ -142,7 +142,9 @@ fn payload(kind: Kind, raw: &[u8]) -> Option<Value> {
 fn acknowledgement(kind: Kind, payload: Option<&Value>, taken: Taken) -> Response {
     let submission = payload.filter(|payload| as_text(payload, "/type") == "view_submission");
     match (taken, kind) {
-        (Taken::Kept(_) | Taken::Nothing, _) | (Taken::Misunderstood, Kind::Event) => StatusCode::OK.into_response(),
+        (Taken::Kept(_) | Taken::Nothing, _) | (Taken::Misunderstood, Kind::Event) => {
+            StatusCode::OK.into_response()
+        }
         (Taken::Misunderstood, _) if submission.is_some() => StatusCode::OK.into_response(),
         (Taken::Misunderstood, _) if planted::is("unreadable-is-500") => {
             StatusCode::INTERNAL_SERVER_ERROR.into_response()

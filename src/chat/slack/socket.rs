@@ -16,11 +16,11 @@ use tokio_tungstenite::connect_async_with_config;
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_util::sync::CancellationToken;
 
-use self::connection::{Connection, End, kind_of};
+use self::connection::{Connection, End};
 use super::api::{As, CallError};
 use super::{Door, as_text};
 use crate::chat::address::safe_url;
-use crate::chat::ears::{Counted, Ears, tell_trouble};
+use crate::chat::ears::{Counted, Ears, kind_of, tell_trouble};
 use crate::chat::waits::{Patience, Waits};
 use crate::domain::Platform;
 

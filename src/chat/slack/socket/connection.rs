@@ -17,7 +17,7 @@ use super::super::inbound::{self, Delivery};
 use super::super::{Door, as_text};
 use super::Timing;
 use crate::chat::door::{Heard, MISUNDERSTOOD, Taken, take};
-use crate::chat::ears::Counted;
+use crate::chat::ears::{Counted, kind_of};
 use crate::domain::Platform;
 use crate::planted;
 
