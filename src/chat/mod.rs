@@ -8,6 +8,7 @@ pub mod discord;
 mod door;
 mod ears;
 mod encode;
+mod history;
 pub mod outbox;
 pub mod slack;
 mod typed;

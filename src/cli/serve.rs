@@ -1,31 +1,30 @@
 //! `midwatch serve`: chat platforms and HTTP, until told to stop.
 
+mod discord;
+mod edges;
+mod slack;
+
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::TcpListener;
-use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
+use self::edges::Edges;
 use super::app::{App, clock_is_well, store_is_well};
 use super::stages::{Stage, Stages, StopSignal};
 use super::{Exit, say_error};
-use crate::chat::discord::DiscordSettings;
-use crate::chat::slack::{
-    Door, History, SetupError, Slack, SlackSettings, Timing, routes, run_sockets,
-};
-use crate::chat::{Ears, Transport};
-use crate::config::{self, Settings};
+use crate::config::Settings;
 use crate::http::{self, Health};
+
+pub(super) use self::discord::discord_settings;
+pub(super) use self::slack::adapter_settings;
 
 /// How long requests that have begun may take at the end.
 const LAST_REQUESTS: Duration = Duration::from_secs(3);
 /// How long requests are still taken where there may be other replicas, while `/readyz` says no already.
 const SEEN_LEAVING: Duration = Duration::from_secs(2);
-/// How often Slack is asked who we are, until it answers.
-const ASK_AGAIN: Duration = Duration::from_secs(10);
 
 /// Serves until a signal comes.
 pub(super) async fn run(
@@ -52,55 +51,34 @@ pub(super) async fn run(
             return Ok(Exit::Failed);
         }
     };
-    let mut edges = Stage::new("edges", LAST_REQUESTS + Duration::from_secs(2));
     let metrics = app.metrics.clone();
     let (store, clock) = (app.store.clone(), app.clock.clone());
     let (timed, by) = (store.clone(), clock.clone());
     let leaving = CancellationToken::new();
     let left = leaving.clone();
-    let mut health = Health::new(move || metrics.render())
+    let health = Health::new(move || metrics.render())
         .check("store", move || store_is_well(store.clone(), clock.clone()))
         .check("clock", move || clock_is_well(timed.clone(), by.clone()))
         .check("service", move || std::future::ready(still_serves(&left)));
-    let mut transports: Vec<Arc<dyn Transport>> = Vec::new();
-    let mut router = axum::Router::new();
-    match &app.settings.slack {
-        None => warn!("no chat platform is configured; `midwatch doctor` says what is missing"),
-        Some(settings) => {
-            let slack = match connect(settings, &app) {
-                Ok(slack) => slack,
-                Err(why) => {
-                    say_error(&why.to_string());
-                    app.close().await;
-                    return Ok(Exit::Invalid);
-                }
-            };
-            transports.push(slack.clone());
-            let door = Door {
-                slack: Arc::clone(&slack),
-                intake: app.intake(),
-                clock: app.clock.clone(),
-            };
-            if settings.signing_secret.is_some() {
-                router = router.merge(routes(door.clone()));
-            }
-            let mut sockets = None;
-            if settings.app_token.is_some() {
-                let watched;
-                (health, watched) = listen_by_socket(&mut edges, health, door.clone());
-                sockets = Some(watched);
-            }
-            let history = History {
-                door,
-                store: app.store.clone(),
-                sockets,
-            };
-            let cancel = edges.cancel.clone();
-            edges.spawn(async move { history.run(cancel).await });
-            let cancel = edges.cancel.clone();
-            edges.spawn(async move { introduce(slack, cancel).await });
+    let edges = Edges {
+        stage: Stage::new("edges", LAST_REQUESTS + Duration::from_secs(2)),
+        health,
+        router: axum::Router::new(),
+        transports: Vec::new(),
+    };
+    let Edges {
+        stage: mut edges,
+        health,
+        router,
+        transports,
+    } = match connect_platforms(edges, &app) {
+        Ok(edges) => edges,
+        Err(why) => {
+            say_error(&why);
+            app.close().await;
+            return Ok(Exit::Invalid);
         }
-    }
+    };
     let address = listener.local_addr()?;
     let cancel = edges.cancel.clone();
     let router = router.merge(health.router());
@@ -143,65 +121,16 @@ fn still_serves(leaving: &CancellationToken) -> Result<(), String> {
     Ok(())
 }
 
-fn connect(settings: &config::SlackSettings, app: &App) -> Result<Arc<Slack>, SetupError> {
-    Slack::new(&adapter_settings(settings), Arc::clone(&app.catalog)).map(Arc::new)
-}
-
-/// The adapter's settings, of the process's.
-pub(super) fn adapter_settings(settings: &config::SlackSettings) -> SlackSettings {
-    SlackSettings {
-        bot_token: settings.bot_token.clone(),
-        app_token: settings.app_token.clone(),
-        signing_secret: settings.signing_secret.clone(),
-        api_url: settings.api_url.clone(),
+/// Connects every platform that is set up.
+fn connect_platforms(mut edges: Edges, app: &App) -> Result<Edges, String> {
+    if let Some(settings) = &app.settings.slack {
+        edges = slack::connect(edges, settings, app).map_err(|why| why.to_string())?;
     }
-}
-
-/// The adapter's settings, of the process's.
-pub(super) fn discord_settings(settings: &config::DiscordSettings) -> DiscordSettings {
-    DiscordSettings {
-        token: settings.token.clone(),
-        public_key: settings.public_key,
-        api_url: settings.api_url.clone(),
+    if let Some(settings) = &app.settings.discord {
+        edges = discord::connect(edges, settings, app).map_err(|why| why.to_string())?;
     }
-}
-
-/// Asks Slack who we are until it answers; a Slack that is away must not keep us from starting.
-async fn introduce(slack: Arc<Slack>, cancel: CancellationToken) {
-    while !cancel.is_cancelled() {
-        match slack.identify().await {
-            Ok(me) => {
-                info!("slack: we are {} in {}", me.user, me.workspace);
-                cancel.cancelled().await;
-            }
-            Err(why) => {
-                warn!("slack does not say who we are: {why}; asking again");
-                cancel
-                    .run_until_cancelled(tokio::time::sleep(ASK_AGAIN))
-                    .await;
-            }
-        }
+    if edges.transports.is_empty() {
+        warn!("no chat platform is configured; `midwatch doctor` says what is missing");
     }
-}
-
-fn listen_by_socket(
-    edges: &mut Stage,
-    health: Health,
-    door: Door,
-) -> (Health, watch::Receiver<Ears>) {
-    let (status, watched) = watch::channel(Ears::default());
-    let cancel = edges.cancel.clone();
-    edges.spawn(async move {
-        if let Err(why) = run_sockets(door, Timing::default(), status, cancel.clone()).await {
-            error!("{why}");
-            // Deaf and honest: /readyz says no, HTTP and running steps go on.
-            cancel.cancelled().await;
-        }
-    });
-    let seen = watched.clone();
-    let health = health.check("slack", move || {
-        let ears = seen.borrow().are_open();
-        std::future::ready(ears)
-    });
-    (health, watched)
+    Ok(edges)
 }

@@ -107,13 +107,19 @@ impl Archive for Messages {
             });
         }
         let guild_id = id(space)?.into();
-        let listed = self.get(Route::GuildChannels { guild_id }, Vec::new()).await?;
+        let listed = self
+            .get(Route::GuildChannels { guild_id }, Vec::new())
+            .await?;
         let listed = listed.as_array().map(Vec::as_slice).unwrap_or_default();
         let text = listed.iter().filter(|channel| {
-            channel["type"].as_u64().is_some_and(|kind| TEXT_KINDS.contains(&kind))
+            channel["type"]
+                .as_u64()
+                .is_some_and(|kind| TEXT_KINDS.contains(&kind))
         });
         let ids = text.map(|channel| at(channel, "/id").to_owned()).collect();
-        let active = self.get(Route::GuildThreadsActive { guild_id }, Vec::new()).await?;
+        let active = self
+            .get(Route::GuildThreadsActive { guild_id }, Vec::new())
+            .await?;
         let active = active["threads"].as_array().cloned().unwrap_or_default();
         for thread in &active {
             self.door.discord.rooms.note(thread);
@@ -139,7 +145,10 @@ impl Archive for Messages {
         for message in &page {
             let said_at = moment(at(message, "/id")).unwrap_or(Timestamp::MIN);
             if said_at < between.oldest {
-                return Ok(Page { messages, next: None });
+                return Ok(Page {
+                    messages,
+                    next: None,
+                });
             }
             messages.push(written(message, said_at, of, &me, self.door.clock.now()));
         }
@@ -151,20 +160,32 @@ impl Archive for Messages {
     async fn was_said(&mut self, channel: &Place, between: Between) -> Result<bool, NotRead> {
         let before = id_at(between.latest).to_string();
         let page = self.messages(channel, vec![("limit", "1".to_owned()), ("before", before)]);
-        let newest = page.await?.first().and_then(|message| moment(at(message, "/id")));
+        let newest = page
+            .await?
+            .first()
+            .and_then(|message| moment(at(message, "/id")));
         Ok(newest.is_some_and(|newest| newest >= between.oldest))
     }
 
     async fn threads(&mut self, channel: &Place) -> Result<Vec<Thread>, NotRead> {
-        let active = self.active.get(&channel.space).map(Vec::as_slice).unwrap_or_default();
-        let here = active.iter().filter(|thread| at(thread, "/parent_id") == channel.channel);
+        let active = self
+            .active
+            .get(&channel.space)
+            .map(Vec::as_slice)
+            .unwrap_or_default();
+        let here = active
+            .iter()
+            .filter(|thread| at(thread, "/parent_id") == channel.channel);
         Ok(here.map(thread_of).collect())
     }
 
     /// A thread has the id of the message that it began from.
     fn thread_of(&self, run: &RunThread) -> Option<String> {
         let root = run.root.as_ref().and_then(|root| located(root).ok());
-        run.place.thread.clone().or(root.map(|(_, id)| id.to_owned()))
+        run.place
+            .thread
+            .clone()
+            .or(root.map(|(_, id)| id.to_owned()))
     }
 
     fn shown(
@@ -209,25 +230,42 @@ impl Messages {
     ) -> Result<Vec<Value>, NotRead> {
         let channel = of.thread.as_deref().unwrap_or(&of.channel);
         let channel_id = id(channel)?.into();
-        let page = self.get(Route::ChannelMessages { channel_id }, wanted).await?;
+        let page = self
+            .get(Route::ChannelMessages { channel_id }, wanted)
+            .await?;
         match page {
             Value::Array(messages) => Ok(messages),
             _ => Err(NotRead::NotNow("discord lists no messages".to_owned())),
         }
     }
 
+    /// Accounts of persons whom we know.
+    fn accounts(&self) -> Vec<String> {
+        let catalog = self.door.discord.catalog.load();
+        let mut found = Vec::new();
+        for person in catalog.people.persons.values() {
+            let accounts = person.accounts.get(&Platform::Discord);
+            found.extend(accounts.into_iter().flatten().map(|account| {
+                let id = account.rsplit('/').next();
+                id.unwrap_or(account).to_owned()
+            }));
+        }
+        found.truncate(DIRECT);
+        found
+    }
+
     /// The channels in which persons whom we know write to us.
     async fn direct(&self) -> Result<Vec<String>, NotRead> {
-        let people = &self.door.discord.catalog.load_full().people;
-        let accounts = people.persons.values();
-        let accounts = accounts.filter_map(|person| person.accounts.get(&Platform::Discord));
-        let accounts = accounts.flatten().take(DIRECT);
+        let accounts = self.accounts();
         let mut channels = Vec::new();
         for account in accounts {
-            let account = account.rsplit('/').next().unwrap_or(account);
             let body = json!({ "recipient_id": account });
             let opened = loop {
-                let opening = self.door.discord.api.send(LightMethod::Post, Route::UserMeDmChannels, &body);
+                let opening =
+                    self.door
+                        .discord
+                        .api
+                        .send(LightMethod::Post, Route::UserMeDmChannels, &body);
                 match opening.await {
                     Err(CallError::Limited(wait)) => sleep(wait).await,
                     opened => break opened,
@@ -245,7 +283,13 @@ impl Messages {
 }
 
 /// A message as its event would have told it.
-fn written(message: &Value, said_at: Timestamp, of: &Place, me: &Me, now: Timestamp) -> Written<String> {
+fn written(
+    message: &Value,
+    said_at: Timestamp,
+    of: &Place,
+    me: &Me,
+    now: Timestamp,
+) -> Written<String> {
     let mut event = message.clone();
     if !of.space.is_empty() {
         event["guild_id"] = of.space.as_str().into();
@@ -265,7 +309,9 @@ fn written(message: &Value, said_at: Timestamp, of: &Place, me: &Me, now: Timest
         at: said_at,
         said,
         root: (is_ours && of.thread.is_none()).then(|| words(message)),
-        thread: message["thread"].is_object().then(|| thread_of(&message["thread"])),
+        thread: message["thread"]
+            .is_object()
+            .then(|| thread_of(&message["thread"])),
     }
 }
 
@@ -278,4 +324,3 @@ fn thread_of(thread: &Value) -> Thread {
         },
     }
 }
-

@@ -5,6 +5,7 @@
 
 mod acts;
 mod api;
+mod archive;
 mod commands;
 mod encode;
 mod gateway;
@@ -33,6 +34,7 @@ use crate::clock::Clock;
 use crate::domain::{Form, Message, People, Platform, RunId};
 use crate::store::{Receipt, Store};
 
+pub use self::archive::read_history;
 pub use self::commands::{definition, keep_registered};
 pub use self::gateway::{GatewayStopped, Timing, run_gateway};
 pub use self::http::routes;

@@ -102,29 +102,9 @@ fn a_message_that_is_read_is_what_its_event_would_have_been() {
 }
 
 #[test]
-fn a_day_is_read_at_most_and_some_minutes_twice() {
-    let now = at(0);
-    let read = |heard: i64| {
-        let span = Span::of(at(heard), now)?;
-        Some((span.from.duration_since(now).as_secs(), span.is_long))
-    };
-    let day = 86_400;
-    assert_eq!(read(-10), Some((-310, false)));
-    assert_eq!(read(-day + 300), Some((-day, false)));
-    assert_eq!(read(-day - 1), Some((-day, true)));
-    assert_eq!(read(10), None, "another replica's clock is a bit ahead");
-    assert_eq!(
-        read(3_600),
-        Some((-day, false)),
-        "a wrong clock wrote this: it says nothing"
-    );
-}
-
-#[test]
 fn only_threads_with_newer_replies_of_others_are_read() {
-    let mut read = Read::default();
     let new = slack_time(at(9));
-    for message in [
+    let messages = [
         json!({ "ts": "1.1" }),
         json!({ "ts": "1.2", "reply_count": 3, "latest_reply": slack_time(at(-9)) }),
         json!({ "ts": "1.3", "reply_count": 3, "latest_reply": new }),
@@ -132,12 +112,13 @@ fn only_threads_with_newer_replies_of_others_are_read() {
         json!({ "ts": "1.5", "latest_reply": new, "reply_users_count": 1, "reply_users": ["BBOT"] }),
         json!({ "ts": "1.6", "latest_reply": new, "reply_users_count": 1, "reply_users": ["U1"] }),
         json!({ "ts": "1.7", "latest_reply": new, "reply_users_count": 2, "reply_users": ["UBOT", "U1"] }),
-    ] {
-        read.note_thread(&message, at(0), &me());
-    }
-    let listed = |threads: BTreeSet<String>| threads.into_iter().collect::<Vec<_>>();
-    assert_eq!(listed(read.changed), ["1.3", "1.4", "1.6", "1.7"]);
-    assert_eq!(listed(read.quiet), ["1.1", "1.2", "1.5"]);
+    ];
+    let threads = messages.iter().map(|message| thread(message, &me()));
+    let (changed, quiet): (Vec<_>, Vec<_>) =
+        threads.partition(|thread| thread.is_changed_since(at(0)));
+    let listed = |threads: Vec<Thread>| threads.into_iter().map(|it| it.id).collect::<Vec<_>>();
+    assert_eq!(listed(changed), ["1.3", "1.4", "1.6", "1.7"]);
+    assert_eq!(listed(quiet), ["1.1", "1.2", "1.5"]);
 }
 
 #[tokio::test(start_paused = true)]

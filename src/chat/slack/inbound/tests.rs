@@ -153,7 +153,7 @@ fn who_is_addressed_and_what_is_left_alone() {
         let got = match heard(event, &message_event(&extra)) {
             Heard::Inbound(inbound) => inbound.text,
             Heard::Ignored(kind) => format!("-{kind}"),
-            other => format!("{other:?}"),
+            Heard::Malformed(why) => format!("malformed: {why}"),
         };
         assert_eq!(got, expected, "{name}");
     }
