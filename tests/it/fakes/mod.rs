@@ -1,3 +1,4 @@
 //! Fake platforms: real servers with state and rules, not scripts.
 
+pub(crate) mod discord;
 pub(crate) mod slack;
