@@ -46,7 +46,7 @@ fn without_any_setting_the_defaults_hold() {
     assert_eq!(settings.log.format, LogFormat::Text);
     assert!(settings.slack.is_none());
     assert!(settings.secrets_folder.is_none());
-    assert!(settings.notes.is_empty());
+    assert!(settings.discord.is_none());
 }
 
 #[test]
@@ -361,11 +361,48 @@ fn each_setting_is_described_with_its_origin() {
     assert_eq!(line("MIDWATCH_LOG"), pair("warn", "midwatch.env:1"));
     assert_eq!(line("SLACK_BOT_TOKEN"), pair("set", "environment"));
     assert_eq!(line("SLACK_SIGNING_SECRET"), pair("not set", "default"));
-    assert_eq!(
-        line("DISCORD_TOKEN"),
-        pair("set, no effect yet", "environment")
+    assert_eq!(line("DISCORD_TOKEN"), pair("set", "environment"));
+}
+
+#[test]
+fn discord_needs_a_token_and_takes_a_key_for_http() {
+    let read = |pairs: &[(&str, &str)]| Settings::read(&map(pairs), None);
+    let token = ("DISCORD_TOKEN", "a.b.c");
+    let key = (
+        "DISCORD_PUBLIC_KEY",
+        "d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a",
     );
-    assert!(settings.notes[0].contains("does not speak Discord yet"));
+    let discord = read(&[token]).unwrap().discord.unwrap();
+    assert_eq!(
+        (discord.api_url.as_str(), discord.public_key),
+        ("https://discord.com", None)
+    );
+    let url = ("DISCORD_API_URL", "http://127.0.0.1:9/");
+    let discord = read(&[token, key, url]).unwrap().discord.unwrap();
+    assert_eq!(discord.api_url, "http://127.0.0.1:9");
+    assert!(discord.public_key.is_some());
+    let rows = [
+        ("a key alone", vec![key], "DISCORD_TOKEN is missing"),
+        (
+            "no key",
+            vec![token, ("DISCORD_PUBLIC_KEY", "xyz")],
+            "64 hexadecimal digits",
+        ),
+        (
+            "a path",
+            vec![token, ("DISCORD_API_URL", "https://proxy.test/api")],
+            "has a path",
+        ),
+        (
+            "plain",
+            vec![token, ("DISCORD_API_URL", "http://proxy.test")],
+            "is not encrypted",
+        ),
+    ];
+    for (name, pairs, expected) in rows {
+        let problems = read(&pairs).unwrap_err().join("\n");
+        assert!(problems.contains(expected), "{name}: {problems}");
+    }
 }
 
 #[test]
