@@ -40,7 +40,7 @@ pub(crate) use self::messages::Posted;
 pub(crate) use self::pace::Limit;
 pub(crate) use self::people::Answered;
 pub(crate) use self::rest::Refusal;
-pub(crate) use self::weather::{Scope, Storm, Toll};
+pub(crate) use self::weather::{Scope, Storm};
 pub(crate) use self::world::permission;
 
 pub(crate) const BOT_TOKEN: &str = "NzAwMDAwMDAwMDAwMDAwMDAy.Fake.discord-bot-token";
