@@ -271,11 +271,12 @@ impl Socket {
                     self.last = sequence;
                 }
                 if frame["t"] == "READY" {
-                    self.session = frame["d"]["session_id"].as_str().unwrap().to_owned();
-                    self.resume_url = frame["d"]["resume_gateway_url"]
+                    frame["d"]["session_id"]
                         .as_str()
                         .unwrap()
-                        .to_owned();
+                        .clone_into(&mut self.session);
+                    let url = frame["d"]["resume_gateway_url"].as_str();
+                    url.unwrap().clone_into(&mut self.resume_url);
                 }
                 frame
             }

@@ -1,7 +1,7 @@
 //! Threads.
 
 use super::*;
-use crate::fakes::discord::{ALICE, VOICE, permission};
+use crate::fakes::discord::{ALICE, Posted, VOICE, permission};
 
 #[tokio::test]
 async fn a_thread_has_the_id_of_its_message_and_is_made_once() {
@@ -25,7 +25,7 @@ async fn a_thread_has_the_id_of_its_message_and_is_made_once() {
         .thread_of(&id)
         .unwrap()
         .iter()
-        .map(|it| it.text())
+        .map(Posted::text)
         .collect();
     assert_eq!(texts, ["in it"]);
     assert_eq!(

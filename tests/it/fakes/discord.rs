@@ -12,7 +12,9 @@ mod judge;
 mod messages;
 mod pace;
 mod people;
+mod reading;
 mod rest;
+mod routes;
 mod rules;
 mod signing;
 mod threads;
@@ -170,7 +172,11 @@ impl FakeDiscord {
 
     /// Lets time pass for Discord: messages and tokens grow older, nonces are forgotten.
     pub(crate) fn pass(&self, time: Duration) {
-        self.state().ahead += time;
+        let mut state = self.state();
+        state.ahead += time;
+        state.pace.pass(time);
+        state.weather.pass(time);
+        drop(state);
         self.inner.changed();
     }
 
