@@ -103,20 +103,10 @@ async fn files_come_with_a_message() {
 
 /// A multipart body by hand, and its type: the client's own needs a feature that nothing else here does.
 fn multipart(name: &str, content: &str, payload: &Value) -> (String, String) {
+    let head = "--mark-1\r\nContent-Disposition: form-data; name=";
+    let file = format!("\"files[0]\"; filename=\"{name}\"\r\nContent-Type: text/plain");
     let body = format!(
-        "--mark-1
-Content-Disposition: form-data; name=\"payload_json\"
-
-{payload}
---mark-1
-\
-         Content-Disposition: form-data; name=\"files[0]\"; filename=\"{name}\"
-Content-Type: text/plain
-
-\
-         {content}
---mark-1--
-"
+        "{head}\"payload_json\"\r\n\r\n{payload}\r\n{head}{file}\r\n\r\n{content}\r\n--mark-1--\r\n"
     );
     ("multipart/form-data; boundary=mark-1".to_owned(), body)
 }
