@@ -395,7 +395,7 @@ async fn a_mention_a_thread_and_a_direct_message_are_heard() {
     story
         .discord
         .mention(&root.id, ALICE, "flush-cache prod path=/sale");
-    let thread = story.thread(&root, "flush-cache prod succeeded").await;
+    let thread = story.thread(&root, "3/3 verify").await;
     assert!(
         thread.len() > 5,
         "in a thread a run is told in place: {thread:#?}"

@@ -31,6 +31,7 @@ mod config;
 mod console;
 mod copy_story;
 mod cursors;
+mod discord_fake;
 mod discord_story;
 mod dockerfile;
 #[allow(dead_code, reason = "each story uses its part of the fakes")]

@@ -53,6 +53,7 @@ pub(super) mod code {
     pub(in super::super) const NOT_IN_THIS_CHANNEL: u64 = 50_024;
     pub(in super::super) const TOKEN_GONE: u64 = 50_027;
     pub(in super::super) const ARCHIVED: u64 = 50_083;
+    pub(in super::super) const LOCKED: u64 = 160_005;
     pub(in super::super) const THREAD_EXISTS: u64 = 160_004;
     pub(in super::super) const THREADS_FULL: u64 = 160_006;
 }
@@ -350,7 +351,10 @@ fn told(
     if status.is_success() {
         return body;
     }
-    if status == StatusCode::TOO_MANY_REQUESTS {
+    let too_many_edits = body
+        .as_ref()
+        .is_ok_and(|it| it["code"] == code::TOO_MANY_EDITS);
+    if status == StatusCode::TOO_MANY_REQUESTS && !too_many_edits {
         return Err(CallError::Limited(asked_wait(headers, body.as_ref().ok())));
     }
     if is_refused_token(status, body.as_ref().ok()) {

@@ -84,7 +84,7 @@ impl Transport for Discord {
         let posted = self.post_at(&spot, body).await;
         if let Err(why) = &posted
             && let (None, Some(root)) = (&to.thread, thread)
-            && why.is_one_of(&[code::UNKNOWN_CHANNEL, code::ARCHIVED])
+            && why.is_one_of(&[code::UNKNOWN_CHANNEL, code::ARCHIVED, code::LOCKED])
         {
             // Somebody deleted the thread or locked it: the channel above is told.
             let (_, root) = located(root)?;

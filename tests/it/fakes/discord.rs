@@ -12,7 +12,9 @@ mod judge;
 mod messages;
 mod pace;
 mod people;
+mod reading;
 mod rest;
+mod routes;
 mod rules;
 mod signing;
 mod threads;
@@ -40,7 +42,7 @@ pub(crate) use self::messages::Posted;
 pub(crate) use self::pace::Limit;
 pub(crate) use self::people::Answered;
 pub(crate) use self::rest::Refusal;
-pub(crate) use self::weather::{Scope, Storm, Toll};
+pub(crate) use self::weather::{Scope, Storm};
 pub(crate) use self::world::permission;
 
 pub(crate) const BOT_TOKEN: &str = "NzAwMDAwMDAwMDAwMDAwMDAy.Fake.discord-bot-token";
@@ -170,7 +172,11 @@ impl FakeDiscord {
 
     /// Lets time pass for Discord: messages and tokens grow older, nonces are forgotten.
     pub(crate) fn pass(&self, time: Duration) {
-        self.state().ahead += time;
+        let mut state = self.state();
+        state.ahead += time;
+        state.pace.pass(time);
+        state.weather.pass(time);
+        drop(state);
         self.inner.changed();
     }
 

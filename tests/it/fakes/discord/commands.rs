@@ -343,7 +343,9 @@ fn value(option: &Value, text: &str) -> Result<Value, String> {
     let choices = list(&option["choices"]);
     if !choices.is_empty() {
         let chosen = choices.iter().find(|it| {
-            it["name"] == text || it["value"] == text || it["value"].to_string() == text
+            let number = Some(&it["value"]).filter(|it| it.is_number());
+            let typed = number.is_some_and(|number| text.parse().ok() == number.as_f64());
+            typed || it["name"] == text || it["value"] == text
         });
         let chosen = chosen.ok_or_else(|| format!("`{text}` is no choice of {name}"))?;
         return Ok(chosen["value"].clone());

@@ -17,7 +17,7 @@ impl State {
             .collect();
         for (session, intents) in sessions {
             if let Some(data) = told(intents) {
-                self.gateway.dispatch(&session, event, data);
+                self.gateway.dispatch(&session, event, &data);
             }
         }
     }

@@ -28,7 +28,7 @@ pub(crate) mod intent {
     /// Those that an app must be granted.
     pub(crate) const PRIVILEGED: u64 = GUILD_MEMBERS | GUILD_PRESENCES | MESSAGE_CONTENT;
     /// All there are.
-    pub(crate) const KNOWN: u64 = (1 << 17) - 1 | 1 << 20 | 1 << 21 | 1 << 24 | 1 << 25;
+    pub(crate) const KNOWN: u64 = ((1 << 17) - 1) | (1 << 20) | (1 << 21) | (1 << 24) | (1 << 25);
 }
 
 /// What a connection's task shall do.
@@ -115,7 +115,7 @@ impl Default for Gateway {
 
 impl Gateway {
     /// Numbers an event, keeps it and sends it to the session's connection, if it has one.
-    pub(super) fn dispatch(&mut self, session: &str, event: &str, data: Value) {
+    pub(super) fn dispatch(&mut self, session: &str, event: &str, data: &Value) {
         let kept = self.settings.kept_events;
         let Some(found) = self.sessions.get_mut(session) else {
             return;
@@ -136,7 +136,7 @@ impl Gateway {
     pub(super) fn tell_interaction(&mut self, payload: &Value) -> bool {
         let sessions: Vec<String> = self.sessions.keys().cloned().collect();
         for session in &sessions {
-            self.dispatch(session, "INTERACTION_CREATE", payload.clone());
+            self.dispatch(session, "INTERACTION_CREATE", payload);
         }
         !sessions.is_empty()
     }

@@ -180,9 +180,10 @@ impl Judge {
                 let at = format!("{at}.{name}");
                 let known = schema["properties"].get(name);
                 match (known, &schema["additionalProperties"]) {
-                    (Some(schema), _) => self.check(schema, value, &at, faults),
                     (None, Value::Bool(false)) => faults.push(format!("{at}: must not be there")),
-                    (None, schema @ Value::Object(_)) => self.check(schema, value, &at, faults),
+                    (Some(schema), _) | (None, schema @ Value::Object(_)) => {
+                        self.check(schema, value, &at, faults);
+                    }
                     (None, _) => {}
                 }
             }
@@ -253,10 +254,9 @@ fn own_faults(schema: &Value, value: &Value) -> Vec<String> {
             faults.push(format!("{value} is no {}", schema["format"]));
         }
     }
-    if let (Some("int32"), Some(number)) = (schema["format"].as_str(), value.as_i64()) {
-        if i32::try_from(number).is_err() {
-            faults.push(format!("{value} is no int32"));
-        }
+    let small = value.as_i64().is_none_or(|it| i32::try_from(it).is_ok());
+    if schema["format"] == "int32" && !small {
+        faults.push(format!("{value} is no int32"));
     }
     faults
 }

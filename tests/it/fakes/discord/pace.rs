@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::rest::{Request, pattern};
+use super::rest::Request;
+use super::routes::pattern;
 use super::weather::Scope;
 use super::{FakeDiscord, State};
 
@@ -52,6 +53,18 @@ impl Default for Pace {
     }
 }
 
+impl Pace {
+    /// As if so much time had gone by.
+    pub(super) fn pass(&mut self, time: Duration) {
+        self.global.clear();
+        self.buckets.retain(|_, (began, _)| {
+            let earlier = began.checked_sub(time);
+            *began = earlier.unwrap_or(*began);
+            earlier.is_some()
+        });
+    }
+}
+
 impl Limit {
     fn of(request: &Request) -> Self {
         let path: Vec<&str> = request.path.iter().map(String::as_str).collect();
@@ -91,6 +104,9 @@ pub(super) fn key(request: &Request) -> String {
     format!("{limit:?} {major} {}", token.map_or("", String::as_str))
 }
 
+/// Names and values.
+pub(super) type Headers = Vec<(&'static str, String)>;
+
 /// The headers of an answer; and for how long the caller is refused, if it is.
 ///
 /// `open`: an interaction's routes, which the limit for all does not count.
@@ -98,7 +114,7 @@ pub(super) fn taken(
     state: &mut State,
     request: &Request,
     open: bool,
-) -> (Vec<(&'static str, String)>, Option<(Scope, Duration)>) {
+) -> (Headers, Option<(Scope, Duration)>) {
     let callback = request.path[0] == "interactions";
     if state.pace.off || callback {
         return (Vec::new(), None);

@@ -376,7 +376,7 @@ impl State {
             "version": 1, "channel_id": interaction.channel, "channel": self.channel_json(channel), "data": data,
             "locale": "en-US", "app_permissions": self.allowed(channel).to_string(), "entitlements": [],
             "authorizing_integration_owners": interaction.metadata["authorizing_integration_owners"],
-            "context": if interaction.guild.is_some() { 0 } else { 1 }, "attachment_size_limit": 10 << 20,
+            "context": u8::from(interaction.guild.is_none()), "attachment_size_limit": 10 << 20,
         });
         match &interaction.guild {
             Some(guild) => {

@@ -12,13 +12,10 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 
+use super::routes::{dispatch, pattern};
 use super::upload::{self, Upload};
 use super::weather::{self, Fate, Scope};
-use super::world::role_json;
-use super::{
-    APP, BOT_TOKEN, BOT_USER, Inner, State, commands, gateway, interactions, messages, pace,
-    signing, threads,
-};
+use super::{BOT_TOKEN, Inner, State, gateway, pace};
 
 const ROOT: &str = "/api/v10";
 
@@ -29,6 +26,8 @@ pub(super) struct Request {
     pub(super) query: HashMap<String, String>,
     pub(super) body: Value,
     pub(super) files: Vec<Upload>,
+    /// Its body could not be read.
+    broken: bool,
 }
 
 /// Status and body; `null` is none.
@@ -83,7 +82,7 @@ impl Refused {
         self
     }
 
-    fn unknown_route() -> Self {
+    pub(super) fn unknown_route() -> Self {
         Self::new(404, 0, "404: Not Found")
     }
 
@@ -167,7 +166,7 @@ fn understood(
     query: Option<&str>,
     headers: &HeaderMap,
     raw: &[u8],
-) -> Result<Request, Request> {
+) -> Request {
     let path = route.trim_start_matches('/').split('/');
     let path = path.map(|part| {
         percent_encoding::percent_decode_str(part)
@@ -181,6 +180,7 @@ fn understood(
         query: query.into_owned().collect(),
         body: Value::Null,
         files: Vec::new(),
+        broken: false,
     };
     let kind = headers
         .get("content-type")
@@ -196,21 +196,14 @@ fn understood(
             .map(|body| (body, Vec::new()))
     };
     match parsed {
-        Some((body, files)) => {
-            (request.body, request.files) = (body, files);
-            Ok(request)
-        }
-        None => Err(request),
+        Some((body, files)) => (request.body, request.files) = (body, files),
+        None => request.broken = true,
     }
+    request
 }
 
 /// The response, and how long it shall be held back.
-fn answered(
-    state: &mut State,
-    parsed: &Result<Request, Request>,
-    token: Option<&str>,
-) -> (Response, Duration) {
-    let (Ok(request) | Err(request)) = parsed;
+fn answered(state: &mut State, request: &Request, token: Option<&str>) -> (Response, Duration) {
     let route = pattern(request);
     state.calls.push((request.method.clone(), route.clone()));
     let open = ["webhooks", "interactions"].contains(&request.path[0].as_str());
@@ -241,13 +234,11 @@ fn answered(
         let response = limited(state, &route, scope, wait, &mut headers);
         return (response, Duration::ZERO);
     }
-    let answer = match parsed {
-        Ok(request) => dispatch(state, request),
-        Err(_) => Err(Refused::new(
-            400,
-            50_109,
-            "The request body contains invalid JSON.",
-        )),
+    let answer = if request.broken {
+        let says = "The request body contains invalid JSON.";
+        Err(Refused::new(400, 50_109, says))
+    } else {
+        dispatch(state, request)
     };
     let done = answer.is_ok();
     let response = told(state, request, &route, answer, headers);
@@ -393,194 +384,5 @@ impl State {
             status,
             code,
         });
-    }
-}
-
-/// The route without its ids.
-pub(super) fn pattern(request: &Request) -> String {
-    let mut pattern = String::new();
-    let secret = ["webhooks", "interactions"].contains(&request.path[0].as_str());
-    for (nth, part) in request.path.iter().enumerate() {
-        let is_id = part.bytes().all(|byte| byte.is_ascii_digit());
-        let is_emoji = nth > 0 && request.path[nth - 1] == "reactions";
-        let hidden = is_id || is_emoji || (secret && nth == 2);
-        pattern.push('/');
-        pattern.push_str(if hidden { "{}" } else { part });
-    }
-    pattern
-}
-
-fn dispatch(state: &mut State, request: &Request) -> Answer {
-    let path: Vec<&str> = request.path.iter().map(String::as_str).collect();
-    match (request.method.as_str(), path.as_slice()) {
-        ("GET", ["users", "@me"]) => {
-            let mut user = state.user_json(BOT_USER);
-            user["mfa_enabled"] = true.into();
-            user["locale"] = "en-US".into();
-            Ok((200, user))
-        }
-        ("GET", ["applications", "@me"] | ["oauth2", "applications", "@me"]) => {
-            Ok((200, state.application_json(&signing::public_key())))
-        }
-        ("GET", ["gateway"]) => Ok((200, json!({ "url": state.gateway_url() }))),
-        ("GET", ["gateway", "bot"]) => Ok((200, state.gateway_bot_json())),
-        ("GET", ["users", "@me", "guilds"]) => Ok((200, state.my_guilds_json())),
-        ("GET", ["guilds", guild, rest @ ..]) => guild_route(state, request, guild, rest),
-        ("POST", ["users", "@me", "channels"]) => {
-            let user = request.body["recipient_id"]
-                .as_str()
-                .unwrap_or_default()
-                .to_owned();
-            if !state.users.contains_key(&user) {
-                return Err(Refused::new(404, 10_013, "Unknown User"));
-            }
-            if user == BOT_USER {
-                return Err(Refused::new(
-                    400,
-                    50_007,
-                    "Cannot send messages to this user",
-                ));
-            }
-            let channel = state.dm_with(&user);
-            Ok((200, state.channel_json(&state.channels[&channel])))
-        }
-        ("GET", ["channels", channel]) => {
-            let channel = state.visible(channel)?;
-            Ok((200, state.channel_json(&channel)))
-        }
-        ("PATCH", ["channels", thread]) => threads::change(state, request, thread),
-        ("GET", ["channels", channel, "messages"]) => messages::page(state, request, channel),
-        ("POST", ["channels", channel, "messages"]) => messages::create(state, request, channel),
-        ("GET", ["channels", channel, "messages", id]) => messages::one(state, channel, id),
-        ("PATCH", ["channels", channel, "messages", id]) => {
-            messages::edit(state, request, channel, id)
-        }
-        ("DELETE", ["channels", channel, "messages", id]) => messages::delete(state, channel, id),
-        ("POST", ["channels", channel, "messages", id, "threads"]) => {
-            threads::from_message(state, request, channel, id)
-        }
-        ("POST", ["channels", channel, "threads"]) => threads::alone(state, request, channel),
-        (
-            "PUT" | "DELETE",
-            [
-                "channels",
-                channel,
-                "messages",
-                id,
-                "reactions",
-                emoji,
-                "@me",
-            ],
-        ) => messages::react(state, channel, id, emoji, request.method == "PUT"),
-        ("GET" | "PUT", ["applications", app, "guilds", guild, "commands"]) => {
-            if *app != APP {
-                return Err(Refused::new(
-                    403,
-                    20_012,
-                    "You are not authorized to perform this action on this application",
-                ));
-            }
-            state.guild(guild)?;
-            if request.method == "PUT" {
-                return commands::overwrite(state, guild, &request.body);
-            }
-            Ok((
-                200,
-                state
-                    .commands
-                    .get(*guild)
-                    .cloned()
-                    .unwrap_or_default()
-                    .into(),
-            ))
-        }
-        ("POST", ["interactions", id, token, "callback"]) => {
-            interactions::callback(state, request, id, token)
-        }
-        (_, ["webhooks", app, token, rest @ ..]) => {
-            interactions::webhook(state, request, app, token, rest)
-        }
-        _ => {
-            let route = format!("{} {}", request.method, pattern(request));
-            state.violation(format!("{route}: no such route here"));
-            Err(Refused::unknown_route())
-        }
-    }
-}
-
-fn guild_route(state: &mut State, request: &Request, guild: &str, rest: &[&str]) -> Answer {
-    state.guild(guild)?;
-    match rest {
-        [] => Ok((200, state.guild_json(guild))),
-        ["channels"] => {
-            let here = state
-                .channels
-                .values()
-                .filter(|it| it.guild.as_deref() == Some(guild) && it.parent.is_none());
-            Ok((200, here.map(|it| state.channel_json(it)).collect()))
-        }
-        ["roles"] => Ok((
-            200,
-            state.guilds[guild].roles.iter().map(role_json).collect(),
-        )),
-        ["threads", "active"] => threads::active(state, guild),
-        ["members", user] => {
-            if !state.users.contains_key(*user) {
-                return Err(Refused::new(404, 10_013, "Unknown User"));
-            }
-            if !state.guilds[guild].members.contains_key(*user) {
-                return Err(Refused::new(404, 10_007, "Unknown Member"));
-            }
-            Ok((200, state.member_json(guild, user)))
-        }
-        ["members"] => {
-            if state.settings.granted & gateway::intent::GUILD_MEMBERS == 0 {
-                return Err(Refused::new(403, 50_001, "Missing Access"));
-            }
-            let number = |name: &str, or| {
-                request
-                    .query
-                    .get(name)
-                    .map_or(Some(or), |text| text.parse::<u64>().ok())
-            };
-            let (limit, after) = (number("limit", 1), number("after", 0));
-            let limit = limit.filter(|limit| (1..=1_000).contains(limit));
-            let (Some(limit), Some(after)) = (limit, after) else {
-                return Err(Refused::form(
-                    "limit",
-                    "NUMBER_TYPE_MAX",
-                    "int value should be between 1 and 1000.",
-                ));
-            };
-            let mut users: Vec<&String> = state.guilds[guild].members.keys().collect();
-            users.sort_by_key(|user| user.parse::<u64>().unwrap());
-            let users = users
-                .into_iter()
-                .filter(|user| user.parse::<u64>().unwrap() > after);
-            let users = users.take(usize::try_from(limit).unwrap());
-            Ok((
-                200,
-                users.map(|user| state.member_json(guild, user)).collect(),
-            ))
-        }
-        _ => Err(Refused::unknown_route()),
-    }
-}
-
-impl State {
-    pub(super) fn guild(&self, id: &str) -> Result<(), Refused> {
-        if self.guilds.contains_key(id) {
-            Ok(())
-        } else {
-            Err(Refused::new(404, 10_004, "Unknown Guild"))
-        }
-    }
-
-    fn my_guilds_json(&self) -> Value {
-        let guilds = self.guilds.iter().map(|(id, guild)| {
-            json!({ "id": id, "name": guild.name, "icon": null, "banner": null, "owner": false,
-                    "permissions": super::permission::USUAL.to_string(), "features": [] })
-        });
-        guilds.collect()
     }
 }

@@ -143,7 +143,8 @@ impl Seen {
                 };
                 let selects = children.iter().filter(selects).count();
                 let full = buttons == children.len() && (1..=5).contains(&buttons);
-                if !full && !(selects == 1 && children.len() == 1) {
+                let one_select = selects == 1 && children.len() == 1;
+                if !full && !one_select {
                     return Err(refused("a row holds one to five buttons, or one select"));
                 }
                 for (nth, child) in children.iter().enumerate() {

@@ -94,7 +94,7 @@ pub(super) fn from_message(
         let says = "A thread has already been created for this message";
         return Err(Refused::new(400, 160_004, says));
     }
-    let thread = made(state, &request.body, &here, message.to_owned())?;
+    let thread = made(state, &request.body, &here, message)?;
     if let Some(root) = state.message_mut(message) {
         root.flags |= rules::HAS_THREAD;
         let root = root.clone();
@@ -112,7 +112,7 @@ pub(super) fn alone(state: &mut State, request: &Request, channel: &str) -> Answ
         return Err(Refused::new(403, 50_013, "Missing Permissions"));
     }
     let id = state.next_id();
-    let thread = made(state, &request.body, &here, id.clone())?;
+    let thread = made(state, &request.body, &here, &id)?;
     let name = thread["name"].as_str().unwrap_or_default().to_owned();
     system(
         state,
@@ -135,13 +135,13 @@ fn parent(state: &State, channel: &str) -> Result<Channel, Refused> {
     Ok(here)
 }
 
-fn made(state: &mut State, body: &Value, parent: &Channel, id: String) -> Result<Value, Refused> {
+fn made(state: &mut State, body: &Value, parent: &Channel, id: &str) -> Result<Value, Refused> {
     if !(1..=100).contains(&rules::length(&body["name"])) {
         let says = "Must be between 1 and 100 in length.";
         return Err(Refused::form("name", "BASE_TYPE_BAD_LENGTH", says));
     }
     let thread = Channel {
-        id: id.clone(),
+        id: id.to_owned(),
         guild: parent.guild.clone(),
         name: body["name"].as_str().unwrap_or_default().to_owned(),
         kind: THREAD,
@@ -151,9 +151,9 @@ fn made(state: &mut State, body: &Value, parent: &Channel, id: String) -> Result
         archive_changed_ms: state.now_ms(),
         ..Channel::default()
     };
-    state.channels.insert(id.clone(), thread);
-    state.tell_channel("THREAD_CREATE", &id);
-    let mut shown = state.channel_json(&state.channels[&id]);
+    state.channels.insert(id.to_owned(), thread);
+    state.tell_channel("THREAD_CREATE", id);
+    let mut shown = state.channel_json(&state.channels[id]);
     let joined = super::world::time(state.now_ms());
     shown["member"] =
         json!({ "id": id, "user_id": BOT_USER, "join_timestamp": joined, "flags": 1 });
@@ -228,7 +228,7 @@ pub(super) fn change(state: &mut State, request: &Request, id: &str) -> Answer {
     Ok((200, state.channel_json(&state.channels[id])))
 }
 
-pub(super) fn active(state: &State, guild: &str) -> Answer {
+pub(super) fn active(state: &State, guild: &str) -> Value {
     let here = state
         .channels
         .values()
@@ -236,10 +236,7 @@ pub(super) fn active(state: &State, guild: &str) -> Answer {
     let seen = here.filter(|it| it.kind == THREAD && !it.archived);
     let seen = seen.filter(|it| state.allowed(it) & permission::VIEW_CHANNEL != 0);
     let threads: Vec<Value> = seen.map(|it| state.channel_json(it)).collect();
-    Ok((
-        200,
-        json!({ "threads": threads, "members": [], "has_more": false }),
-    ))
+    json!({ "threads": threads, "members": [], "has_more": false })
 }
 
 impl FakeDiscord {

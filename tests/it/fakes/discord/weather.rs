@@ -164,6 +164,15 @@ pub(super) fn expect_patience(state: &mut State, request: &Request) {
 }
 
 impl Weather {
+    /// As if so much time had gone by.
+    pub(super) fn pass(&mut self, time: Duration) {
+        self.quiet.retain(|_, (since, until)| {
+            let earlier = since.checked_sub(time).zip(until.checked_sub(time));
+            (*since, *until) = earlier.unwrap_or((*since, *until));
+            earlier.is_some()
+        });
+    }
+
     pub(super) fn delay(&mut self) -> Duration {
         let storm = self.storm;
         if !self.strikes(storm.delay) {

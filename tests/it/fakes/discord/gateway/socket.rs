@@ -59,7 +59,7 @@ pub(super) async fn serve(upgraded: Upgraded, weak: Weak<Inner>, asked: &str, re
         with(&weak, |inner| {
             inner
                 .state()
-                .violation("the bot's token in the gateway's address")
+                .violation("the bot's token in the gateway's address");
         });
     }
     if given("v") != Some("10") || given("encoding").is_some_and(|it| it != "json") {

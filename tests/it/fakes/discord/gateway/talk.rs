@@ -43,9 +43,8 @@ pub(super) fn heard(state: &mut State, number: u64, frame: &Value, resumes: bool
             state.gateway.send(number, ack.to_string());
             Ok(())
         }
-        Some(2) if known => Err((4005, "Already authenticated.")),
+        Some(2 | 6) if known => Err((4005, "Already authenticated.")),
         Some(2) => identify(state, number, data),
-        Some(6) if known => Err((4005, "Already authenticated.")),
         Some(6) => {
             state.gateway.counts.resumes += 1;
             state.gateway.counts.resumes_elsewhere += usize::from(!resumes);
@@ -139,11 +138,11 @@ fn identify(state: &mut State, number: u64, data: &Value) -> Heard {
     if !shard.is_null() {
         ready["shard"] = shard.clone();
     }
-    state.gateway.dispatch(&id, "READY", ready);
+    state.gateway.dispatch(&id, "READY", &ready);
     if intents & intent::GUILDS != 0 {
         for guild in guilds {
             let created = state.guild_create_json(&guild);
-            state.gateway.dispatch(&id, "GUILD_CREATE", created);
+            state.gateway.dispatch(&id, "GUILD_CREATE", &created);
         }
     }
     Ok(())
@@ -194,7 +193,7 @@ fn resume(state: &mut State, number: u64, data: &Value) -> Heard {
         gateway.send(number, frame);
     }
     gateway.counts.resumed += 1;
-    gateway.dispatch(&id, "RESUMED", json!({ "_trace": ["fake"] }));
+    gateway.dispatch(&id, "RESUMED", &json!({ "_trace": ["fake"] }));
     Ok(())
 }
 
@@ -214,7 +213,7 @@ fn members(state: &mut State, number: u64, data: &Value) -> Heard {
                             "nonce": data["nonce"] });
         state
             .gateway
-            .dispatch(&session, "GUILD_MEMBERS_CHUNK", chunk);
+            .dispatch(&session, "GUILD_MEMBERS_CHUNK", &chunk);
     }
     Ok(())
 }
