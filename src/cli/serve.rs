@@ -17,6 +17,7 @@ use crate::chat::slack::{
     Door, History, SetupError, Slack, SlackSettings, SocketStatus, Timing, routes, run_sockets,
 };
 use crate::config::{self, Settings};
+use crate::dispatch::Memberships;
 use crate::http::{self, Health};
 
 /// How long requests that have begun may take at the end.
@@ -65,6 +66,7 @@ pub(super) async fn run(
         .check("clock", move || clock_is_well(timed.clone(), by.clone()))
         .check("service", move || std::future::ready(still_serves(&left)));
     let mut transports: Vec<Arc<dyn Transport>> = Vec::new();
+    let mut groups: Vec<Arc<dyn Memberships>> = Vec::new();
     let mut router = axum::Router::new();
     match &app.settings.slack {
         None => warn!("no chat platform is configured; `midwatch doctor` says what is missing"),
@@ -78,6 +80,7 @@ pub(super) async fn run(
                 }
             };
             transports.push(slack.clone());
+            groups.push(slack.clone());
             let door = Door {
                 slack: Arc::clone(&slack),
                 intake: app.intake(),
@@ -115,9 +118,10 @@ pub(super) async fn run(
         "midwatch {} serves at http://{address}",
         env!("CARGO_PKG_VERSION")
     );
+    let spoken: Vec<_> = transports.iter().map(|it| it.platform()).collect();
     let mut stages = Stages(vec![
         edges,
-        app.dispatch_stage(),
+        app.dispatch_stage(spoken, groups),
         app.engine_stage(),
         app.delivery_stage(transports),
     ]);

@@ -115,6 +115,7 @@ impl Lane {
         let dispatch = Dispatch {
             store: store.clone(),
             catalog,
+            roster: None,
             clock,
         };
         let stop = cancel.clone();
