@@ -247,6 +247,8 @@ fn known_persons(members: &[PersonId], raw: &raw::People, at: At<'_>, notes: &mu
 #[derive(Default)]
 struct Accounts {
     owners: HashMap<String, PersonId>,
+    /// The same by platform and id alone, each with its space: `U0ANA` is `T1/U0ANA`, too.
+    by_id: HashMap<(Platform, String), Vec<(String, PersonId)>>,
 }
 
 impl Accounts {
@@ -310,13 +312,22 @@ impl Accounts {
             return Err((format!("`{account}` is not an account's id"), hint));
         }
         let key = format!("{platform}:{account}");
-        if let Some(owner) = self.owners.get(&key).filter(|owner| *owner != id) {
+        let (space, bare) = account.split_once('/').unwrap_or(("", account));
+        let same = self.by_id.entry((platform, bare.to_owned())).or_default();
+        let overlaps = |other: &str| space.is_empty() || other.is_empty() || other == space;
+        let of_others = same
+            .iter()
+            .find(|(other, owner)| owner != id && overlaps(other))
+            .map(|(_, owner)| owner);
+        let owner = self.owners.get(&key).filter(|owner| *owner != id);
+        if let Some(owner) = owner.or(of_others) {
             let message = format!("this account speaks for `{owner}` already");
             return Err((
                 message,
                 "an account belongs to one person; remove it from one of them",
             ));
         }
+        same.push((space.to_owned(), id.clone()));
         self.owners.insert(key, id.clone());
         Ok(())
     }

@@ -428,3 +428,117 @@ impl Wanted {
             .collect()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use arc_swap::ArcSwap;
+    use jiff::Timestamp;
+
+    use super::*;
+    use crate::domain::{GroupName, Person, PersonId};
+    use crate::store::StoreSettings;
+
+    /// Everybody is in each of its groups.
+    struct Everybody;
+
+    #[async_trait]
+    impl Memberships for Everybody {
+        fn platform(&self) -> Platform {
+            Platform::Slack
+        }
+
+        async fn fetch(&self, groups: &BTreeSet<String>, accounts: &BTreeSet<String>) -> Said {
+            let said = |group: &String| (group.clone(), Ok(accounts.clone()));
+            groups.iter().map(said).collect()
+        }
+    }
+
+    fn people() -> People {
+        let ana: PersonId = "ana".parse().expect("a name");
+        let mut people = People::default();
+        people
+            .accounts
+            .insert("slack:U0ANA".to_owned(), ana.clone());
+        let person = Person {
+            name: "Ana".to_owned(),
+            accounts: [(Platform::Slack, vec!["U0ANA".to_owned()])].into(),
+        };
+        people.persons.insert(ana, person);
+        people
+    }
+
+    async fn roster(folder: &tempfile::TempDir, people: People) -> Roster {
+        let settings = StoreSettings {
+            url: format!("sqlite:{}", folder.path().join("midwatch.db").display()),
+            data: folder.path().to_owned(),
+        };
+        let store = Store::open(&settings, Timestamp::UNIX_EPOCH).await.unwrap();
+        let catalog = Arc::new(Catalog {
+            people,
+            ..Catalog::default()
+        });
+        let files = Arc::new(ArcSwap::new(Arc::clone(&catalog)));
+        let view = Arc::new(ArcSwap::new(catalog));
+        let sources: Vec<Arc<dyn Memberships>> = vec![Arc::new(Everybody)];
+        Roster::new(files, view, store, sources, BTreeSet::new())
+    }
+
+    #[tokio::test]
+    async fn what_a_platform_said_counts_for_fifteen_minutes() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut people = people();
+        let team: GroupName = "team".parse().unwrap();
+        let theirs = PlatformGroup::parse(Platform::Slack, "S0SHOP").unwrap();
+        people.platform_groups.insert(team.clone(), [theirs].into());
+        let roster = roster(&folder, people).await;
+        let members = || {
+            roster.keep_young();
+            let view = roster.view.load();
+            view.people.groups.get(&team).map_or(0, BTreeSet::len)
+        };
+        assert_eq!(members(), 0);
+        tokio::time::pause();
+        assert!(roster.refresh(&roster.wanted()).await.is_empty());
+        assert_eq!(members(), 1);
+        tokio::time::advance(HOLDS_FOR.checked_sub(Duration::from_secs(1)).unwrap()).await;
+        assert_eq!(members(), 1);
+        tokio::time::advance(Duration::from_secs(1)).await;
+        assert_eq!(members(), 0, "silence means no");
+        assert!(roster.refresh(&roster.wanted()).await.is_empty());
+        assert_eq!(members(), 1);
+    }
+
+    #[tokio::test]
+    async fn links_that_can_not_be_read_any_more_count_a_minute() {
+        let folder = tempfile::tempdir().unwrap();
+        let roster = roster(&folder, people()).await;
+        let link = Link {
+            account: crate::domain::Account::parse(Platform::Discord, "803").unwrap(),
+            person: "ana".parse().unwrap(),
+        };
+        tokio::time::pause();
+        {
+            let mut known = roster.lock();
+            known.links = vec![link.clone()];
+            known.links_read = Some(Instant::now());
+            roster.make_view(known);
+        }
+        let speaks = || {
+            roster.keep_young();
+            roster.view.load().people.owner(&link.account).is_some()
+        };
+        tokio::time::advance(LINKS_HOLD_FOR.checked_sub(Duration::from_secs(1)).unwrap()).await;
+        assert!(speaks());
+        tokio::time::advance(Duration::from_secs(1)).await;
+        assert!(!speaks());
+    }
+
+    #[tokio::test]
+    async fn without_groups_of_platforms_and_links_everybody_reads_the_files_catalog() {
+        let folder = tempfile::tempdir().unwrap();
+        let roster = roster(&folder, people()).await;
+        roster.files_changed();
+        assert!(Arc::ptr_eq(&roster.view.load(), &roster.files.load()));
+        assert!(roster.lock().holds_until.is_none());
+    }
+}

@@ -284,13 +284,18 @@ fn what_a_group_of_a_platform_can_not_mean_is_told() {
             ),
         ),
         (
-            "an unknown key, an unknown person, one twice",
-            groups!("  team: { member: [ana], members: [anna], slack: [S0A, S0A] }\n"),
+            "an unknown key",
+            groups!("  team: { member: [ana], slack: [S0A] }\n"),
         ),
         (
-            "empty in each way",
-            groups!("  team: {}\n  other: { members: [] }\n  none: { slack: [] }\n"),
+            "an unknown person, one twice",
+            groups!("  team: { members: [anna], slack: [S0A, S0A] }\n"),
         ),
+        (
+            "empty, and a list that is",
+            groups!("  team: {}\n  other: { members: [] }\n"),
+        ),
+        ("no user group", groups!("  team: { slack: [] }\n")),
         ("a single word", groups!("  team: ana\n")),
     ];
     insta::assert_snapshot!(told(rows));
