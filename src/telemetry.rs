@@ -213,6 +213,11 @@ pub const METRICS: &[Metric] = &[
         "Inbounds recorded; labels platform, receipt (new or duplicate)",
     ),
     metric(
+        "midwatch_memberships_total",
+        Counter,
+        "Answers of platforms to who is in one of their groups; labels platform, result (heard or failed)",
+    ),
+    metric(
         "midwatch_inbound_seconds",
         Seconds,
         "From reaching us to being durable; label platform",

@@ -154,6 +154,7 @@ impl Bot {
         let dispatch = Dispatch {
             store: store.clone(),
             catalog,
+            roster: None,
             clock: clock.clone(),
         };
         let path = std::env::var("PATH").unwrap_or_default();

@@ -134,6 +134,7 @@ impl Base {
         let dispatch = Dispatch {
             store: base.store.clone(),
             catalog: Arc::new(ArcSwap::from_pointee(base.home.catalog())),
+            roster: None,
             clock: base.clock.clone(),
         };
         let began = Instant::now();

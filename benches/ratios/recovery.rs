@@ -77,6 +77,7 @@ async fn begin_one(store: &Store, home: &Home, clock: &Clock) {
     let dispatch = midwatch::dispatch::Dispatch {
         store: store.clone(),
         catalog: std::sync::Arc::new(arc_swap::ArcSwap::from_pointee(home.catalog())),
+        roster: None,
         clock: clock.clone(),
     };
     let inbound = typed(clock.now(), 0);

@@ -54,6 +54,8 @@ struct Reach<'r> {
     persons: BTreeSet<&'r PersonId>,
     /// Everybody it always means.
     always: BTreeSet<&'r PersonId>,
+    /// Groups of it whose members are not all in the files.
+    open: Vec<&'r Who>,
 }
 
 fn rules(
@@ -134,6 +136,11 @@ fn reach<'r>(
             .iter()
             .flat_map(|who| members(who, people, false))
             .collect(),
+        open: rule
+            .who
+            .iter()
+            .filter(|who| matches!(who, Who::Group(group) if people.platform_groups.contains_key(group)))
+            .collect(),
     }
 }
 
@@ -144,9 +151,13 @@ fn has_environment(command: &Command) -> bool {
         .any(|parameter| matches!(parameter.kind, ParameterKind::Environment))
 }
 
-/// The persons meant; of a rotation all who take turns, or those who are meant whoever's turn it is.
+/// The persons meant; of a rotation all who take turns, or those who are meant whoever's turn it is. Of a group that
+/// stands for one of a platform anybody may be, and those who are named are for sure.
 fn members<'p>(who: &Who, people: &'p People, at_times: bool) -> Vec<&'p PersonId> {
     match who {
+        Who::Group(group) if at_times && people.platform_groups.contains_key(group) => {
+            people.persons.keys().collect()
+        }
         Who::Group(group) => people.groups.get(group).into_iter().flatten().collect(),
         Who::Person(person) => people
             .persons
@@ -175,7 +186,8 @@ fn shadows(earlier: &Reach<'_>, later: &Reach<'_>) -> bool {
     let same_turns = || {
         let covered = |who: &Who| {
             earlier.rule.who.contains(who)
-                || matches!(who, Who::Group(_) | Who::Person(_) | Who::Everyone)
+                || (matches!(who, Who::Group(_) | Who::Person(_) | Who::Everyone)
+                    && !later.open.contains(&who))
         };
         later.rule.who.iter().all(covered) && {
             let steady = later
@@ -204,7 +216,7 @@ fn never_approved(
         match who {
             Who::OnCall(_) => turns += usize::from(!members(who, people, true).is_empty()),
             Who::Group(_) | Who::Person(_) | Who::Everyone => {
-                steady.extend(members(who, people, false));
+                steady.extend(members(who, people, true));
             }
         }
     }

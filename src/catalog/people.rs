@@ -6,8 +6,13 @@ use super::at::At;
 use super::diagnostic::{Diagnostic, did_you_mean};
 use super::{parameter, raw};
 use crate::domain::{
-    LevelName, OnCall, People, Person, PersonId, Platform, Rotation, RotationName, Who,
+    LevelName, OnCall, People, Person, PersonId, Platform, PlatformGroup, Rotation, RotationName,
+    Who,
 };
+
+/// User groups and roles that all groups together may stand for: Slack answers some twenty questions a minute, and each
+/// is asked for every few minutes.
+const MOST_PLATFORM_GROUPS: usize = 30;
 
 /// The names that runbooks may use for people.
 #[derive(Debug, Default)]
@@ -146,22 +151,7 @@ pub(crate) fn read(raw: &raw::People, at: At<'_>, notes: &mut Vec<Diagnostic>) -
         people.persons.insert(id.clone(), person);
     }
     people.accounts = accounts.owners;
-    for (group, members) in &raw.groups {
-        let place = at.get("groups");
-        known_persons(members, raw, place.get(group.as_str()), notes);
-        if members.is_empty() {
-            let message = format!("group `{group}` has no members: rules that name it help nobody");
-            notes.push(
-                place
-                    .key(group.as_str())
-                    .warning(message)
-                    .hint("add a person, or remove the group"),
-            );
-        }
-        people
-            .groups
-            .insert(group.clone(), members.iter().cloned().collect());
-    }
+    read_groups(raw, at.get("groups"), &mut people, notes);
     for (name, rotation) in &raw.rotations {
         let place = at.get("rotations").get(name.as_str());
         for members in rotation.levels.keys() {
@@ -174,6 +164,68 @@ pub(crate) fn read(raw: &raw::People, at: At<'_>, notes: &mut Vec<Diagnostic>) -
             .extend(read.map(|read| (name.clone(), read)));
     }
     people
+}
+
+fn read_groups(raw: &raw::People, at: At<'_>, people: &mut People, notes: &mut Vec<Diagnostic>) {
+    let mut of_platforms = BTreeSet::new();
+    for (name, group) in &raw.groups {
+        let place = at.get(name.as_str());
+        known_persons(&group.members, raw, place.get("members"), notes);
+        let given = [
+            ("slack", Platform::Slack, &group.slack),
+            ("discord", Platform::Discord, &group.discord),
+        ];
+        let mut stand_for = BTreeSet::new();
+        for (key, platform, ids) in given {
+            let ids = ids.iter().flat_map(|ids| &ids.0);
+            for (raw::Text(id), at) in ids.zip(place.get(key).items()) {
+                let Some(read) = PlatformGroup::parse(platform, id) else {
+                    notes.push(no_group_of(platform, id, at));
+                    continue;
+                };
+                if !stand_for.insert(read) {
+                    let message = format!("`{id}` stands here twice");
+                    notes.push(at.warning(message).hint("remove one of them"));
+                }
+            }
+        }
+        let given = group.slack.is_some() || group.discord.is_some();
+        if group.members.is_empty() && !given {
+            let message = format!("group `{name}` has no members: rules that name it help nobody");
+            let place = at.key(name.as_str());
+            notes.push(
+                place
+                    .warning(message)
+                    .hint("add a person, or remove the group"),
+            );
+        }
+        of_platforms.extend(stand_for.iter().cloned());
+        if of_platforms.len() > MOST_PLATFORM_GROUPS {
+            let message =
+                format!("there are more than {MOST_PLATFORM_GROUPS} user groups and roles");
+            let hint = "platforms let us ask for so many; list persons instead";
+            notes.push(at.key(name.as_str()).error(message).hint(hint));
+        }
+        let members = group.members.iter().cloned().collect();
+        people.groups.insert(name.clone(), members);
+        if !stand_for.is_empty() {
+            people.platform_groups.insert(name.clone(), stand_for);
+        }
+    }
+}
+
+fn no_group_of(platform: Platform, id: &str, at: At<'_>) -> Diagnostic {
+    let (what, hint) = match platform {
+        Platform::Slack => (
+            "the id of a Slack user group",
+            "it begins with `S` and stands at the end of the group's address in Slack: S0614TZR7",
+        ),
+        Platform::Discord | Platform::Console => (
+            "a Discord role with its guild",
+            "write \"GUILD/ROLE\", two long numbers, in quotes; Copy ID gives them in developer mode",
+        ),
+    };
+    at.error(format!("`{id}` is not {what}")).hint(hint)
 }
 
 fn known_persons(members: &[PersonId], raw: &raw::People, at: At<'_>, notes: &mut Vec<Diagnostic>) {
@@ -195,6 +247,8 @@ fn known_persons(members: &[PersonId], raw: &raw::People, at: At<'_>, notes: &mu
 #[derive(Default)]
 struct Accounts {
     owners: HashMap<String, PersonId>,
+    /// The same by platform and id alone, each with its space: `U0ANA` is `T1/U0ANA`, too.
+    by_id: HashMap<(Platform, String), Vec<(String, PersonId)>>,
 }
 
 impl Accounts {
@@ -258,13 +312,22 @@ impl Accounts {
             return Err((format!("`{account}` is not an account's id"), hint));
         }
         let key = format!("{platform}:{account}");
-        if let Some(owner) = self.owners.get(&key).filter(|owner| *owner != id) {
+        let (space, bare) = account.split_once('/').unwrap_or(("", account));
+        let same = self.by_id.entry((platform, bare.to_owned())).or_default();
+        let overlaps = |other: &str| space.is_empty() || other.is_empty() || other == space;
+        let of_others = same
+            .iter()
+            .find(|(other, owner)| owner != id && overlaps(other))
+            .map(|(_, owner)| owner);
+        let owner = self.owners.get(&key).filter(|owner| *owner != id);
+        if let Some(owner) = owner.or(of_others) {
             let message = format!("this account speaks for `{owner}` already");
             return Err((
                 message,
                 "an account belongs to one person; remove it from one of them",
             ));
         }
+        same.push((space.to_owned(), id.clone()));
         self.owners.insert(key, id.clone());
         Ok(())
     }

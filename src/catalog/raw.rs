@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-pub(crate) use super::written::{Condition, OneOrMany, Prose, Span, Status, Text};
+pub(crate) use super::written::{Condition, Group, OneOrMany, Prose, Span, Status, Text};
 use crate::domain::{
     CommandName, Effect, EnvironmentName, Exclusive, GroupName, LevelName, ParameterName, PersonId,
     ProjectName, Risk, RotationName, SecretName, StepName,
@@ -311,15 +311,15 @@ pub(crate) struct Example {
 pub(crate) struct People {
     /// Persons by id.
     pub(crate) people: BTreeMap<PersonId, Person>,
-    /// Members by group.
+    /// Groups by name: a list of persons, or `{ members: […], slack: […], discord: […] }`.
     #[serde(default)]
-    pub(crate) groups: BTreeMap<GroupName, Vec<PersonId>>,
+    pub(crate) groups: BTreeMap<GroupName, Group>,
     /// Who is on call when.
     #[serde(default)]
     pub(crate) rotations: BTreeMap<RotationName, Rotation>,
 }
 
-/// One person, with the accounts that speak for them.
+/// One person, with all accounts that speak for them. An account speaks for one person only; whoever has several counts once.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Person {

@@ -257,8 +257,10 @@ fn shaped(schema: &Value, value: Value) -> Value {
     if schema.get("x-list").is_some() {
         return list(value);
     }
-    if schema.get("x-values").is_some() && !value.is_object() {
-        return serde_json::json!({ "values": list(value) });
+    if let Some(key) = schema.get("x-values").and_then(Value::as_str)
+        && !value.is_object()
+    {
+        return serde_json::json!({ key: list(value) });
     }
     value
 }

@@ -7,6 +7,8 @@ use std::borrow::Cow;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Deserialize;
 
+use crate::domain::PersonId;
+
 /// One value, or a list of them.
 #[derive(Debug, Deserialize)]
 #[serde(from = "Vec<T>")]
@@ -70,7 +72,58 @@ impl JsonSchema for Condition {
                     }
                 }
             ],
-            "x-values": true
+            "x-values": "values"
+        })
+    }
+}
+
+/// Whom a group is made of: persons, and groups of platforms.
+#[derive(Debug, Default, Deserialize)]
+pub(crate) struct Group {
+    /// `[persons]`: the reader puts them here.
+    #[serde(default)]
+    pub(crate) members: Vec<PersonId>,
+    /// Slack user groups.
+    pub(crate) slack: Option<OneOrMany<Text>>,
+    /// Discord roles.
+    pub(crate) discord: Option<OneOrMany<Text>>,
+}
+
+impl JsonSchema for Group {
+    fn schema_name() -> Cow<'static, str> {
+        "Group".into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let person = generator.subschema_for::<PersonId>();
+        let ids = |generator: &mut SchemaGenerator, description: &str| {
+            let mut ids = OneOrMany::<Text>::json_schema(generator);
+            ids.insert("description".to_owned(), description.into());
+            ids
+        };
+        let slack = ids(
+            generator,
+            "Slack user groups: `S…`. Who is in one and in `people` is a member.",
+        );
+        let discord = ids(
+            generator,
+            "Discord roles: `GUILD/ROLE`, in quotes. Who has one and is in `people` is a member.",
+        );
+        json_schema!({
+            "description": "A list of persons; or `members`, `slack` and `discord`: whoever is in one of them is in the group.",
+            "anyOf": [
+                { "type": "array", "items": person },
+                {
+                    "type": "object",
+                    "additionalProperties": false,
+                    "properties": {
+                        "members": { "type": "array", "items": person, "description": "Persons." },
+                        "slack": slack,
+                        "discord": discord
+                    }
+                }
+            ],
+            "x-values": "members"
         })
     }
 }

@@ -19,7 +19,7 @@ use crate::chat::outbox::Outbox;
 use crate::chat::{Intake, Transport};
 use crate::clock::Clock;
 use crate::config::{LogFormat, Settings};
-use crate::dispatch::Dispatch;
+use crate::dispatch::{Dispatch, Memberships, Roster};
 use crate::domain::{Catalog, Fact, Platform, Redactor, Reference, Run};
 use crate::engine::Engine;
 use crate::engine::actions::{HttpClient, Secrets, Steps, Surroundings, own_program};
@@ -45,7 +45,10 @@ const RUNS_AT_ONCE: usize = 32;
 pub(super) struct App {
     pub(super) settings: Settings,
     pub(super) store: Store,
+    /// As everybody reads it: with linked accounts, and whom platforms have in their groups.
     pub(super) catalog: CurrentCatalog,
+    /// As the files have it.
+    files: CurrentCatalog,
     pub(super) clock: Clock,
     pub(super) metrics: Metrics,
     surroundings: Surroundings,
@@ -192,13 +195,16 @@ impl App {
             return Ok(Err(Exit::Failed));
         }
         crash("start.recorded");
-        let catalog = Arc::new(ArcSwap::from_pointee(catalog));
+        let catalog = Arc::new(catalog);
+        let files = Arc::new(ArcSwap::new(Arc::clone(&catalog)));
+        let catalog = Arc::new(ArcSwap::new(catalog));
         let surroundings = surroundings(&settings, environment, Arc::new(secrets))?;
         let steps = Steps::of(&settings.data).context("the data folder has no path")?;
         Ok(Ok(Self {
             settings,
             store,
             catalog,
+            files,
             clock,
             metrics,
             surroundings,
@@ -231,17 +237,32 @@ impl App {
         })
     }
 
-    /// The stage that walks inbounds and follows changed files.
-    pub(super) fn dispatch_stage(&self) -> Stage {
+    /// The stage that walks inbounds and follows changed files. `spoken` are the platforms that we speak with, `groups`
+    /// those of them that say who is in their groups.
+    pub(super) fn dispatch_stage(
+        &self,
+        spoken: impl IntoIterator<Item = Platform>,
+        groups: Vec<Arc<dyn Memberships>>,
+    ) -> Stage {
         let mut stage = Stage::new("dispatch", Duration::from_secs(5));
+        let roster = Arc::new(Roster::new(
+            Arc::clone(&self.files),
+            Arc::clone(&self.catalog),
+            self.store.clone(),
+            groups,
+            spoken.into_iter().collect(),
+        ));
         let dispatch = Dispatch {
             store: self.store.clone(),
             catalog: Arc::clone(&self.catalog),
+            roster: Some(Arc::clone(&roster)),
             clock: self.clock.clone(),
         };
         let cancel = stage.cancel.clone();
         stage.spawn(async move { dispatch.run(cancel).await });
-        self.follow_files(&mut stage);
+        let (kept, cancel) = (Arc::clone(&roster), stage.cancel.clone());
+        stage.spawn(async move { kept.run(cancel).await });
+        self.follow_files(&mut stage, roster);
         let (metrics, cancel) = (self.metrics.clone(), stage.cancel.clone());
         stage.spawn(async move { metrics.keep_small(&cancel).await });
         let (store, cancel) = (self.store.clone(), stage.cancel.clone());
@@ -280,11 +301,11 @@ impl App {
     }
 
     /// Takes changed files whole, or keeps the catalog before and says so.
-    fn follow_files(&self, stage: &mut Stage) {
+    fn follow_files(&self, stage: &mut Stage, roster: Arc<Roster>) {
         // Reloads are rare; when the queue is full the watcher waits.
         let (sender, mut reloads) = mpsc::channel(4);
         let (folders, variables) = (folders(&self.settings), self.settings.variables.clone());
-        let (current, cancel) = (Arc::clone(&self.catalog), stage.cancel.clone());
+        let (current, cancel) = (Arc::clone(&self.files), stage.cancel.clone());
         stage.spawn(async move {
             if let Err(why) =
                 catalog::watch(folders, variables, current, sender, cancel.clone()).await
@@ -296,11 +317,12 @@ impl App {
         let (store, clock, current) = (
             self.store.clone(),
             self.clock.clone(),
-            Arc::clone(&self.catalog),
+            Arc::clone(&self.files),
         );
         let cancel = stage.cancel.clone();
         stage.spawn(async move {
             while let Some(Some(reloaded)) = cancel.run_until_cancelled(reloads.recv()).await {
+                roster.files_changed();
                 crash("catalog.swapped");
                 let fact = reload_fact(&current.load(), &reloaded);
                 if let Err(why) = store.record(vec![fact], Vec::new(), clock.now()).await {

@@ -53,7 +53,7 @@ pub(super) async fn run(
     let actor = app.catalog.load().people.identify(&inbound.speaker);
     let mut signal = StopSignal::listen();
     let stages = Stages(vec![
-        app.dispatch_stage(),
+        app.dispatch_stage([], Vec::new()),
         app.engine_stage(),
         app.delivery_stage(vec![transport]),
     ]);

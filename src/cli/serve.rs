@@ -65,12 +65,14 @@ pub(super) async fn run(
         health,
         router: axum::Router::new(),
         transports: Vec::new(),
+        groups: Vec::new(),
     };
     let Edges {
         stage: mut edges,
         health,
         router,
         transports,
+        groups,
     } = match connect_platforms(edges, &app) {
         Ok(edges) => edges,
         Err(why) => {
@@ -91,9 +93,10 @@ pub(super) async fn run(
         "midwatch {} serves at http://{address}",
         env!("CARGO_PKG_VERSION")
     );
+    let spoken: Vec<_> = transports.iter().map(|it| it.platform()).collect();
     let mut stages = Stages(vec![
         edges,
-        app.dispatch_stage(),
+        app.dispatch_stage(spoken, groups),
         app.engine_stage(),
         app.delivery_stage(transports),
     ]);

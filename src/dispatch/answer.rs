@@ -82,11 +82,23 @@ impl Walk<'_> {
                 render::not_run(&invocation, &decision, self.now)
             }
             Question::Cancel { reference } => return self.cancel(&reference).await,
-            Question::Approve { reference } => return self.approve(&reference).await,
-            Question::Reject { reference, reason } => return self.reject(&reference, reason).await,
-            Question::Settle { reference, verdict } => {
-                return self.settle(&reference, verdict).await;
+            Question::Approve { reference } => {
+                let anew = self.anew_for_run(&reference).await?;
+                return self.seeing(anew.as_ref()).approve(&reference).await;
             }
+            Question::Reject { reference, reason } => {
+                let anew = self.anew_for_run(&reference).await?;
+                let walk = self.seeing(anew.as_ref());
+                return walk.reject(&reference, reason).await;
+            }
+            Question::Settle { reference, verdict } => {
+                let anew = self.anew_for_run(&reference).await?;
+                let walk = self.seeing(anew.as_ref());
+                return walk.settle(&reference, verdict).await;
+            }
+            Question::Link { account } => return self.ask_to_link(account).await,
+            Question::ConfirmLink { code } => return self.confirm_link(&code).await,
+            Question::Unlink { account } => return self.unlink(&account).await,
         };
         Ok(self.answered(word, vec![message]))
     }

@@ -218,11 +218,12 @@ impl Walk<'_> {
             ))
         } else if !may_consent(terms, &run.requester, &person, self.catalog, self.now) {
             let what = format!("your consent doesn't count for run {reference}");
-            Err(not_now(
-                "not_an_approver",
-                what,
-                format!("it needs {}", render::terms_in_words(terms)),
-            ))
+            let needed = format!("it needs {}", render::terms_in_words(terms));
+            let next = match self.unsaid_in_words() {
+                Some(unsaid) => format!("{needed}; {unsaid}"),
+                None => needed,
+            };
+            Err(not_now("not_an_approver", what, next))
         } else if approvers.contains(&person) {
             Err(not_now(
                 "approved_already",

@@ -2,9 +2,13 @@
 //!
 //! Nothing is done that is not concluded in the store; what can't be concluded stays waiting and is tried again.
 
+mod anew;
 mod answer;
 mod change;
+mod link;
+mod roster;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::StreamExt;
@@ -16,14 +20,15 @@ use crate::catalog::CurrentCatalog;
 use crate::clock::Clock;
 use crate::domain::{
     Actor, Catalog, Decided, Decision, Fact, Facts, Form, FormField, Hold, Identity, Inbound,
-    Invocation, Manner, Message, OtherRun, ParameterKind, Permit, Phase, PlanFor, Posting,
-    PostingKind, Refusal, RuleRef, Run, RunEvent, RunId, SpeakerKind, StepState, Text, Typed,
-    decide, parse, plan, render,
+    Invocation, Manner, Message, OtherRun, ParameterKind, Permit, Phase, PlanFor, Platform,
+    PlatformGroup, Posting, PostingKind, Refusal, RuleRef, Run, RunEvent, RunId, SpeakerKind,
+    StepState, Text, Typed, decide, parse, plan, render,
 };
 use crate::planted::{self, crash};
 use crate::store::{Change, Conclusion, Store, StoreError};
 
 pub use self::answer::may_be_run;
+pub use roster::{Anew, Memberships, Roster, Said};
 
 /// How many inbounds are walked at the same time.
 const AT_ONCE: usize = 32;
@@ -39,6 +44,8 @@ pub struct Dispatch {
     pub store: Store,
     /// The catalog in force.
     pub catalog: CurrentCatalog,
+    /// Keeps the people of that catalog fresh; `None`: the files alone say who is who.
+    pub roster: Option<Arc<Roster>>,
     /// Tells the time.
     pub clock: Clock,
 }
@@ -46,6 +53,9 @@ pub struct Dispatch {
 impl Dispatch {
     /// Walks everything that waits, until cancelled. What was begun is finished first.
     pub async fn run(&self, cancel: CancellationToken) {
+        if let Some(roster) = &self.roster {
+            roster.begin(&cancel).await;
+        }
         let mut changes = self.store.changes();
         while !cancel.is_cancelled() {
             changes.mark_unchanged();
@@ -88,7 +98,15 @@ impl Dispatch {
         for _ in 0..TRIES {
             let now = self.clock.now();
             let conclusion = self.walk(&inbound, now).await?;
+            let links = matches!(conclusion.change, Change::Link(_));
             match self.store.conclude(conclusion, now).await {
+                // What the account says next is said by somebody.
+                Ok(()) if links => {
+                    if let Some(roster) = &self.roster {
+                        roster.read_links().await;
+                    }
+                    return Ok(());
+                }
                 // Somebody else was first: the facts have changed, so the runbook is asked again.
                 Err(StoreError::Conflict(what)) => {
                     info!(inbound = inbound.key.as_str(), "walking again: {what}");
@@ -117,6 +135,9 @@ impl Dispatch {
     /// Everything between a message and its conclusion. Changes nothing: what happens between the two is met again as
     /// a conflict, and proofs put something there.
     pub async fn walk(&self, inbound: &Inbound, now: Timestamp) -> Result<Conclusion, StoreError> {
+        if let Some(roster) = &self.roster {
+            roster.keep_young();
+        }
         let catalog = self.catalog.load_full();
         let actor = catalog.people.identify(&inbound.speaker);
         let refusal = match (inbound.speaker.kind, inbound.manner, &actor.identity) {
@@ -133,13 +154,23 @@ impl Dispatch {
             catalog: &catalog,
             inbound,
             actor: &actor,
+            unsaid: &[],
             now,
         };
         match parse(&inbound.text, &walk.hearing()) {
             Err(refusal) => Ok(walk.refuse(&refusal)),
             Ok(Typed::Ask(question)) => walk.answer(question).await,
-            Ok(Typed::Invoke(invocation)) => walk.invoke(invocation).await,
+            Ok(Typed::Invoke(invocation)) => {
+                let anew = walk.anew_for(&invocation, &[]).await;
+                walk.seeing(anew.as_ref()).invoke(invocation).await
+            }
         }
+    }
+
+    /// Whether a direct message reaches accounts of this platform, as far as we know.
+    fn reaches(&self, platform: Platform) -> bool {
+        let roster = self.roster.as_ref();
+        roster.is_none_or(|roster| roster.reaches(platform))
     }
 }
 
@@ -190,6 +221,8 @@ struct Walk<'a> {
     catalog: &'a Catalog,
     inbound: &'a Inbound,
     actor: &'a Actor,
+    /// Groups that were asked for anew, and whose platform did not say who is in them.
+    unsaid: &'a [PlatformGroup],
     now: Timestamp,
 }
 
@@ -398,6 +431,12 @@ impl Walk<'_> {
             }
         };
         let message = render::not_run(invocation, decision, self.now);
+        let message = match decision {
+            Decision::Deny { .. } => self.tell_unsaid(message),
+            Decision::Allow { .. } | Decision::RequireApproval { .. } | Decision::Hold { .. } => {
+                message
+            }
+        };
         let posting = match decision {
             Decision::Hold {
                 hold: Hold::Late { .. },

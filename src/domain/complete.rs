@@ -65,6 +65,8 @@ fn candidates(
             1 => texts(["happened", "did-not", "again"]).collect(),
             _ => Vec::new(),
         },
+        "link" | "unlink" if rest.is_empty() => texts(["discord", "slack"]).collect(),
+        "link" | "unlink" => Vec::new(),
         "runs" => {
             let named = projects(hearing).map(|project| format!("project={project}"));
             texts(["all"]).chain(named).collect()
@@ -377,6 +379,13 @@ mod tests {
                 "settle 7f3k |did-not",
             ),
             ("a project", "C-X", "runbook sh", "runbook |shop"),
+            ("a platform", "C-SHOP", "link d", "link |discord"),
+            (
+                "nothing after it",
+                "C-SHOP",
+                "link discord ",
+                "link discord |",
+            ),
             (
                 "a heading",
                 "C-SHOP",

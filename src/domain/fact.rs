@@ -4,8 +4,8 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    ApprovalTerms, GroupName, Identity, InboundKey, Invocation, Platform, Reference, Revision,
-    RuleRef, RunEvent, RunId, Source,
+    ApprovalTerms, GroupName, Identity, InboundKey, Invocation, LinkEvent, Platform, Reference,
+    Revision, RuleRef, RunEvent, RunId, Source,
 };
 
 /// One line of the ledger.
@@ -78,6 +78,19 @@ pub enum Fact {
         reference: Option<Reference>,
         /// Digest of the plan, when there is one.
         plan: Option<String>,
+    },
+    /// An account was asked to speak for a person beside their others, came to, or ceased to.
+    Link {
+        /// What was said.
+        inbound: InboundKey,
+        /// The person.
+        actor: Identity,
+        /// The account's platform.
+        platform: Platform,
+        /// Commitment to the account.
+        account: Commitment,
+        /// What became of it. Not `happened`: that is of runs, and has another shape.
+        became: LinkEvent,
     },
     /// Something happened to a run.
     Run {

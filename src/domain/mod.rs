@@ -1,5 +1,6 @@
 //! What things are and what follows from what. No I/O, no clock, no async: time comes in as `now`.
 
+mod account;
 mod clean;
 mod command;
 mod complete;
@@ -27,6 +28,7 @@ mod runbook;
 mod sample;
 mod value;
 
+pub use account::*;
 pub use clean::*;
 pub use command::*;
 pub use complete::complete;

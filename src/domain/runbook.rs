@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Actor, Command, CommandName, EnvironmentName, FileLine, GroupName, Identity, LevelName,
-    ParameterName, PersonId, Platform, ProjectName, RotationName, Speaker,
+    ParameterName, PersonId, Platform, PlatformGroup, ProjectName, RotationName, Speaker,
 };
 
 /// All commands and runbooks, checked, at one revision. Immutable; swapped whole on reload.
@@ -267,8 +267,10 @@ pub struct Escalation {
 pub struct People {
     /// By id.
     pub persons: BTreeMap<PersonId, Person>,
-    /// Members by group. A group may be empty; `check` warns.
+    /// Members by group, as far as they are known. A group may be empty; `check` warns.
     pub groups: BTreeMap<GroupName, BTreeSet<PersonId>>,
+    /// Groups of platforms whose members are members, too; each non-empty. The files don't know who they are.
+    pub platform_groups: BTreeMap<GroupName, BTreeSet<PlatformGroup>>,
     /// By name.
     pub rotations: BTreeMap<RotationName, Rotation>,
     /// Platform account → person: `slack:T0/U0ANA` or `slack:U0ANA`.

@@ -42,7 +42,7 @@ macro_rules! table {
 }
 
 /// What is copied; a table stands behind those that it refers to.
-const TABLES: [Table; 11] = [
+const TABLES: [Table; 12] = [
     table!("inbound"),
     table!("commitments"),
     table!("ledger"),
@@ -54,6 +54,7 @@ const TABLES: [Table; 11] = [
     table!("outbox"),
     table!("cursors"),
     table!("posting_numbers"),
+    table!("links"),
 ];
 /// What is said of the new database anew, and not copied.
 #[cfg(test)]

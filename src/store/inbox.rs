@@ -12,6 +12,7 @@ use super::db::{Db, Engine, sql, storable};
 use super::fault::{read_all_json, write_json};
 use super::leases::end_of;
 use super::ledger::FactLine;
+use super::links;
 use super::newer::What;
 use super::outbox::owe;
 use super::runs::{happen, insert_run};
@@ -192,6 +193,7 @@ async fn conclude(
         Change::Happened { run, events, tell } => {
             happen(group, run, events, tell, (now, None)).await?;
         }
+        Change::Link(change) => links::change(group, change, now).await?,
     }
     owe(group, postings, now).await
 }

@@ -14,6 +14,7 @@ mod homes;
 mod inbox;
 mod leases;
 mod ledger;
+mod links;
 mod newer;
 mod open;
 mod outbox;
@@ -31,6 +32,9 @@ pub use copy::copy;
 pub use cursors::{Behind, RunThread, Space};
 pub use duties::Duty;
 pub use examine::{Finding, FindingState, examine};
+pub use links::{
+    CODE_LIVES, LinkChange, Linked, MOST_CODES, MOST_LINKS, MOST_TRIES, NewLink, OpenLink,
+};
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -165,6 +169,8 @@ pub enum Change {
         /// Tells people of it.
         tell: Tell,
     },
+    /// An account comes to speak for a person, or ceases to.
+    Link(LinkChange),
 }
 
 /// Renders what we owe to people from a run's new state. The text is the signed checkpoint, given when an event was

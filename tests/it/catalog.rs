@@ -1,7 +1,7 @@
 //! The catalog over real folders.
 
 mod diagnostics;
-mod folders;
+pub(crate) mod folders;
 mod loading;
 mod reloading;
 mod shipped;

@@ -1,6 +1,7 @@
 //! Stories on Slack, over both doors: text in, thread out. The real program against a workspace with state and rules.
 
 mod gap;
+mod people;
 
 use std::time::Duration;
 
@@ -40,7 +41,13 @@ impl Story {
     }
 
     async fn begin_with(home: Home, door: Door) -> Self {
+        Self::begin_told(home, door, |_| ()).await
+    }
+
+    /// The workspace is made what it is before midwatch starts.
+    async fn begin_told(home: Home, door: Door, tell: impl FnOnce(&FakeSlack)) -> Self {
         let slack = FakeSlack::start().await;
+        tell(&slack);
         for channel in [SHOP, "C0OTHER"] {
             slack.add_channel(channel, true);
         }

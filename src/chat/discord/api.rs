@@ -42,7 +42,9 @@ const MOST_BUCKETS: usize = 4_096;
 /// What we understand of Discord's own numbers.
 pub(super) mod code {
     pub(in super::super) const UNKNOWN_CHANNEL: u64 = 10_003;
+    pub(in super::super) const UNKNOWN_MEMBER: u64 = 10_007;
     pub(in super::super) const UNKNOWN_MESSAGE: u64 = 10_008;
+    pub(in super::super) const UNKNOWN_USER: u64 = 10_013;
     pub(in super::super) const UNKNOWN_WEBHOOK: u64 = 10_015;
     pub(in super::super) const UNKNOWN_INTERACTION: u64 = 10_062;
     pub(in super::super) const TOO_MANY_EDITS: u64 = 30_046;

@@ -9,6 +9,7 @@ mod archive;
 mod commands;
 mod encode;
 mod gateway;
+mod groups;
 mod http;
 mod inbound;
 mod rooms;

@@ -5,6 +5,7 @@
 
 mod api;
 mod encode;
+mod groups;
 mod history;
 mod http;
 mod inbound;

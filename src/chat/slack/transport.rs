@@ -74,7 +74,8 @@ impl Transport for Slack {
         Ok(())
     }
 
-    /// In a channel that we are not in, the person gets a direct message instead: an answer is better than none.
+    /// In a channel that we are not in, the person gets a direct message instead: an answer is better than none. A channel
+    /// that is the person themself means their direct messages from the first.
     async fn whisper(
         &self,
         to: &Place,
@@ -82,6 +83,9 @@ impl Transport for Slack {
         _: Option<&str>,
         message: &Message,
     ) -> Result<(), DeliveryError> {
+        if to.channel == speaker {
+            return self.tell_directly(to, message).await;
+        }
         let mut body = self.addressed(to, to.thread.as_deref(), message);
         body["user"] = speaker.into();
         let answer = self.api.call(As::Bot, "chat.postEphemeral", &body).await;
@@ -219,6 +223,29 @@ impl Transport for Slack {
 impl Slack {
     fn encode(&self, to: &Place, message: &Message) -> Encoded {
         encode::message(message, &self.catalog.load().people, &to.space)
+    }
+
+    /// To the person that the channel names. In another workspace than ours it could be somebody else's id.
+    async fn tell_directly(&self, to: &Place, message: &Message) -> Result<(), DeliveryError> {
+        let ours = |me: &Me| to.space.is_empty() || me.space == to.space;
+        match self.me() {
+            None if !to.space.is_empty() => {
+                return Err(DeliveryError::Failed(
+                    "slack did not say yet which workspace is ours".to_owned(),
+                ));
+            }
+            Some(me) if !ours(me) => {
+                return Err(DeliveryError::Refused(format!(
+                    "workspace {} is not ours",
+                    to.space
+                )));
+            }
+            None | Some(_) => {}
+        }
+        let body = self.addressed(to, None, message);
+        let answer = self.api.call(As::Bot, "chat.postMessage", &body).await;
+        answer.map_err(CallError::of_post)?;
+        Ok(())
     }
 
     /// A message for `chat.postMessage` and its kin.

@@ -24,6 +24,7 @@ pub(super) fn connect(
     let discord = Discord::new(&discord_settings(settings), catalog, clock.clone())?;
     let discord = Arc::new(discord);
     edges.transports.push(discord.clone());
+    edges.groups.push(discord.clone());
     let door = Door {
         discord: Arc::clone(&discord),
         intake: app.intake(),

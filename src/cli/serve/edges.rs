@@ -9,6 +9,7 @@ use tracing::{info, warn};
 
 use crate::chat::{DeliveryError, Ears, Transport};
 use crate::cli::stages::Stage;
+use crate::dispatch::Memberships;
 use crate::http::Health;
 
 /// How often a platform is asked who we are, until it answers.
@@ -24,6 +25,8 @@ pub(super) struct Edges {
     pub(super) router: axum::Router,
     /// Ways out.
     pub(super) transports: Vec<Arc<dyn Transport>>,
+    /// Who is in the groups of each platform.
+    pub(super) groups: Vec<Arc<dyn Memberships>>,
 }
 
 impl Edges {

@@ -22,6 +22,7 @@ pub(super) fn connect(
     let slack = Slack::new(&adapter_settings(settings), Arc::clone(&app.catalog))?;
     let slack = Arc::new(slack);
     edges.transports.push(slack.clone());
+    edges.groups.push(slack.clone());
     let door = Door {
         slack: Arc::clone(&slack),
         intake: app.intake(),

@@ -5,6 +5,7 @@
 mod arguments;
 mod corrections;
 mod examples;
+mod link;
 mod may;
 mod nearest;
 mod questions;

@@ -7,15 +7,16 @@ use jiff::Timestamp;
 use super::arguments::one_line;
 use super::corrections::line_of;
 use super::words::Word;
-use super::{Hearing, echo, may};
+use super::{Hearing, echo, link, may};
 use crate::domain::{
-    CommandName, Invocation, Meant, PersonId, Project, ProjectName, Reference, Refusal, Verdict,
+    Account, CommandName, Invocation, LinkCode, Meant, PersonId, Project, ProjectName, Reference,
+    Refusal, Verdict,
 };
 
 /// The words, sorted.
-pub const BUILT_INS: [&str; 11] = [
-    "approve", "cancel", "help", "list", "may", "reject", "runbook", "runs", "settle", "show",
-    "why",
+pub const BUILT_INS: [&str; 13] = [
+    "approve", "cancel", "help", "link", "list", "may", "reject", "runbook", "runs", "settle",
+    "show", "unlink", "why",
 ];
 
 /// One of our own words, understood. Asking changes nothing, but for those that [`Question::changes`] names.
@@ -88,6 +89,21 @@ pub enum Question {
         /// When they would; `None`: now.
         at: Option<At>,
     },
+    /// Let another account of the asker speak for them: it is sent a code.
+    Link {
+        /// Which.
+        account: Account,
+    },
+    /// The code that another account was sent.
+    ConfirmLink {
+        /// As typed.
+        code: LinkCode,
+    },
+    /// Let an account speak for the asker no more.
+    Unlink {
+        /// Which.
+        account: Account,
+    },
 }
 
 /// A moment that somebody typed.
@@ -114,6 +130,8 @@ impl Question {
             Self::Settle { .. } => "settle",
             Self::Runbook { .. } => "runbook",
             Self::May { .. } => "may",
+            Self::Link { .. } | Self::ConfirmLink { .. } => "link",
+            Self::Unlink { .. } => "unlink",
         }
     }
 
@@ -130,7 +148,10 @@ impl Question {
             | Self::Show { .. }
             | Self::Why { .. }
             | Self::Runbook { .. }
-            | Self::May { .. } => false,
+            | Self::May { .. }
+            | Self::Link { .. }
+            | Self::ConfirmLink { .. }
+            | Self::Unlink { .. } => false,
         }
     }
 }
@@ -162,6 +183,8 @@ pub(super) fn ask(
         "settle" => settle(rest),
         "runbook" => runbook(words, hearing),
         "may" => may::read(words, hearing),
+        "link" => link::link(rest),
+        "unlink" => link::unlink(rest),
         _ => return None,
     })
 }

@@ -43,6 +43,8 @@ fn asked(question: &Question) -> String {
         Question::Runbook { project, heading } => {
             vec![project.to_string(), heading.clone().unwrap_or_default()]
         }
+        Question::Link { account } | Question::Unlink { account } => vec![account.to_string()],
+        Question::ConfirmLink { code } => vec![code.expose().to_owned()],
     };
     format!("? {} {}", question.word(), rest.join(" | "))
         .trim_end()
@@ -273,6 +275,19 @@ fn our_own_words_are_understood() {
         ("reject", SHOP, "reject 7f3k", "? reject 7f3k |"),
         ("reject with a reason", SHOP, "reject 7f3k not during\u{a0}lunch", "? reject 7f3k | not during lunch"),
         ("reject with a named reason", SHOP, "reject 7f3k reason=\"not now\"", "? reject 7f3k | not now"),
+        ("link", SHOP, "link discord 803", "? link discord 803"),
+        ("link a mention", SHOP, "/ops link Slack <@u0bo>", "? link slack U0BO"),
+        ("link in one space", SHOP, "link slack T1/U0BO", "? link slack T1/U0BO"),
+        ("a code", SHOP, "link abcd-2345", "? link ABCD2345"),
+        ("no code, not repeated", SHOP, "link ABCD234", "! bad_builtin that is neither a platform nor a code; a code has 8 letters and digits, and none of I, L, O, 0 and 1; link discord 80351110224678912"),
+        ("link nothing", SHOP, "link", "! bad_builtin `link` needs the platform and the id of your account there; then the code that it is sent; link discord 80351110224678912"),
+        ("link a platform alone", SHOP, "link discord", "! bad_builtin `link discord` needs the id of your account there; link discord 80351110224678912"),
+        ("link a name", SHOP, "link slack bo", "! bad_builtin `bo` is not the id of a Slack account; your profile shows it: U0123ABCD; link discord 80351110224678912"),
+        ("link the console", SHOP, "link console bo", "! bad_builtin an account of the console can't be linked: whoever keeps people.yaml adds it with `login:`; link discord 80351110224678912"),
+        ("link elsewhere", SHOP, "link teams bo", "! bad_builtin `link` knows the platforms slack and discord; link discord 80351110224678912"),
+        ("link too much", SHOP, "link discord 803 804", "! bad_builtin `link discord` takes one account and nothing after it, not `804`; link discord 80351110224678912"),
+        ("unlink", SHOP, "unlink discord 803", "? unlink discord 803"),
+        ("unlink nothing", SHOP, "unlink", "! bad_builtin `unlink` needs the platform and the id of your account there; unlink discord 80351110224678912"),
         ("settle", SHOP, "settle 7f3k happened", "? settle 7f3k | Happened"),
         ("settle in two words", SHOP, "settle 7f3k Did Not", "? settle 7f3k | DidNot"),
         ("settle short", SHOP, "settle 7f3k didn’t", "? settle 7f3k | DidNot"),

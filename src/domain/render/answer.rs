@@ -38,6 +38,10 @@ pub fn help(catalog: &Catalog, project: Option<&Project>) -> Message {
         ("approve REF", "gives consent; reject REF refuses it"),
         ("runbook PROJECT", "its prose, by headings"),
         ("may COMMAND …", "what would be decided, without running it"),
+        (
+            "link PLATFORM ACCOUNT",
+            "lets your account there speak for you, too; unlink takes it away",
+        ),
     ];
     let own = own
         .into_iter()
@@ -348,6 +352,7 @@ fn fact_in_words(run: &Run, fact: &Fact) -> Option<Text> {
         Fact::Received { .. }
         | Fact::Refused { .. }
         | Fact::Answered { .. }
+        | Fact::Link { .. }
         | Fact::CatalogLoaded { .. }
         | Fact::CatalogKept { .. }
         | Fact::SetBack { .. }

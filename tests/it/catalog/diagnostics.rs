@@ -263,6 +263,57 @@ fn what_people_yaml_can_not_mean_is_told() {
 }
 
 #[test]
+fn what_a_group_of_a_platform_can_not_mean_is_told() {
+    macro_rules! groups {
+        ($groups:expr) => {
+            &[(
+                "runbooks/people.yaml",
+                concat!("people:\n  ana: { name: Ana, slack: U0ANA, discord: \"80351110224678912\" }\n  bo: { name: Bo, slack: T1/U0BO }\ngroups:\n  engineering: [ana, bo]\n", $groups, "rotations:\n  shop: { zone: UTC, starts: 2026-01-05 09:00, every: 7d, levels: { oncall: [ana] } }\n"),
+            )]
+        };
+    }
+    let rows: &[Row] = &[
+        (
+            "both, and a person: no mistake",
+            groups!("  team: { members: [ana], slack: S0SHOP, discord: [\"803/417\"] }\n"),
+        ),
+        (
+            "ids of something else",
+            groups!(
+                "  team: { slack: [U0ANA, \"@shop\"], discord: [80351110224678912, \"shop/ops\"] }\n"
+            ),
+        ),
+        (
+            "an unknown key",
+            groups!("  team: { member: [ana], slack: [S0A] }\n"),
+        ),
+        (
+            "an unknown person, one twice",
+            groups!("  team: { members: [anna], slack: [S0A, S0A] }\n"),
+        ),
+        (
+            "empty, and a list that is",
+            groups!("  team: {}\n  other: { members: [] }\n"),
+        ),
+        ("no user group", groups!("  team: { slack: [] }\n")),
+        ("a single word", groups!("  team: ana\n")),
+    ];
+    insta::assert_snapshot!(told(rows));
+}
+
+#[test]
+fn an_account_of_two_persons_is_told_on_either_platform() {
+    let rows: &[Row] = &[(
+        "accounts",
+        &[(
+            "runbooks/people.yaml",
+            "people:\n  ana: { name: Ana, slack: U0ANA, discord: [\"1\", \"2\"] }\n  bo: { name: Bo, slack: T1/U0ANA, discord: \"2\" }\ngroups:\n  team: [ana]\n  engineering: [ana, bo]\nrotations:\n  shop: { zone: UTC, starts: 2026-01-05 09:00, every: 7d, levels: { oncall: [ana] } }\n",
+        )],
+    )];
+    insta::assert_snapshot!(told(rows));
+}
+
+#[test]
 fn what_a_runbook_can_not_mean_is_told() {
     let rows: &[Row] = &[
         (

@@ -3,6 +3,7 @@
 //! Tests play the people (`slash`, `mention`, `click` …) and read what they would read (`thread`, `messages`).
 
 mod api;
+mod groups;
 mod history;
 mod people;
 mod rules;
@@ -101,6 +102,7 @@ struct State {
     pace: HashMap<String, (f64, Instant)>,
     sockets: sockets::Sockets,
     reading: history::Reading,
+    groups: groups::Groups,
     weather: weather::Weather,
 }
 

@@ -187,6 +187,7 @@ impl House {
         let dispatch = Dispatch {
             store: store.clone(),
             catalog: Arc::new(ArcSwap::from_pointee(loaded.catalog)),
+            roster: None,
             clock: clock.clone(),
         };
         let environment: BTreeMap<String, String> =

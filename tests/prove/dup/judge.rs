@@ -30,7 +30,9 @@ impl Record {
             record.entries += 1;
             match entry.fact {
                 Fact::Received { inbound, .. } => count(&mut record.received, inbound.as_str()),
-                Fact::Refused { inbound, .. } | Fact::Answered { inbound, .. } => {
+                Fact::Refused { inbound, .. }
+                | Fact::Answered { inbound, .. }
+                | Fact::Link { inbound, .. } => {
                     count(&mut record.concluded, inbound.as_str());
                 }
                 Fact::Decided { inbound, run, .. } => {

@@ -84,6 +84,9 @@ impl Record {
             Fact::Answered {
                 inbound, question, ..
             } => self.conclude(inbound.as_str(), format!("answered: {question}")),
+            Fact::Link {
+                inbound, became, ..
+            } => self.conclude(inbound.as_str(), format!("link: {became:?}")),
             Fact::Decided {
                 inbound,
                 invocation,

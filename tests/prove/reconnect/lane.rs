@@ -113,6 +113,7 @@ impl Lane {
         let dispatch = Dispatch {
             store: store.clone(),
             catalog,
+            roster: None,
             clock,
         };
         let stop = cancel.clone();

@@ -95,6 +95,7 @@ impl Ground {
         let dispatch = Dispatch {
             store: real.store().clone(),
             catalog: Arc::new(ArcSwap::new(Arc::clone(catalog))),
+            roster: None,
             clock: Clock::steered(now),
         };
         let found = real.ask(dispatch.walk(inbound, now))?;

@@ -16,7 +16,7 @@ use tokio::time::Instant;
 
 use super::weather::{self, Fate};
 use super::{
-    APP_TOKEN, BOT, BOT_TOKEN, BOT_USER, FakeSlack, Inner, OpenedForm, Posted, State, TEAM,
+    APP_TOKEN, BOT, BOT_TOKEN, BOT_USER, FakeSlack, Inner, OpenedForm, Posted, State, TEAM, groups,
     history, rules,
 };
 
@@ -81,7 +81,8 @@ fn answered(
         return (StatusCode::SERVICE_UNAVAILABLE.into_response(), None);
     }
     weather::expect_patience(&mut state, method, body);
-    if let Some(wait) = history::too_fast(&mut state, method) {
+    let too_fast = history::too_fast(&mut state, method);
+    if let Some(wait) = too_fast.or_else(|| groups::too_fast(&mut state, method)) {
         weather::refused(&mut state, &weather::key(method, body), wait);
         return (limited(wait), None);
     }
@@ -223,6 +224,7 @@ fn dispatch(inner: &Arc<Inner>, state: &mut State, method: &str, body: &Value) -
             Ok(json!({ "upload_url": format!("http://{}/upload/{id}", inner.api), "file_id": id }))
         }
         "files.completeUploadExternal" => complete_upload(state, body),
+        groups::METHOD => groups::list_users(state, body),
         _ => history::read(state, method, body).unwrap_or(Err("unknown_method")),
     }
 }

@@ -351,7 +351,7 @@ fn kind(channel: &str) -> &'static str {
     }
 }
 
-fn needs(state: &State, scope: &str) -> Result<(), &'static str> {
+pub(super) fn needs(state: &State, scope: &str) -> Result<(), &'static str> {
     let asked_for = MANIFEST.lines().any(|line| {
         let entry = line.trim().strip_prefix("- ").unwrap_or_default();
         entry.split(' ').next() == Some(scope)
