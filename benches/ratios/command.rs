@@ -155,6 +155,7 @@ impl Bot {
             store: store.clone(),
             catalog,
             clock: clock.clone(),
+            mirrors_on: Vec::new(),
         };
         let path = std::env::var("PATH").unwrap_or_default();
         rustls::crypto::ring::default_provider()

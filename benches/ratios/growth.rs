@@ -135,6 +135,7 @@ impl Base {
             store: base.store.clone(),
             catalog: Arc::new(ArcSwap::from_pointee(base.home.catalog())),
             clock: base.clock.clone(),
+            mirrors_on: Vec::new(),
         };
         let began = Instant::now();
         base.receive(size).await;

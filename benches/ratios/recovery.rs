@@ -78,6 +78,7 @@ async fn begin_one(store: &Store, home: &Home, clock: &Clock) {
         store: store.clone(),
         catalog: std::sync::Arc::new(arc_swap::ArcSwap::from_pointee(home.catalog())),
         clock: clock.clone(),
+        mirrors_on: Vec::new(),
     };
     let inbound = typed(clock.now(), 0);
     let run = RunId::of_inbound(&inbound.key);

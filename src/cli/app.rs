@@ -1,6 +1,6 @@
 //! The parts of a running midwatch, made from settings. Nothing here decides; it only connects.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -232,16 +232,17 @@ impl App {
     }
 
     /// The stage that walks inbounds and follows changed files.
-    pub(super) fn dispatch_stage(&self) -> Stage {
+    pub(super) fn dispatch_stage(&self, mirrors_on: Vec<Platform>) -> Stage {
         let mut stage = Stage::new("dispatch", Duration::from_secs(5));
         let dispatch = Dispatch {
             store: self.store.clone(),
             catalog: Arc::clone(&self.catalog),
             clock: self.clock.clone(),
+            mirrors_on: mirrors_on.clone(),
         };
         let cancel = stage.cancel.clone();
         stage.spawn(async move { dispatch.run(cancel).await });
-        self.follow_files(&mut stage);
+        self.follow_files(&mut stage, mirrors_on);
         let (metrics, cancel) = (self.metrics.clone(), stage.cancel.clone());
         stage.spawn(async move { metrics.keep_small(&cancel).await });
         let (store, cancel) = (self.store.clone(), stage.cancel.clone());
@@ -280,7 +281,8 @@ impl App {
     }
 
     /// Takes changed files whole, or keeps the catalog before and says so.
-    fn follow_files(&self, stage: &mut Stage) {
+    fn follow_files(&self, stage: &mut Stage, mirrors_on: Vec<Platform>) {
+        warn_of_mirrors(&self.catalog.load(), &mirrors_on);
         // Reloads are rare; when the queue is full the watcher waits.
         let (sender, mut reloads) = mpsc::channel(4);
         let (folders, variables) = (folders(&self.settings), self.settings.variables.clone());
@@ -303,6 +305,7 @@ impl App {
             while let Some(Some(reloaded)) = cancel.run_until_cancelled(reloads.recv()).await {
                 crash("catalog.swapped");
                 let fact = reload_fact(&current.load(), &reloaded);
+                warn_of_mirrors(&current.load(), &mirrors_on);
                 if let Err(why) = store.record(vec![fact], Vec::new(), clock.now()).await {
                     warn!("a reload is not recorded: {why}");
                 }
@@ -327,6 +330,36 @@ impl App {
         }
         crash("drain.recorded");
         self.store.close().await;
+    }
+}
+
+/// The platforms that a server with these settings delivers to.
+pub(super) fn platforms(settings: &Settings) -> Vec<Platform> {
+    settings.slack.iter().map(|_| Platform::Slack).collect()
+}
+
+/// Which mirrors are left out because nothing is delivered to their platform here, each in a sentence.
+pub(super) fn mirrors_left_out(catalog: &Catalog, mirrors_on: &[Platform]) -> Vec<String> {
+    let projects = catalog.projects.values();
+    let mirrors = projects.flat_map(|project| {
+        let mirrors = project.mirrors.iter();
+        mirrors.map(|to| (project.name.to_string(), to.platform))
+    });
+    let left_out: BTreeSet<_> = mirrors
+        .filter(|(_, platform)| !mirrors_on.contains(platform))
+        .collect();
+    let in_words = |(project, platform): (String, Platform)| {
+        format!(
+            "the threads of {project} are not mirrored on {platform}: it is not configured here, and runs that begin \
+             until it is have no thread there"
+        )
+    };
+    left_out.into_iter().map(in_words).collect()
+}
+
+fn warn_of_mirrors(catalog: &Catalog, mirrors_on: &[Platform]) {
+    for doubt in mirrors_left_out(catalog, mirrors_on) {
+        warn!("{doubt}");
     }
 }
 

@@ -117,7 +117,7 @@ pub(super) async fn run(
     );
     let mut stages = Stages(vec![
         edges,
-        app.dispatch_stage(),
+        app.dispatch_stage(transports.iter().map(|it| it.platform()).collect()),
         app.engine_stage(),
         app.delivery_stage(transports),
     ]);

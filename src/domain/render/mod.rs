@@ -4,12 +4,14 @@
 
 mod answer;
 mod decision;
+mod places;
 mod thread;
 
 use crate::domain::{ApprovalTerms, Field, Identity, Invocation, Outcome, Text, Who};
 pub use answer::{help, help_command, list_commands, of_a_newer_version, runbook, runs, show, why};
 pub use decision::{decision_in_words, not_run};
 use jiff::Timestamp;
+pub use places::{done_from_elsewhere, in_each_place, posting};
 use std::time::Duration;
 pub use thread::{
     Live, ask_approvers, excerpt, first_line, last_line, line, root, root_that_waits,

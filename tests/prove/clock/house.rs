@@ -188,6 +188,7 @@ impl House {
             store: store.clone(),
             catalog: Arc::new(ArcSwap::from_pointee(loaded.catalog)),
             clock: clock.clone(),
+            mirrors_on: Vec::new(),
         };
         let environment: BTreeMap<String, String> =
             [("PATH".to_owned(), "/usr/local/bin:/usr/bin:/bin".to_owned())].into();

@@ -116,6 +116,7 @@ impl Lane {
             store: store.clone(),
             catalog,
             clock,
+            mirrors_on: Vec::new(),
         };
         let stop = cancel.clone();
         path.spawn(async move { dispatch.run(stop).await });

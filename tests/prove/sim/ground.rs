@@ -96,6 +96,7 @@ impl Ground {
             store: real.store().clone(),
             catalog: Arc::new(ArcSwap::new(Arc::clone(catalog))),
             clock: Clock::steered(now),
+            mirrors_on: vec![Platform::Slack],
         };
         let found = real.ask(dispatch.walk(inbound, now))?;
         let found = found.ok_or("a walk met a conflict")?;
