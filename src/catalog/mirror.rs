@@ -47,7 +47,11 @@ fn read(mirror: &raw::Mirror, at: At<'_>, notes: &mut Vec<Diagnostic>) -> Option
         (Some(text), None) => (Platform::Slack, text.0.as_str()),
         (None, Some(text)) => (Platform::Discord, text.0.as_str()),
         (given, _) => {
-            let how_many = if given.is_some() { "two places" } else { "no place" };
+            let how_many = if given.is_some() {
+                "two places"
+            } else {
+                "no place"
+            };
             notes.push(at.error(format!("this names {how_many}")).hint(
                 "write `{ slack: T0SHOP/C0OPS }` or `{ discord: \"GUILD/CHANNEL\" }`, one item for each place",
             ));
@@ -56,9 +60,7 @@ fn read(mirror: &raw::Mirror, at: At<'_>, notes: &mut Vec<Diagnostic>) -> Option
     };
     let ids = text.split_once('/');
     let fits = ids.is_some_and(|(space, channel)| match platform {
-        Platform::Slack => {
-            is_of_slack(space, &['T', 'E']) && is_of_slack(channel, &['C', 'G'])
-        }
+        Platform::Slack => is_of_slack(space, &['T', 'E']) && is_of_slack(channel, &['C', 'G']),
         Platform::Discord => is_of_discord(space) && is_of_discord(channel),
         Platform::Console => false,
     });

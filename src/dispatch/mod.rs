@@ -17,8 +17,8 @@ use crate::clock::Clock;
 use crate::domain::{
     Actor, Catalog, Decided, Decision, Fact, Facts, Form, FormField, Hold, Identity, Inbound,
     Invocation, Manner, Message, OtherRun, ParameterKind, Permit, Phase, Place, PlanFor, Platform,
-    Posting, PostingKind, ProjectName, Refusal, RuleRef, Run, RunEvent, RunId, SpeakerKind, StepState, Text, Typed,
-    decide, parse, plan, render,
+    Posting, PostingKind, ProjectName, Refusal, RuleRef, Run, RunEvent, RunId, SpeakerKind,
+    StepState, Text, Typed, decide, parse, plan, render,
 };
 use crate::planted::{self, crash};
 use crate::store::{Change, Conclusion, Store, StoreError};

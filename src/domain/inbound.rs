@@ -101,7 +101,8 @@ pub struct Place {
 impl Place {
     /// Whether who reads in one of the two reads in the other.
     pub fn shares_channel(&self, other: &Self) -> bool {
-        (self.platform, &self.space, &self.channel) == (other.platform, &other.space, &other.channel)
+        (self.platform, &self.space, &self.channel)
+            == (other.platform, &other.space, &other.channel)
     }
 }
 

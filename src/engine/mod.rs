@@ -15,8 +15,8 @@ use tracing::{Instrument, error, info, info_span, warn};
 
 use crate::clock::Clock;
 use crate::domain::{
-    Due, OutputRef, Place, Posting, PostingKind, Reference, Run, RunEvent, RunId, StepResult, apply, next,
-    render,
+    Due, OutputRef, Place, Posting, PostingKind, Reference, Run, RunEvent, RunId, StepResult,
+    apply, next, render,
 };
 use crate::planted::crash;
 use crate::store::{Lease, Store, StoreError, Tell, WorkerId};

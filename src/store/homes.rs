@@ -80,10 +80,7 @@ pub(super) async fn wait_for_home(
         .await?;
     let until = Timestamp::from_millisecond(until).unwrap_or(now);
     tracing::info!(run.id = %run.id, "run {} waits for the replica that has its step", run.reference);
-    let root = (
-        PostingKind::Root,
-        render::root_that_waits(run, now, until),
-    );
+    let root = (PostingKind::Root, render::root_that_waits(run, now, until));
     owe(group, render::in_each_place(run, &[root]), now).await
 }
 

@@ -37,6 +37,7 @@ mod fakes;
 mod http;
 mod ledger;
 mod migrations;
+mod mirrors;
 mod neighbours;
 mod outbox;
 mod postgres;
