@@ -379,11 +379,10 @@ fn what_mirrors_can_not_mean_is_told() {
             ),
         ),
         (
-            "no place, two places, no such platform",
-            mirrors!(
-                "  - {}\n  - { slack: T0SHOP/C0OPS, discord: \"1/2\" }\n  - { console: ops }\n"
-            ),
+            "no place, and two places",
+            mirrors!("  - {}\n  - { slack: T0SHOP/C0OPS, discord: \"1/2\" }\n"),
         ),
+        ("no such platform", mirrors!("  - { console: ops }\n")),
         ("a text", mirrors!("  - T0SHOP/C0OPS\n")),
         (
             "the same place twice",

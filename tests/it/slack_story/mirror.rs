@@ -303,3 +303,38 @@ async fn a_run_is_approved_and_cancelled_from_where_it_is_not_told() {
     assert_eq!(here, story.whole_thread(SHOP, &waits).await);
     story.end();
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_of_the_console_is_followed_in_its_mirror() {
+    let story = Story::mirrored(&format!("{{ slack: T1/{OPS} }}")).await;
+    let Story {
+        slack,
+        home,
+        bot,
+        shop,
+    } = story;
+    assert!(bot.stop().success());
+    let ran = home.run(&["run", "loud"], "");
+    let said = String::from_utf8_lossy(&ran.stdout).into_owned();
+    assert!(ran.status.success(), "{said}");
+    // There output is shown as it is printed, and in the mirror when its step has ended.
+    assert!(
+        said.contains("\n1500\n") || said.contains(" 1500\n"),
+        "{said}"
+    );
+    let bot = home.serve().await;
+    slack.use_http(&bot.url(""));
+    let story = Story {
+        slack,
+        home,
+        bot,
+        shop,
+    };
+    let mirror = story.root_in(OPS, "loud succeeded").await;
+    let began = "began: at the console, by Ana Ruiz; this thread mirrors the one there";
+    assert!(read(&mirror).contains(began), "{}", read(&mirror));
+    let here = story.whole_thread(OPS, &mirror).await;
+    assert_eq!(here.len(), 3, "{here:#?}");
+    assert!(here[1].contains("lines left out"), "{}", here[1]);
+    story.end();
+}
