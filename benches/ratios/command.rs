@@ -156,6 +156,7 @@ impl Bot {
             catalog,
             roster: None,
             clock: clock.clone(),
+            mirrors_on: Vec::new(),
         };
         let path = std::env::var("PATH").unwrap_or_default();
         rustls::crypto::ring::default_provider()

@@ -136,6 +136,7 @@ impl Base {
             catalog: Arc::new(ArcSwap::from_pointee(base.home.catalog())),
             roster: None,
             clock: base.clock.clone(),
+            mirrors_on: Vec::new(),
         };
         let began = Instant::now();
         base.receive(size).await;

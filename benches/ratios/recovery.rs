@@ -79,6 +79,7 @@ async fn begin_one(store: &Store, home: &Home, clock: &Clock) {
         catalog: std::sync::Arc::new(arc_swap::ArcSwap::from_pointee(home.catalog())),
         roster: None,
         clock: clock.clone(),
+        mirrors_on: Vec::new(),
     };
     let inbound = typed(clock.now(), 0);
     let run = RunId::of_inbound(&inbound.key);

@@ -12,6 +12,7 @@ mod diagnostic;
 mod files;
 mod http;
 mod load;
+mod mirror;
 mod night;
 mod parameter;
 mod pattern;

@@ -8,7 +8,7 @@ use super::at::{At, Spot};
 use super::command::ReadCommand;
 use super::diagnostic::{Diagnostic, did_you_mean};
 use super::people::Names;
-use super::{parameter, raw, rule, variables, window};
+use super::{mirror, parameter, raw, rule, variables, window};
 use crate::domain::{
     Command, CommandName, Environment, EnvironmentName, Escalation, FileLine, GroupName, PersonId,
     Project, ProjectName, Who,
@@ -86,6 +86,7 @@ pub(crate) fn read(
     let escalation = escalation(&raw.escalation, at.get("escalation"), known, notes);
     let examples = examples(raw, at.get("examples"), known, notes);
     let channels = channels(raw, at.get("channels"), notes);
+    let mirrors = mirror::read_all(&raw.mirrors, at.get("mirrors"), &channels, notes);
     if notes[notes_before..].iter().any(Diagnostic::is_error) {
         return None;
     }
@@ -108,6 +109,7 @@ pub(crate) fn read(
             rules,
             otherwise: otherwise?,
             escalation,
+            mirrors,
             procedures: Vec::new(),
             defined: at.key("project").file_line(),
         },

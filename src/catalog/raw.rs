@@ -208,9 +208,22 @@ pub(crate) struct Runbook {
     /// The order in which people are called when nobody answers.
     #[serde(default)]
     pub(crate) escalation: Vec<Escalation>,
+    /// Where the threads of its runs are told too, each line as in the thread where the run began.
+    #[serde(default)]
+    pub(crate) mirrors: Vec<Mirror>,
     /// What the rules should decide; run by `midwatch check`.
     #[serde(default)]
     pub(crate) examples: Vec<Example>,
+}
+
+/// One place where threads are told too: either `slack` or `discord`.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Mirror {
+    /// Workspace and channel: `T0SHOP/C0OPS`.
+    pub(crate) slack: Option<Text>,
+    /// Guild and channel, in quotes: `"81384788765712384/381870553235193857"`.
+    pub(crate) discord: Option<Text>,
 }
 
 /// One rule: `may` and `who`, with conditions; or, as the last one, `otherwise`.

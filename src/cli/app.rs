@@ -1,6 +1,6 @@
 //! The parts of a running midwatch, made from settings. Nothing here decides; it only connects.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -237,11 +237,11 @@ impl App {
         })
     }
 
-    /// The stage that walks inbounds and follows changed files. `spoken` are the platforms that we speak with, `groups`
-    /// those of them that say who is in their groups.
+    /// The stage that walks inbounds and follows changed files. `spoken` are the platforms that postings are delivered to,
+    /// `groups` those of them that say who is in their groups.
     pub(super) fn dispatch_stage(
         &self,
-        spoken: impl IntoIterator<Item = Platform>,
+        spoken: &[Platform],
         groups: Vec<Arc<dyn Memberships>>,
     ) -> Stage {
         let mut stage = Stage::new("dispatch", Duration::from_secs(5));
@@ -250,19 +250,20 @@ impl App {
             Arc::clone(&self.catalog),
             self.store.clone(),
             groups,
-            spoken.into_iter().collect(),
+            spoken.iter().copied().collect(),
         ));
         let dispatch = Dispatch {
             store: self.store.clone(),
             catalog: Arc::clone(&self.catalog),
             roster: Some(Arc::clone(&roster)),
             clock: self.clock.clone(),
+            mirrors_on: spoken.to_vec(),
         };
         let cancel = stage.cancel.clone();
         stage.spawn(async move { dispatch.run(cancel).await });
         let (kept, cancel) = (Arc::clone(&roster), stage.cancel.clone());
         stage.spawn(async move { kept.run(cancel).await });
-        self.follow_files(&mut stage, roster);
+        self.follow_files(&mut stage, roster, spoken.to_vec());
         let (metrics, cancel) = (self.metrics.clone(), stage.cancel.clone());
         stage.spawn(async move { metrics.keep_small(&cancel).await });
         let (store, cancel) = (self.store.clone(), stage.cancel.clone());
@@ -301,7 +302,8 @@ impl App {
     }
 
     /// Takes changed files whole, or keeps the catalog before and says so.
-    fn follow_files(&self, stage: &mut Stage, roster: Arc<Roster>) {
+    fn follow_files(&self, stage: &mut Stage, roster: Arc<Roster>, mirrors_on: Vec<Platform>) {
+        warn_of_mirrors(&self.catalog.load(), &mirrors_on);
         // Reloads are rare; when the queue is full the watcher waits.
         let (sender, mut reloads) = mpsc::channel(4);
         let (folders, variables) = (folders(&self.settings), self.settings.variables.clone());
@@ -325,6 +327,7 @@ impl App {
                 roster.files_changed();
                 crash("catalog.swapped");
                 let fact = reload_fact(&current.load(), &reloaded);
+                warn_of_mirrors(&current.load(), &mirrors_on);
                 if let Err(why) = store.record(vec![fact], Vec::new(), clock.now()).await {
                     warn!("a reload is not recorded: {why}");
                 }
@@ -349,6 +352,38 @@ impl App {
         }
         crash("drain.recorded");
         self.store.close().await;
+    }
+}
+
+/// The platforms that a server with these settings delivers to.
+pub(super) fn platforms(settings: &Settings) -> Vec<Platform> {
+    let slack = settings.slack.iter().map(|_| Platform::Slack);
+    let discord = settings.discord.iter().map(|_| Platform::Discord);
+    slack.chain(discord).collect()
+}
+
+/// Which mirrors are left out because nothing is delivered to their platform here, each in a sentence.
+pub(super) fn mirrors_left_out(catalog: &Catalog, mirrors_on: &[Platform]) -> Vec<String> {
+    let projects = catalog.projects.values();
+    let mirrors = projects.flat_map(|project| {
+        let mirrors = project.mirrors.iter();
+        mirrors.map(|to| (project.name.to_string(), to.platform))
+    });
+    let left_out: BTreeSet<_> = mirrors
+        .filter(|(_, platform)| !mirrors_on.contains(platform))
+        .collect();
+    let in_words = |(project, platform): (String, Platform)| {
+        format!(
+            "the threads of {project} are not mirrored on {platform}: it is not configured here, and runs that begin \
+             until it is have no thread there"
+        )
+    };
+    left_out.into_iter().map(in_words).collect()
+}
+
+fn warn_of_mirrors(catalog: &Catalog, mirrors_on: &[Platform]) {
+    for doubt in mirrors_left_out(catalog, mirrors_on) {
+        warn!("{doubt}");
     }
 }
 

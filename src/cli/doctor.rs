@@ -2,7 +2,7 @@
 
 use super::serve::{adapter_settings, discord_settings};
 use super::{Exit, app, say, say_error};
-use crate::catalog;
+use crate::catalog::{self, Loaded};
 use arc_swap::ArcSwap;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -11,6 +11,7 @@ use crate::chat::discord::Discord;
 use crate::chat::slack::Slack;
 use crate::clock::Clock;
 use crate::config::{Origin, Settings};
+use crate::domain::{Catalog, Platform};
 use crate::http;
 use crate::store::{Finding, FindingState, Store, StoreSettings, examine};
 
@@ -38,18 +39,17 @@ pub(super) async fn run(
         };
         say(&format!("  {:<24} {}  ({origin})", shown.name, shown.value));
     }
+    let loaded = catalog::load(&app::folders(settings), &settings.variables);
     let mut parts = vec![
-        files(settings),
+        files(&loaded),
         secrets(settings, environment),
         database(settings).await,
     ];
     parts.extend(postgres(settings).await);
-    parts.extend([
-        server(settings),
-        slack(settings).await,
-        discord(settings).await,
-        tools(),
-    ]);
+    let slack = slack(settings, &loaded.catalog).await;
+    parts.extend([server(settings), slack, discord(settings).await]);
+    parts.extend(mirrors(settings, &loaded.catalog));
+    parts.push(tools());
     say("parts");
     let mut exit = Exit::Done;
     for (name, state) in parts {
@@ -76,8 +76,7 @@ enum State {
     Broken(String),
 }
 
-fn files(settings: &Settings) -> (&'static str, State) {
-    let loaded = catalog::load(&app::folders(settings), &settings.variables);
+fn files(loaded: &Loaded) -> (&'static str, State) {
     let errors = loaded.diagnostics.iter().filter(|it| it.is_error()).count();
     let catalog = &loaded.catalog;
     let words = format!(
@@ -158,7 +157,29 @@ fn server(settings: &Settings) -> (&'static str, State) {
     ("server", state)
 }
 
-async fn slack(settings: &Settings) -> (&'static str, State) {
+/// Nothing where no runbook mirrors anything.
+fn mirrors(settings: &Settings, catalog: &Catalog) -> Option<(&'static str, State)> {
+    let projects = catalog.projects.values();
+    let count: usize = projects.map(|project| project.mirrors.len()).sum();
+    let left_out = app::mirrors_left_out(catalog, &app::platforms(settings));
+    let state = match (count, left_out.is_empty()) {
+        (0, _) => return None,
+        (count, true) => State::Well(format!("{count} places in runbooks")),
+        (_, false) => State::Doubtful(left_out.join("; ")),
+    };
+    Some(("mirrors", state))
+}
+
+/// The mirrors in other workspaces than ours: our token reaches none of them.
+fn foreign<'c>(catalog: &'c Catalog, workspace: &'c str) -> impl Iterator<Item = String> + 'c {
+    let projects = catalog.projects.values();
+    let mirrors = projects.flat_map(|project| &project.mirrors);
+    mirrors
+        .filter(move |to| to.platform == Platform::Slack && to.space != workspace)
+        .map(|to| format!("{}/{}", to.space, to.channel))
+}
+
+async fn slack(settings: &Settings, catalog: &Catalog) -> (&'static str, State) {
     let state = match &settings.slack {
         None => State::Missing(
             "not configured; docs/slack.md takes a workspace from nothing to the first command"
@@ -168,7 +189,19 @@ async fn slack(settings: &Settings) -> (&'static str, State) {
             match Slack::new(&adapter_settings(settings), Arc::new(ArcSwap::default())) {
                 Err(why) => State::Broken(why.to_string()),
                 Ok(slack) => match slack.identify().await {
-                    Ok(me) => State::Well(format!("we are {} in {}", me.user, me.workspace)),
+                    Ok(me) => {
+                        let words = format!("we are {} in {}", me.user, me.workspace);
+                        let foreign: Vec<String> = foreign(catalog, &me.space).collect();
+                        if foreign.is_empty() {
+                            State::Well(words)
+                        } else {
+                            let foreign = foreign.join(", ");
+                            State::Doubtful(format!(
+                                "{words}, which is {}: runbooks mirror to {foreign}, in a workspace that it can't reach",
+                                me.space
+                            ))
+                        }
+                    }
                     Err(why) => {
                         State::Broken(format!("{why}; check SLACK_BOT_TOKEN and SLACK_API_URL"))
                     }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::io::IsTerminal;
 use std::sync::Arc;
 
-use super::app::App;
+use super::app::{App, platforms};
 use super::stages::{Stages, StopSignal};
 use super::{Exit, say_error, tryout};
 use crate::chat::Transport;
@@ -53,7 +53,8 @@ pub(super) async fn run(
     let actor = app.catalog.load().people.identify(&inbound.speaker);
     let mut signal = StopSignal::listen();
     let stages = Stages(vec![
-        app.dispatch_stage([], Vec::new()),
+        // Its mirrors are told by the server, when one runs again on this database.
+        app.dispatch_stage(&platforms(&app.settings), Vec::new()),
         app.engine_stage(),
         app.delivery_stage(vec![transport]),
     ]);

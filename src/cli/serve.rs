@@ -96,7 +96,7 @@ pub(super) async fn run(
     let spoken: Vec<_> = transports.iter().map(|it| it.platform()).collect();
     let mut stages = Stages(vec![
         edges,
-        app.dispatch_stage(spoken, groups),
+        app.dispatch_stage(&spoken, groups),
         app.engine_stage(),
         app.delivery_stage(transports),
     ]);

@@ -80,7 +80,8 @@ pub(super) async fn run(
     let mut signal = StopSignal::listen();
     let mut stages = Stages(vec![
         http_stage(&app).await?,
-        app.dispatch_stage([], Vec::new()),
+        // No account anywhere: whatever the runbooks mirror stays here.
+        app.dispatch_stage(&[], Vec::new()),
         app.engine_stage(),
         app.delivery_stage(vec![transport]),
         servers,

@@ -3,8 +3,8 @@
 use jiff::Timestamp;
 
 use crate::domain::{
-    Button, Decision, Facts, Hold, Identity, PersonId, Phase, PlanFor, Posting, PostingKind,
-    Reference, Refusal, Run, RunEvent, Verdict, decide, may_consent, plan, render, show_elapsed,
+    Button, Decision, Facts, Hold, Identity, PersonId, Phase, PlanFor, PostingKind, Reference,
+    Refusal, Run, RunEvent, Verdict, decide, may_consent, plan, render, show_elapsed,
 };
 use crate::planted;
 use crate::store::{Change, Conclusion, StoreError, Tell};
@@ -298,31 +298,37 @@ impl Walk<'_> {
         let told = events.clone();
         let now = self.now;
         let tell: Tell = Box::new(move |run, _| {
-            let posting = |kind, message| Posting {
-                to: run.place.clone(),
-                kind,
-                run: Some(run.id),
-                message,
+            let root = (PostingKind::Root, render::root(run, now, None));
+            let lines = told.iter().filter_map(|event| render::line(run, event, ""));
+            let line = PostingKind::Line {
+                attachment: None,
+                last: false,
             };
-            let mut postings = vec![posting(PostingKind::Root, render::root(run, now, None))];
-            for message in told.iter().filter_map(|event| render::line(run, event, "")) {
-                postings.push(posting(
-                    PostingKind::Line {
-                        attachment: None,
-                        last: false,
-                    },
-                    message,
-                ));
-            }
-            postings
+            let lines = lines.map(|message| (line.clone(), message));
+            let told: Vec<_> = std::iter::once(root).chain(lines).collect();
+            render::in_each_place(run, &told)
         });
-        let mut conclusion = self.answered(word, Vec::new());
+        // Who reads none of the run's threads where they are has to hear it.
+        let mut places = run.places();
+        let is_told_here = places.any(|to| to.shares_channel(&self.inbound.place));
+        let elsewhere = (!is_told_here).then(|| render::done_from_elsewhere(run, done(word)));
+        let mut conclusion = self.answered(word, elsewhere.into_iter().collect());
         conclusion.change = Change::Happened {
             run: run.id,
             events,
             tell,
         };
         conclusion
+    }
+}
+
+/// What somebody did, said to them.
+fn done(word: &str) -> &'static str {
+    match word {
+        "approve" => "you approved",
+        "reject" => "you rejected",
+        "settle" => "you settled",
+        _ => "you cancelled",
     }
 }
 

@@ -20,9 +20,9 @@ use crate::catalog::CurrentCatalog;
 use crate::clock::Clock;
 use crate::domain::{
     Actor, Catalog, Decided, Decision, Fact, Facts, Form, FormField, Hold, Identity, Inbound,
-    Invocation, Manner, Message, OtherRun, ParameterKind, Permit, Phase, PlanFor, Platform,
-    PlatformGroup, Posting, PostingKind, Refusal, RuleRef, Run, RunEvent, RunId, SpeakerKind,
-    StepState, Text, Typed, decide, parse, plan, render,
+    Invocation, Manner, Message, OtherRun, ParameterKind, Permit, Phase, Place, PlanFor, Platform,
+    PlatformGroup, Posting, PostingKind, ProjectName, Refusal, RuleRef, Run, RunEvent, RunId,
+    SpeakerKind, StepState, Text, Typed, decide, parse, plan, render,
 };
 use crate::planted::{self, crash};
 use crate::store::{Change, Conclusion, Store, StoreError};
@@ -48,6 +48,9 @@ pub struct Dispatch {
     pub roster: Option<Arc<Roster>>,
     /// Tells the time.
     pub clock: Clock,
+    /// The platforms that postings are delivered to here. A mirror on any other is left out: what is owed to it would
+    /// wait for ever.
+    pub mirrors_on: Vec<Platform>,
 }
 
 impl Dispatch {
@@ -364,6 +367,7 @@ impl Walk<'_> {
         Ok(Run {
             id,
             reference: self.dispatch.store.free_reference(id).await?,
+            mirrors: self.mirrors(&invocation.project),
             invocation,
             requester: self.actor.identity.clone(),
             rule,
@@ -379,28 +383,34 @@ impl Walk<'_> {
         })
     }
 
+    /// Where else a run's thread is told: as the runbook says now, whatever it says while the run goes on.
+    fn mirrors(&self, project: &ProjectName) -> Vec<Place> {
+        let project = self.catalog.projects.get(project);
+        let mirrors = project.into_iter().flat_map(|project| &project.mirrors);
+        let elsewhere = mirrors.filter(|to| {
+            self.dispatch.mirrors_on.contains(&to.platform)
+                && !to.shares_channel(&self.inbound.place)
+        });
+        elsewhere.cloned().collect()
+    }
+
     fn start(&self, run: Run, decision: Decided, more: Vec<Message>) -> Conclusion {
         info!(run.id = %run.id, command.name = %run.invocation.command, "decided on run {}", run.reference);
         let groups: Vec<_> = self.actor.groups.iter().cloned().collect();
-        let posting = |kind, message| Posting {
-            to: run.place.clone(),
-            kind,
-            run: Some(run.id),
-            message,
-        };
         let line = || PostingKind::Line {
             attachment: None,
             last: false,
         };
-        let mut postings = vec![
-            posting(PostingKind::Root, render::root(&run, self.now, None)),
-            posting(line(), render::first_line(&run, &groups)),
+        let mut told = vec![
+            (PostingKind::Root, render::root(&run, self.now, None)),
+            (line(), render::first_line(&run, &groups)),
         ];
         // Its thread may stand there from before: it says why it goes on in it.
         let doubted = run.doubted_at.map(|_| RunEvent::Doubted);
         let doubted = doubted.and_then(|event| render::line(&run, &event, ""));
         let more = doubted.into_iter().chain(more);
-        postings.extend(more.map(|message| posting(line(), message)));
+        told.extend(more.map(|message| (line(), message)));
+        let postings = render::in_each_place(&run, &told);
         let command = self.catalog.commands.get(&run.invocation.command);
         let lock = command
             .and_then(|it| it.one_at_a_time)

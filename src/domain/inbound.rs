@@ -98,6 +98,14 @@ pub struct Place {
     pub thread: Option<String>,
 }
 
+impl Place {
+    /// Whether who reads in one of the two reads in the other.
+    pub fn shares_channel(&self, other: &Self) -> bool {
+        (self.platform, &self.space, &self.channel)
+            == (other.platform, &other.space, &other.channel)
+    }
+}
+
 /// How it was said.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

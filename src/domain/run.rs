@@ -27,8 +27,11 @@ pub struct Run {
     pub requester: Identity,
     /// The rule that decided.
     pub rule: RuleRef,
-    /// Where its thread is.
+    /// Where it was asked for, and so where its thread is.
     pub place: Place,
+    /// Where else its thread is told, fixed when it began. No two are in one channel, and none in that of `place`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub mirrors: Vec<Place>,
     /// Where it stands.
     pub phase: Phase,
     /// What it does, fixed when it was allowed; `None` while consent is awaited.
@@ -626,6 +629,11 @@ fn settle(run: &mut Run, verdict: Verdict, at: Timestamp) -> bool {
 }
 
 impl Run {
+    /// Where it is told of, each with a root message and a thread of its own: first where it was asked for.
+    pub fn places(&self) -> impl Iterator<Item = &Place> {
+        std::iter::once(&self.place).chain(&self.mirrors)
+    }
+
     /// The step whose outcome is unknown; a person has to settle it.
     pub fn unsettled_step(&self) -> Option<usize> {
         self.steps.iter().position(|state| {

@@ -192,6 +192,7 @@ fn begun(plan: &Plan, waits: bool) -> Run {
             channel: "console".to_owned(),
             thread: None,
         },
+        mirrors: Vec::new(),
         phase,
         plan: (!waits).then(|| plan.clone()),
         steps: if waits {

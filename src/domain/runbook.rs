@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Actor, Command, CommandName, EnvironmentName, FileLine, GroupName, Identity, LevelName,
-    ParameterName, PersonId, Platform, PlatformGroup, ProjectName, RotationName, Speaker,
+    ParameterName, PersonId, Place, Platform, PlatformGroup, ProjectName, RotationName, Speaker,
 };
 
 /// All commands and runbooks, checked, at one revision. Immutable; swapped whole on reload.
@@ -65,6 +65,8 @@ pub struct Project {
     pub otherwise: Otherwise,
     /// The order in which people are called when nobody answers. Sorted by time.
     pub escalation: Vec<Escalation>,
+    /// Where the threads of its runs are told too. No two are in one channel.
+    pub mirrors: Vec<Place>,
     /// The prose runbook's parts, in order; empty when there is none.
     pub procedures: Vec<Procedure>,
     /// Where its runbook is.

@@ -92,6 +92,7 @@ fn project(name: &str, environments: &[&str], headings: &[&str]) -> Project {
             defined: here(),
         },
         escalation: Vec::new(),
+        mirrors: Vec::new(),
         procedures: headings
             .iter()
             .map(|heading| Procedure {

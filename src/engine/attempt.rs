@@ -12,7 +12,7 @@ use tracing::{info, warn};
 use super::actions::{Performed, Verified, Work, perform, verify};
 use super::{Engine, RECORD_AGAIN, RECORD_WITHIN, Told, is_unknown};
 use crate::domain::{
-    Action, Block, Effect, Message, OutputRef, PlannedStep, Posting, PostingKind, Rendered, Run,
+    Action, Block, Effect, Message, OutputRef, Place, PlannedStep, PostingKind, Rendered, Run,
     RunEvent, StepResult, render,
 };
 use crate::planted::crash;
@@ -217,6 +217,7 @@ impl Engine {
             whole: kept,
         };
         let mut changes = self.store.changes();
+        let is_read_in_roots = places_with_live_output(run, false).next().is_some();
         let mut show = interval(SHOW_EVERY);
         let mut refresh = interval(REFRESH_EVERY);
         // Asked only now: what happened before `changes` was made is no change to it.
@@ -238,7 +239,7 @@ impl Engine {
                         }
                     }
                 }
-                _ = refresh.tick(), if !run.place.platform.shows_live_output() => {
+                _ = refresh.tick(), if is_read_in_roots => {
                     self.refresh(lease, run, of, &output.whole).await;
                 }
             }
@@ -267,18 +268,12 @@ impl Engine {
         if fresh.is_empty() {
             return Ok(());
         }
-        let mut postings = Vec::new();
-        if run.place.platform.shows_live_output() {
-            let message = Message {
-                blocks: vec![Block::Output(fresh.to_owned())],
-            };
-            postings.push(Posting {
-                to: run.place.clone(),
-                kind: PostingKind::Output { of },
-                run: Some(run.id),
-                message,
-            });
-        }
+        let message = Message {
+            blocks: vec![Block::Output(fresh.to_owned())],
+        };
+        let postings = places_with_live_output(run, true)
+            .map(|to| render::posting(run, to, PostingKind::Output { of }, message.clone()));
+        let postings = postings.collect();
         self.store
             .append_output(lease, of, fresh.to_owned(), postings, self.clock.now())
             .await?;
@@ -311,15 +306,12 @@ impl Engine {
         let tail = lines[lines.len().saturating_sub(TAIL_LINES)..].join("\n");
         let now = self.clock.now();
         let message = render::root(run, now, Some(render::Live { tail: &tail }));
-        let root = Posting {
-            to: run.place.clone(),
-            kind: PostingKind::Root,
-            run: Some(run.id),
-            message,
-        };
+        let roots = places_with_live_output(run, false)
+            .map(|to| render::posting(run, to, PostingKind::Root, message.clone()));
+        let roots = roots.collect();
         if let Err(fault) = self
             .store
-            .append_output(lease, of, String::new(), vec![root], now)
+            .append_output(lease, of, String::new(), roots, now)
             .await
         {
             warn!("the root message is not refreshed: {fault}");
@@ -331,6 +323,12 @@ struct Output {
     whole: String,
     /// Where the part begins that the store does not have yet.
     unkept: usize,
+}
+
+/// Those of the run's places that show output as it is printed, or those that show it in the root message.
+fn places_with_live_output(run: &Run, live: bool) -> impl Iterator<Item = &Place> {
+    let places = run.places();
+    places.filter(move |to| to.platform.shows_live_output() == live)
 }
 
 fn interval(every: Duration) -> tokio::time::Interval {

@@ -15,8 +15,8 @@ use tracing::{Instrument, error, info, info_span, warn};
 
 use crate::clock::Clock;
 use crate::domain::{
-    Due, OutputRef, Posting, PostingKind, Reference, Run, RunEvent, RunId, StepResult, apply, next,
-    render,
+    Due, OutputRef, Place, Posting, PostingKind, Reference, Run, RunEvent, RunId, StepResult,
+    apply, next, render,
 };
 use crate::planted::crash;
 use crate::store::{Lease, Store, StoreError, Tell, WorkerId};
@@ -296,54 +296,62 @@ impl Told {
     }
 }
 
-/// Renders what events mean for the thread: the root's new state, a line each, the last line with the checkpoint.
+/// Renders what events mean for the thread, in each of its places.
 fn tell(told: Arc<Vec<Told>>, now: Timestamp) -> Tell {
     Box::new(move |run, checkpoint| {
-        let live = run.place.platform.shows_live_output();
-        let posting = |kind, message| Posting {
-            to: run.place.clone(),
-            kind,
-            run: Some(run.id),
-            message,
-        };
-        let mut postings = vec![posting(PostingKind::Root, render::root(run, now, None))];
-        for Told { event, output } in told.iter() {
-            let shown = if live { "" } else { output.as_str() };
-            let too_long = render::excerpt(shown).1;
-            let attachment = match event {
-                RunEvent::StepEnded {
-                    position, attempt, ..
-                } if too_long => Some(OutputRef {
-                    run: run.id,
-                    position: *position,
-                    attempt: *attempt,
-                }),
-                // The root says it already; live output needs it as a heading.
-                RunEvent::StepStarted { .. } if !live => continue,
-                _ => None,
-            };
-            if let Some(message) = render::line(run, event, shown) {
-                postings.push(posting(
-                    PostingKind::Line {
-                        attachment,
-                        last: false,
-                    },
-                    message,
-                ));
-            }
-        }
-        if told
-            .iter()
-            .any(|told| matches!(told.event, RunEvent::Finished { .. }))
-        {
-            let kind = PostingKind::Line {
-                attachment: None,
-                last: true,
-            };
-            postings.push(posting(kind, render::last_line(run, now, checkpoint)));
-        }
-        postings
+        let postings = run
+            .places()
+            .flat_map(|to| tell_place(to, run, &told, (now, checkpoint)));
+        postings.collect()
     })
+}
+
+/// The root's new state, a line for each event, the last line with the checkpoint.
+fn tell_place(
+    to: &Place,
+    run: &Run,
+    told: &[Told],
+    (now, checkpoint): (Timestamp, Option<&str>),
+) -> Vec<Posting> {
+    let live = to.platform.shows_live_output();
+    let posting = |kind, message| render::posting(run, to, kind, message);
+    let mut postings = vec![posting(PostingKind::Root, render::root(run, now, None))];
+    for Told { event, output } in told {
+        let shown = if live { "" } else { output.as_str() };
+        let too_long = render::excerpt(shown).1;
+        let attachment = match event {
+            RunEvent::StepEnded {
+                position, attempt, ..
+            } if too_long => Some(OutputRef {
+                run: run.id,
+                position: *position,
+                attempt: *attempt,
+            }),
+            // The root says it already; live output needs it as a heading.
+            RunEvent::StepStarted { .. } if !live => continue,
+            _ => None,
+        };
+        if let Some(message) = render::line(run, event, shown) {
+            postings.push(posting(
+                PostingKind::Line {
+                    attachment,
+                    last: false,
+                },
+                message,
+            ));
+        }
+    }
+    if told
+        .iter()
+        .any(|told| matches!(told.event, RunEvent::Finished { .. }))
+    {
+        let kind = PostingKind::Line {
+            attachment: None,
+            last: true,
+        };
+        postings.push(posting(kind, render::last_line(run, now, checkpoint)));
+    }
+    postings
 }
 
 fn elapsed_ms(from: Timestamp, to: Timestamp) -> u64 {

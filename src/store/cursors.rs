@@ -33,10 +33,10 @@ pub struct Behind {
     pub heard: Timestamp,
 }
 
-/// Where the conversation of a run is.
+/// Where a conversation of a run is: the one where it was asked for, or a mirror of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RunThread {
-    /// Where the run was asked for.
+    /// One of the run's places.
     pub place: Place,
     /// Its root message, once it is delivered.
     pub root: Option<MessageRef>,

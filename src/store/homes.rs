@@ -14,7 +14,7 @@ use super::outbox::owe;
 use super::run_rows;
 use super::writer::Group;
 use super::{Lease, StoreError, WorkerId};
-use crate::domain::{Effect, Posting, PostingKind, Run, render};
+use crate::domain::{Effect, PostingKind, Run, render};
 
 /// How long a home may be away before the others go on without it.
 const HOME_WAIT: Duration = Duration::from_secs(60);
@@ -80,13 +80,8 @@ pub(super) async fn wait_for_home(
         .await?;
     let until = Timestamp::from_millisecond(until).unwrap_or(now);
     tracing::info!(run.id = %run.id, "run {} waits for the replica that has its step", run.reference);
-    let root = Posting {
-        to: run.place.clone(),
-        kind: PostingKind::Root,
-        run: Some(run.id),
-        message: render::root_that_waits(run, now, until),
-    };
-    owe(group, vec![root], now).await
+    let root = (PostingKind::Root, render::root_that_waits(run, now, until));
+    owe(group, render::in_each_place(run, &[root]), now).await
 }
 
 /// Leaves a run whose step goes on under a supervisor to its home. Answers whether there is such a step.

@@ -261,7 +261,7 @@ pub struct DuePosting {
     pub delivered_version: i64,
     /// Whether it is final: the run's last line, or the root of a run that has finished.
     pub last: bool,
-    /// Of a run's line: the thread to post into, made of its root.
+    /// Of a run's line: the thread to post into, made of its root in that place.
     pub thread: Option<MessageRef>,
     /// A delivery began and its end was not recorded: look on the platform before posting again.
     pub in_doubt: bool,
@@ -279,7 +279,8 @@ pub struct Mark {
 }
 
 impl DuePosting {
-    /// Of a root the run's id, which is the same even after the database was set back; of others their own.
+    /// Of a root the run's id, which is the same even after the database was set back; of others their own. The roots of
+    /// one run have one mark in all its places: who makes something unique of it takes the channel along.
     pub fn mark(&self) -> Mark {
         Mark {
             id: match (&self.posting.kind, self.posting.run) {

@@ -84,6 +84,7 @@ impl JoinedRow {
             requester: details.requester,
             rule: details.rule,
             place: details.place,
+            mirrors: details.mirrors,
             phase: read_all_json("a run's phase", &self.phase_json)?,
             plan: match &self.plan {
                 Some(plan) => Some(read_all_json("a run's plan", plan)?),

@@ -29,6 +29,9 @@ pub(super) struct Details {
     pub(super) requester: Identity,
     pub(super) rule: RuleRef,
     pub(super) place: Place,
+    // Left out where there is none: an older version reads it then, and can do the whole of the run's telling.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) mirrors: Vec<Place>,
 }
 
 /// When a worker should look at the run, in milliseconds; `None`: when something happens.
@@ -59,6 +62,7 @@ pub(super) async fn insert_run(
         requester: run.requester.clone(),
         rule: run.rule.clone(),
         place: run.place.clone(),
+        mirrors: run.mirrors.clone(),
     };
     sql(
         "insert into runs (id, reference, project, same_target, lock, holds_lock, phase, outcome, details,

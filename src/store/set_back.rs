@@ -153,20 +153,14 @@ async fn doubt_unread(group: &mut Group, run: RunId, now: Timestamp) -> Result<(
 }
 
 fn told(run: &Run, now: Timestamp) -> Vec<Posting> {
-    let posting = |kind, message| Posting {
-        to: run.place.clone(),
-        kind,
-        run: Some(run.id),
-        message,
-    };
     let line = PostingKind::Line {
         attachment: None,
         last: false,
     };
     let said = render::line(run, &RunEvent::Doubted, "");
-    let mut postings = vec![posting(PostingKind::Root, render::root(run, now, None))];
-    postings.extend(said.map(|message| posting(line, message)));
-    postings
+    let mut told = vec![(PostingKind::Root, render::root(run, now, None))];
+    told.extend(said.map(|message| (line, message)));
+    render::in_each_place(run, &told)
 }
 
 /// A run that has a thread.

@@ -449,7 +449,7 @@ async fn doctor_finds_the_running_server_ready() {
 }
 
 /// The name of the account that the tests run under.
-fn account() -> String {
+pub(crate) fn account() -> String {
     let id = rustix::process::getuid().as_raw().to_string();
     let accounts = std::fs::read_to_string("/etc/passwd").unwrap();
     let mut fields = accounts

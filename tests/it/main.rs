@@ -40,6 +40,7 @@ mod http;
 mod ledger;
 mod links;
 mod migrations;
+mod mirrors;
 mod neighbours;
 mod outbox;
 mod postgres;

@@ -88,6 +88,23 @@ async fn a_run_of_a_newer_version_is_left_to_it_and_no_other_waits_for_it(world:
 }
 
 on_both_engines! {
+async fn a_run_is_written_as_the_version_before_wrote_it_unless_it_has_mirrors(world: World) {
+    // Who does not know the word leaves the run to who does, as with "a word in what was asked for": it would tell one
+    // place of it and not the others.
+    world.begin(1, None).await.unwrap();
+    assert_eq!(world.count("runs where details like '%mirrors%'").await, 0);
+    world.begin_mirrored(2, &["C2"]).await;
+    assert_eq!(world.count("runs where details like '%\"mirrors\":[{%'").await, 1);
+    as_newer(&world, "update runs set details = replace(details, 'mirrors', 'echoes') where details like '%mirrors%'").await;
+    let newer = RunId::of_inbound(&inbound(2).key);
+    is_newer(world.store.run(newer).await);
+    let (_, claimed) = world.claim().await.expect("the other run");
+    assert_ne!(claimed.id, newer);
+    assert!(world.claim().await.is_none());
+}
+}
+
+on_both_engines! {
 async fn who_holds_a_lock_is_known_although_its_run_can_not_be_read(world: World) {
     let newer = world.begin(1, Some("flush/shop/prod")).await.unwrap();
     as_newer(&world, RUNS[1].1).await;

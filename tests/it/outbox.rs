@@ -17,10 +17,10 @@ use tokio_util::sync::CancellationToken;
 use crate::fakes::slack::{BOT_TOKEN, FakeSlack, render};
 use crate::world::{Engine, World, connect, root};
 
-const SOON: Duration = Duration::from_secs(10);
+pub(crate) const SOON: Duration = Duration::from_secs(10);
 
 /// Delivers until it is dropped.
-fn deliver(world: &World, fake: &FakeSlack) -> JoinSet<()> {
+pub(crate) fn deliver(world: &World, fake: &FakeSlack) -> JoinSet<()> {
     deliver_until(CancellationToken::new(), world, fake)
 }
 

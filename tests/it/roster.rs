@@ -116,6 +116,7 @@ impl House {
             catalog: view,
             roster: Some(Arc::new(roster)),
             clock: Clock::steered(at(0)),
+            mirrors_on: Vec::new(),
         };
         Self {
             world,
@@ -182,7 +183,9 @@ impl House {
         let due = self.world.due().await;
         let message = due.iter().rev().find(|due| due.posting.to.channel == id);
         let message = message.expect("a direct message");
-        assert!(matches!(&message.posting.kind, PostingKind::Whisper { speaker } if speaker == id));
+        assert!(
+            matches!(&message.posting.kind, PostingKind::Whisper { speaker, .. } if speaker == id)
+        );
         let text = serde_json::to_string(&message.posting.message).unwrap();
         let (_, after) = text.split_once("/ops link ").unwrap();
         after[..8].to_owned()

@@ -1,6 +1,7 @@
 //! Stories on Slack, over both doors: text in, thread out. The real program against a workspace with state and rules.
 
 mod gap;
+mod mirror;
 mod people;
 
 use std::time::Duration;

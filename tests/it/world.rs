@@ -349,6 +349,7 @@ pub(crate) fn queued_run(key: &InboundKey, effect: Effect) -> Run {
             revision: Revision("0123456789ab".to_owned()),
         },
         place: place(),
+        mirrors: Vec::new(),
         phase: Phase::Queued { since: at(0) },
         plan: Some(Plan {
             revision: Revision("0123456789ab".to_owned()),

@@ -79,7 +79,7 @@ impl Transport for Discord {
     ) -> Result<MessageRef, DeliveryError> {
         let spot = self.spot(to, thread).await?;
         let mut body = self.encode(to, message);
-        body["nonce"] = nonce(mark).into();
+        body["nonce"] = nonce(&spot.channel, mark).into();
         body["enforce_nonce"] = true.into();
         let posted = self.post_at(&spot, body).await;
         if let Err(why) = &posted
@@ -125,7 +125,7 @@ impl Transport for Discord {
             Err(why) if why.is(code::TOO_MANY_EDITS) => {
                 let spot = self.spot(to, Some(at)).await?;
                 let mut body = self.encode(to, message);
-                body["nonce"] = nonce(mark).into();
+                body["nonce"] = nonce(&spot.channel, mark).into();
                 body["enforce_nonce"] = true.into();
                 self.post_at(&spot, body)
                     .await
@@ -512,9 +512,10 @@ fn thread_name(root: &str) -> String {
     }
 }
 
-/// The same for each try of the same state of a posting: Discord makes one message of them.
-fn nonce(mark: &Mark) -> String {
-    short_digest(&format!("{}/{}", mark.id, mark.version))
+/// The same for each try of the same state of a posting in a channel: Discord makes one message of them. The roots of a
+/// run's mirrors have the same mark.
+fn nonce(channel: &str, mark: &Mark) -> String {
+    short_digest(&format!("{channel}/{}/{}", mark.id, mark.version))
 }
 
 fn short_digest(of: &str) -> String {

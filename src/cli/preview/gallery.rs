@@ -114,6 +114,7 @@ fn new_run(
             channel: invocation.project.to_string(),
             thread: None,
         },
+        mirrors: Vec::new(),
         phase,
         plan: None,
         steps: Vec::new(),

@@ -5,6 +5,7 @@
 mod answer;
 mod decision;
 mod link;
+mod places;
 mod thread;
 
 use crate::domain::{ApprovalTerms, Field, Identity, Invocation, Outcome, Text, Who};
@@ -12,6 +13,7 @@ pub use answer::{help, help_command, list_commands, of_a_newer_version, runbook,
 pub use decision::{decision_in_words, not_run};
 use jiff::Timestamp;
 pub use link::{link_asked, link_code, linked, unlinked};
+pub use places::{done_from_elsewhere, in_each_place, posting};
 use std::time::Duration;
 pub use thread::{
     Live, ask_approvers, excerpt, first_line, last_line, line, root, root_that_waits,

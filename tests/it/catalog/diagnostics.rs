@@ -408,6 +408,78 @@ fn what_a_runbook_can_not_mean_is_told() {
 }
 
 #[test]
+fn what_mirrors_can_not_mean_is_told() {
+    /// A runbook whose mirrors are given.
+    macro_rules! mirrors {
+        ($text:expr) => {
+            &[(
+                "runbooks/shop.yaml",
+                concat!(
+                    "project: shop\nabout: The shop.\nowner: team\nchannels: [C0SHOP]\nmirrors:\n",
+                    $text,
+                    "rules:\n  - otherwise: call oncall(shop)\nescalation: [{ at: 0m, call: team }]\n"
+                ),
+            )]
+        };
+    }
+    let rows: &[Row] = &[
+        (
+            "malformed places",
+            mirrors!(
+                "  - { slack: C0OPS }\n  - { slack: \"T0SHOP/#ops\" }\n  - { slack: t0shop/C0OPS }\n  - { discord: guild/ops }\n"
+            ),
+        ),
+        (
+            "no place, and two places",
+            mirrors!("  - {}\n  - { slack: T0SHOP/C0OPS, discord: \"1/2\" }\n"),
+        ),
+        ("no such platform", mirrors!("  - { console: ops }\n")),
+        ("a text", mirrors!("  - T0SHOP/C0OPS\n")),
+        (
+            "the same place twice",
+            mirrors!(
+                "  - { slack: T0SHOP/C0OPS }\n  - { discord: \"81384788765712384/381870553235193857\" }\n  - slack: T0SHOP/C0OPS\n"
+            ),
+        ),
+        (
+            "the project's only channel",
+            mirrors!("  - { slack: T0SHOP/C0SHOP }\n"),
+        ),
+    ];
+    insta::assert_snapshot!(told(rows));
+}
+
+#[test]
+fn mirrors_are_places_in_the_order_of_the_file() {
+    let two_ways = SHOP.replace(
+        "channels: [C0SHOP]",
+        "channels: [C0SHOP, \"381870553235193857\"]\nmirrors:\n  - { slack: T0SHOP/C0SHOP }\n  - { discord: \"81384788765712384/381870553235193857\" }",
+    );
+    let loaded = Files::usual().with("runbooks/shop.yaml", two_ways).load();
+    assert_eq!(
+        midwatch::catalog::render_all(&loaded.diagnostics, false),
+        "",
+        "what begins in the one is told in the other"
+    );
+    let mirrors = loaded.catalog.projects.values().flat_map(|it| &it.mirrors);
+    let mirrors: Vec<String> = mirrors
+        .map(|to| {
+            format!(
+                "{} {} {} {:?}",
+                to.platform, to.space, to.channel, to.thread
+            )
+        })
+        .collect();
+    assert_eq!(
+        mirrors,
+        [
+            "slack T0SHOP C0SHOP None",
+            "discord 81384788765712384 381870553235193857 None"
+        ]
+    );
+}
+
+#[test]
 fn what_hurts_at_night_is_a_warning() {
     const PUSH: (&str, &str) = (
         "commands/push.yaml",

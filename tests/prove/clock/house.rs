@@ -189,6 +189,7 @@ impl House {
             catalog: Arc::new(ArcSwap::from_pointee(loaded.catalog)),
             roster: None,
             clock: clock.clone(),
+            mirrors_on: Vec::new(),
         };
         let environment: BTreeMap<String, String> =
             [("PATH".to_owned(), "/usr/local/bin:/usr/bin:/bin".to_owned())].into();

@@ -61,6 +61,7 @@ impl Yard {
                 channel: "C1".to_owned(),
                 thread: None,
             },
+            mirrors: Vec::new(),
             phase: Phase::Queued { since: at },
             plan: None,
             steps: Vec::new(),

@@ -372,6 +372,7 @@ impl Stage {
                 revision: Revision("0123456789ab".to_owned()),
             },
             place: place(Platform::Slack),
+            mirrors: Vec::new(),
             phase: Phase::Finished(Outcome::Failed),
             plan: None,
             steps: Vec::new(),

@@ -115,6 +115,7 @@ impl Lane {
             catalog,
             roster: None,
             clock,
+            mirrors_on: Vec::new(),
         };
         let stop = cancel.clone();
         path.spawn(async move { dispatch.run(stop).await });

@@ -24,8 +24,8 @@ pub(super) struct Book {
     inbounds: Vec<(InboundKey, Option<Inbound>)>,
     rows: Vec<Row>,
     outbox: Vec<Owed>,
-    /// Every posting that was ever owed: its id, kind, and run.
-    pub(super) owed: Vec<(PostingId, PostingKind, Option<RunId>)>,
+    /// Every posting that was ever owed: its id, kind, run, and channel.
+    pub(super) owed: Vec<(PostingId, PostingKind, Option<RunId>, String)>,
     pub(super) entries: Vec<Entry>,
     pub(super) lines: Vec<String>,
     pub(super) tree: Frontier,
@@ -275,8 +275,9 @@ impl Book {
                 continue;
             }
             let id = i64::try_from(self.owed.len()).expect("few") + 1;
+            let channel = posting.to.channel.clone();
             self.owed
-                .push((PostingId(id), posting.kind.clone(), posting.run));
+                .push((PostingId(id), posting.kind.clone(), posting.run, channel));
             self.outbox.push(Owed {
                 id,
                 posting,

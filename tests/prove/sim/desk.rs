@@ -329,7 +329,18 @@ impl Desk<'_> {
             tell: tell(events.clone(), self.now),
             events,
         };
-        self.answered(word, change, Vec::new())
+        let channel = &self.inbound.place.channel;
+        if run.places().any(|to| to.channel == *channel) {
+            return self.answered(word, change, Vec::new());
+        }
+        let done = match word {
+            "cancel" => "you cancelled",
+            "approve" => "you approved",
+            "reject" => "you rejected",
+            _ => "you settled",
+        };
+        let message = render::done_from_elsewhere(run, done);
+        self.answered(word, change, vec![message])
     }
 
     fn invoke(&self, invocation: Invocation) -> Result<Conclusion, Refusal> {
@@ -398,6 +409,8 @@ impl Desk<'_> {
 
     fn new_run(&self, invocation: Invocation, rule: RuleRef) -> Run {
         let id = RunId::of_inbound(&self.inbound.key);
+        let mut mirrors = self.catalog.projects[&invocation.project].mirrors.clone();
+        mirrors.retain(|to| to.channel != self.inbound.place.channel);
         Run {
             id,
             reference: self.book.free_reference(id),
@@ -405,6 +418,7 @@ impl Desk<'_> {
             requester: self.actor.identity.clone(),
             rule,
             place: self.inbound.place.clone(),
+            mirrors,
             phase: Phase::Queued { since: self.now },
             plan: None,
             steps: Vec::new(),
@@ -418,10 +432,10 @@ impl Desk<'_> {
 
     fn begin(&self, run: Run, decided: Decided, more: Vec<Message>) -> Conclusion {
         let groups: Vec<_> = self.actor.groups.iter().cloned().collect();
-        let root = render::root(&run, self.now, None);
+        let mut told = vec![(PostingKind::Root, render::root(&run, self.now, None))];
         let lines = [render::first_line(&run, &groups)].into_iter().chain(more);
-        let mut postings = vec![posting(&run, PostingKind::Root, root)];
-        postings.extend(lines.map(|message| posting(&run, line(false), message)));
+        told.extend(lines.map(|message| (line(false), message)));
+        let postings = in_each_place(&run, &told);
         let command = &self.catalog.commands[&run.invocation.command];
         let lock = command.one_at_a_time;
         let lock = lock.map(|exclusive| run.invocation.target(exclusive));
@@ -479,8 +493,7 @@ impl Desk<'_> {
 /// Tells a thread of events, as dispatch and the engine do where output is not live.
 pub(super) fn tell(events: Vec<RunEvent>, now: Timestamp) -> Tell {
     Box::new(move |run, checkpoint| {
-        let root = render::root(run, now, None);
-        let mut postings = vec![posting(run, PostingKind::Root, root)];
+        let mut all = vec![(PostingKind::Root, render::root(run, now, None))];
         for event in &events {
             let told = match event {
                 RunEvent::StepStarted { .. } => None,
@@ -488,19 +501,21 @@ pub(super) fn tell(events: Vec<RunEvent>, now: Timestamp) -> Tell {
                 _ => render::line(run, event, ""),
             };
             let last = matches!(event, RunEvent::Finished { .. });
-            postings.extend(told.map(|message| posting(run, line(last), message)));
+            all.extend(told.map(|message| (line(last), message)));
         }
-        postings
+        in_each_place(run, &all)
     })
 }
 
-fn posting(run: &Run, kind: PostingKind, message: Message) -> Posting {
-    Posting {
-        to: run.place.clone(),
-        kind,
-        run: Some(run.id),
-        message,
+/// One place after the other.
+fn in_each_place(run: &Run, told: &[(PostingKind, Message)]) -> Vec<Posting> {
+    let mut postings = Vec::new();
+    for to in run.places() {
+        for (kind, message) in told {
+            postings.push(render::posting(run, to, kind.clone(), message.clone()));
+        }
     }
+    postings
 }
 
 fn line(last: bool) -> PostingKind {

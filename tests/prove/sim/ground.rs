@@ -97,6 +97,7 @@ impl Ground {
             catalog: Arc::new(ArcSwap::new(Arc::clone(catalog))),
             roster: None,
             clock: Clock::steered(now),
+            mirrors_on: vec![Platform::Slack],
         };
         let found = real.ask(dispatch.walk(inbound, now))?;
         let found = found.ok_or("a walk met a conflict")?;

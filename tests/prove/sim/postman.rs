@@ -18,7 +18,7 @@ const READ_BACK_AFTER: Duration = Duration::from_secs(3);
 pub(super) struct Standing {
     pub(super) id: PostingId,
     pub(super) run: Option<RunId>,
-    channel: String,
+    pub(super) channel: String,
     /// The message it stands under.
     pub(super) thread: Option<MessageRef>,
     pub(super) message: Message,

@@ -1,6 +1,8 @@
 //! What must hold in the end: nothing lost, nothing doubled, every thread tells the truth, the ledger proves itself.
 
-use midwatch::domain::{Block, Fact, Hash, Outcome, PostingKind, Run, RunEvent, leaf_hash, render};
+use midwatch::domain::{
+    Block, Fact, Hash, Outcome, Place, PostingKind, Run, RunEvent, leaf_hash, render,
+};
 use midwatch::store::{MessageRef, PostingId};
 use sha2::{Digest, Sha256};
 
@@ -22,30 +24,41 @@ impl World<'_> {
                 format!("run {} does not end: {:?}", run.reference, run.phase)
             })?;
             self.judge.not_doubled(run, &self.target)?;
-            self.judge_thread(run)
-                .map_err(|what| format!("the thread of run {}: {what}", run.reference))?;
+            for place in run.places() {
+                self.judge_thread(run, place).map_err(|what| {
+                    format!(
+                        "the thread of run {} in {}: {what}",
+                        run.reference, place.channel
+                    )
+                })?;
+            }
+            self.is_told_nowhere_else(run)?;
         }
         self.judge_ledger()?;
         self.ground.compare_all()
     }
 
     /// One root that says what is true; each line once, in order, under it; the final state last.
-    fn judge_thread(&self, run: &Run) -> Result<(), Violation> {
-        let of_run = |it: &&(PostingId, PostingKind, Option<_>)| it.2 == Some(run.id);
-        let owed = self.ground.book.owed.iter().filter(of_run);
+    fn judge_thread(&self, run: &Run, place: &Place) -> Result<(), Violation> {
+        let of_thread = |it: &&(PostingId, PostingKind, Option<_>, String)| {
+            it.2 == Some(run.id) && it.3 == place.channel
+        };
+        let owed = self.ground.book.owed.iter().filter(of_thread);
         let (roots, lines): (Vec<_>, Vec<_>) =
-            owed.partition(|(_, kind, _)| *kind == PostingKind::Root);
+            owed.partition(|(_, kind, ..)| *kind == PostingKind::Root);
         check(roots.len() == 1, || {
             format!("{} root messages are owed", roots.len())
         })?;
         let standing = self.platform.shown();
-        let standing: Vec<_> = standing.filter(|(_, it)| it.run == Some(run.id)).collect();
+        let standing: Vec<_> = standing
+            .filter(|(_, it)| it.run == Some(run.id) && it.channel == place.channel)
+            .collect();
         let ids = standing.iter().map(|(_, it)| it.id);
         let (root, told): (Vec<_>, Vec<_>) = { ids }.partition(|id| *id == roots[0].0);
         check(root.len() == 1, || {
             format!("{} root messages stand there", root.len())
         })?;
-        let expected: Vec<PostingId> = lines.iter().map(|(id, _, _)| *id).collect();
+        let expected: Vec<PostingId> = lines.iter().map(|(id, ..)| *id).collect();
         check(told == expected, || {
             format!("its lines are {told:?}, and should be {expected:?}")
         })?;
@@ -55,14 +68,11 @@ impl World<'_> {
         })?;
         // Now is long after: what has ended reads the same at any time.
         let truth = render::root(run, self.now(), None);
+        let truth = render::posting(run, place, PostingKind::Root, truth).message;
         check(root.message == truth, || {
             format!("the root says {:?}, true is {truth:?}", root.message)
         })?;
-        let under = run
-            .place
-            .thread
-            .clone()
-            .map_or_else(|| at.clone(), MessageRef);
+        let under = place.thread.clone().map_or_else(|| at.clone(), MessageRef);
         let elsewhere = standing[1..]
             .iter()
             .find(|(_, it)| it.thread.as_ref() != Some(&under));
@@ -72,6 +82,17 @@ impl World<'_> {
         let last = standing.last().map(|(_, it)| &it.message.blocks[0]);
         check(last == truth.blocks.first(), || {
             format!("its last line says {last:?}, true is {:?}", truth.blocks[0])
+        })
+    }
+
+    /// A reload while it went on has given it no other places.
+    fn is_told_nowhere_else(&self, run: &Run) -> Result<(), Violation> {
+        let mut owed = self.ground.book.owed.iter();
+        let elsewhere = owed.find(|(_, _, of, channel)| {
+            *of == Some(run.id) && run.places().all(|place| place.channel != *channel)
+        });
+        check(elsewhere.is_none(), || {
+            format!("run {} is told elsewhere: {elsewhere:?}", run.reference)
         })
     }
 
@@ -86,11 +107,14 @@ impl World<'_> {
         check(book.tree.root() == root_of(&leaves), || {
             "the tree is not the one over the entries".to_owned()
         })?;
-        let ends = book.entries.iter().filter(|entry| {
-            let Fact::Run { happened, .. } = &entry.fact else {
-                return false;
-            };
-            matches!(happened, RunEvent::Finished { .. })
+        // Each place of a run has its own witness of each end.
+        let ends = book.entries.iter().filter_map(|entry| match &entry.fact {
+            Fact::Run {
+                run,
+                happened: RunEvent::Finished { .. },
+                ..
+            } => Some(book.run(*run)?.places().count()),
+            _ => None,
         });
         let shown = self.platform.shown();
         let notes: Vec<&str> = shown
@@ -104,10 +128,10 @@ impl World<'_> {
                 format!("the checkpoint of size {size} is of other entries")
             })?;
         }
-        let endings = ends.count();
+        let endings: usize = ends.sum();
         check(notes.len() == endings, || {
             format!(
-                "{endings} runs ended, and {} checkpoints stand in threads",
+                "{endings} threads ended, and {} checkpoints stand in them",
                 notes.len()
             )
         })

@@ -193,6 +193,12 @@ fn people(revision: usize) -> String {
 }
 
 fn runbook(revision: usize) -> String {
+    // One is a channel in which people type too; and a reload must not tear what began before.
+    let mirrors = match revision {
+        1 => "{ slack: T1/C9 }, { slack: T1/C2 }",
+        2 => "",
+        _ => "{ slack: T1/C9 }",
+    };
     let (fetch, launch, free) = match revision {
         1 => (2, "", "look, tidy, send, place, ring, ship, flush"),
         2 => (1, ", in: here", "look, send, ring, ship, flush"),
@@ -203,6 +209,7 @@ fn runbook(revision: usize) -> String {
 about: The simulation's own.
 owner: leads
 channels: [{}]
+mirrors: [{mirrors}]
 environments: {{ here: {{}}, prod: {{}} }}
 rules:
   - {{ may: ring, in: prod, who: everyone, never: it is loud }}
