@@ -40,8 +40,9 @@ impl Account {
             Platform::Discord => is_number(&id) && (space.is_empty() || is_number(&space)),
             Platform::Console => false,
         };
-        let wholly = space.is_empty() == !bare.contains('/');
-        (fits && wholly).then_some(Self {
+        // `/U0ANA` names a space, and none.
+        let whole = !bare.starts_with('/');
+        (fits && whole).then_some(Self {
             platform,
             space,
             id,

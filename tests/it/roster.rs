@@ -8,7 +8,9 @@ use arc_swap::ArcSwap;
 use async_trait::async_trait;
 use midwatch::clock::Clock;
 use midwatch::dispatch::{Dispatch, Memberships, Roster, Said};
-use midwatch::domain::{Decided, Fact, Inbound, InboundKey, LinkEvent, Platform, PostingKind, Run};
+use midwatch::domain::{
+    Decided, Fact, Inbound, InboundKey, LinkEvent, Phase, Platform, PostingKind, Run,
+};
 use midwatch::store::{Change, Conclusion, RunFilter};
 use tokio_util::sync::CancellationToken;
 
@@ -40,6 +42,11 @@ does: Drops.
 risk: high
 steps: [{ name: x, run: [uptime] }]
 ";
+const TWICE: &str = "\
+command: shut
+does: Shuts.
+steps: [{ name: x, run: [uptime] }]
+";
 const SHOP: &str = "\
 project: shop
 about: The shop.
@@ -48,6 +55,7 @@ channels: [C1]
 rules:
   - { may: [look, wipe], who: team }
   - { may: drop, who: everyone, after: { approvals: 1, of: team } }
+  - { may: shut, who: everyone, after: { approvals: 2, of: everyone } }
   - otherwise: ask
 ";
 
@@ -91,6 +99,7 @@ impl House {
             .with("runbooks/shop.yaml", SHOP)
             .with("commands/wipe.yaml", RISKY)
             .with("commands/drop.yaml", APPROVED)
+            .with("commands/shut.yaml", TWICE)
             .with("commands/look.yaml", CALM);
         let loaded = midwatch::catalog::load(&files.folders(), &BTreeMap::new());
         let errors: Vec<_> = loaded
@@ -209,6 +218,10 @@ impl Fake {
 fn said(n: u32, id: &str, text: &str) -> Inbound {
     let mut inbound = inbound(n);
     inbound.key = InboundKey::new(&["said", &n.to_string()]);
+    // The console's accounts are in small letters.
+    if id.starts_with(|c: char| c.is_ascii_lowercase()) {
+        inbound.speaker.platform = Platform::Console;
+    }
     id.clone_into(&mut inbound.speaker.id);
     text.clone_into(&mut inbound.text);
     inbound
@@ -294,6 +307,25 @@ async fn consent_to_a_risky_command_counts_by_the_groups_at_the_click() {
     house.fake.set(&["U0ANA", "U0BO"]);
     assert_eq!(house.says(3, "U0BO", &approve).await, "own_run");
     assert_eq!(house.says(4, "U0ANA", &approve).await, "approve");
+}
+
+#[tokio::test]
+async fn two_accounts_of_a_person_are_one_consent() {
+    let house = House::open().await;
+    assert!(
+        house
+            .says(1, "U0BO", "shut")
+            .await
+            .starts_with("RequireApproval")
+    );
+    let run = house.last_run().await;
+    let approve = format!("approve {}", run.reference);
+    assert_eq!(house.says(2, "bo", &approve).await, "own_run");
+    assert_eq!(house.says(3, "U0ANA", &approve).await, "approve");
+    assert_eq!(house.says(4, "anas", &approve).await, "approved_already");
+    let waits = matches!(house.last_run().await.phase, Phase::AwaitingApproval { .. });
+    assert!(waits, "one person consented so far");
+    assert_eq!(house.says(5, "U0CY", &approve).await, "approve");
 }
 
 #[tokio::test]

@@ -26,7 +26,7 @@ fn files() -> Home {
 
 async fn begin(members: &[&str]) -> Story {
     Story::begin_told(files(), Door::Http, |slack| {
-        slack.set_group("S0SHOP", members)
+        slack.set_group("S0SHOP", members);
     })
     .await
 }
