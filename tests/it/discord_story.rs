@@ -65,6 +65,8 @@ impl Story {
 
     pub(crate) async fn begin_with(home: Home, door: Door) -> Self {
         let discord = FakeDiscord::start().await;
+        // What three seconds are on a busy machine is not what is told here.
+        discord.set_patience(Duration::from_secs(15));
         let shop = Running::start().await;
         shop.shop.warm();
         let home = home
@@ -127,15 +129,6 @@ impl Story {
         self.wait_for(&format!("line with `{says}`"), found).await
     }
 
-    async fn whisper(&self, user: &str, says: &str) -> Posted {
-        let found = |discord: &FakeDiscord| {
-            let mut all = discord.whispers(user).into_iter();
-            all.find(|it| read(it).contains(says))
-        };
-        self.wait_for(&format!("whisper with `{says}`"), found)
-            .await
-    }
-
     async fn direct(&self, user: &str, says: &str) -> Posted {
         let found = |discord: &FakeDiscord| {
             let mut all = discord.direct_messages(user).into_iter();
@@ -151,7 +144,7 @@ impl Story {
     }
 
     /// Facts of the ledger with this kind.
-    fn facts(&self, kind: &str) -> Vec<serde_json::Value> {
+    pub(crate) fn facts(&self, kind: &str) -> Vec<serde_json::Value> {
         let export = self.home.run(&["ledger", "export"], "");
         let text = String::from_utf8(export.stdout).unwrap();
         let lines = text

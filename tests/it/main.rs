@@ -28,6 +28,7 @@ mod cli_story;
 )]
 mod cluster;
 mod config;
+mod conformance;
 mod console;
 mod copy_story;
 mod cursors;

@@ -12,22 +12,22 @@ use crate::sample_shop::Running;
 
 const ANA: &str = "U0ANA";
 const BO: &str = "U0BO";
-const SHOP: &str = "C0SHOP";
+pub(crate) const SHOP: &str = "C0SHOP";
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Which way Slack tells us things.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Door {
+pub(crate) enum Door {
     Http,
     Sockets,
 }
 
 /// A workspace, a shop to operate on, and a running midwatch.
-struct Story {
-    slack: FakeSlack,
-    home: Home,
-    bot: Bot,
-    shop: Running,
+pub(crate) struct Story {
+    pub(crate) slack: FakeSlack,
+    pub(crate) home: Home,
+    pub(crate) bot: Bot,
+    pub(crate) shop: Running,
 }
 
 /// A message as a person reads it aloud.
@@ -37,7 +37,7 @@ fn read(message: &Posted) -> String {
 
 impl Story {
     /// With the shipped commands and runbooks.
-    async fn begin(door: Door) -> Self {
+    pub(crate) async fn begin(door: Door) -> Self {
         Self::begin_with(Home::shipped(), door).await
     }
 
@@ -127,7 +127,7 @@ impl Story {
     }
 
     /// Facts of the ledger with this kind.
-    fn facts(&self, kind: &str) -> Vec<serde_json::Value> {
+    pub(crate) fn facts(&self, kind: &str) -> Vec<serde_json::Value> {
         let export = self.home.run(&["ledger", "export"], "");
         let text = String::from_utf8(export.stdout).unwrap();
         let lines = text

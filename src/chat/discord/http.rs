@@ -13,7 +13,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 use tokio::time::{Instant, timeout_at};
 
-use super::Door;
+use super::{Door, Reply};
 use crate::planted;
 
 const BODY_LIMIT: usize = 1 << 20;
@@ -57,7 +57,9 @@ async fn interaction(State(door): State<Door>, request: Request) -> Response {
         Err(_) => return refused("json", StatusCode::BAD_REQUEST, "the body is no JSON"),
     };
     match door.interact(&payload, began + ANSWER_LIMIT).await {
-        Some(answer) => ([(CONTENT_TYPE, "application/json")], answer.to_string()).into_response(),
+        Some(Reply::First(answer) | Reply::Repeated(answer)) => {
+            ([(CONTENT_TYPE, "application/json")], answer.to_string()).into_response()
+        }
         None => refused("kind", StatusCode::BAD_REQUEST, "that is no interaction"),
     }
 }

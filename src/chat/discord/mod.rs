@@ -220,8 +220,10 @@ impl Door {
     }
 
     async fn hear_interaction(&self, payload: &Value) {
-        let Some(answer) = self.interact(payload, Instant::now() + HEAR_LIMIT).await else {
-            return;
+        let answer = match self.interact(payload, Instant::now() + HEAR_LIMIT).await {
+            Some(Reply::First(answer)) => answer,
+            // Who heard it first answers, here or another replica.
+            Some(Reply::Repeated(_)) | None => return,
         };
         let (Ok(id), token) = (id(as_text(payload, "/id")), as_text(payload, "/token")) else {
             return;
@@ -244,14 +246,15 @@ impl Door {
     }
 
     /// Makes an interaction durable, and says what it is answered with first; `None`: it is none.
-    async fn interact(&self, payload: &Value, deadline: Instant) -> Option<Value> {
+    async fn interact(&self, payload: &Value, deadline: Instant) -> Option<Reply> {
         let act = inbound::act(payload)?;
         match act {
-            Act::Ping => return Some(json!({ "type": 1 })),
+            Act::Ping => return Some(Reply::First(json!({ "type": 1 }))),
             Act::Typing => {
                 let choices = timeout_at(deadline, self.choices(payload)).await;
                 let choices = choices.unwrap_or_default();
-                return Some(json!({ "type": 8, "data": { "choices": choices } }));
+                let choices = json!({ "type": 8, "data": { "choices": choices } });
+                return Some(Reply::First(choices));
             }
             Act::Command | Act::Click => {}
         }
@@ -275,16 +278,20 @@ impl Door {
             (Taken::Kept(Receipt::New), Some(waits)) => {
                 let until = deadline.min(Instant::now() + FIRST_ANSWER);
                 if let Ok(Ok(first)) = timeout_at(until, &mut *waits).await {
-                    return Some(first_answer(act, first));
+                    return Some(Reply::First(first_answer(act, first)));
                 }
             }
-            // It was heard before, here or by another replica: who heard it first answers.
-            (Taken::Kept(_) | Taken::Nothing, _) => return Some(deferred(act)),
-            (Taken::Misunderstood, _) => return Some(whispered(MISUNDERSTOOD)),
-            (Taken::NotKept(why), _) => return Some(whispered(why)),
+            (Taken::Kept(Receipt::New), _) => {}
+            // A control that is not ours stays as it is.
+            (Taken::Nothing, _) if act == Act::Click => return Some(Reply::First(deferred(act))),
+            (Taken::Kept(Receipt::Duplicate), _) => return Some(Reply::Repeated(deferred(act))),
+            (Taken::Misunderstood | Taken::Nothing, _) => {
+                return Some(Reply::First(whispered(MISUNDERSTOOD)));
+            }
+            (Taken::NotKept(why), _) => return Some(Reply::First(whispered(why))),
         }
         self.tell_run_later(act, handle, waits);
-        Some(deferred(act))
+        Some(Reply::First(deferred(act)))
     }
 
     /// A command whose run begins after its first answer was put off: that message must not think for ever.
@@ -314,6 +321,14 @@ impl Door {
             }
         });
     }
+}
+
+/// What an interaction is answered with.
+enum Reply {
+    /// It was not answered yet.
+    First(Value),
+    /// It was heard before; where something has to be said, this.
+    Repeated(Value),
 }
 
 /// The first answer, as Discord takes it.
