@@ -16,7 +16,7 @@
 //! | [`store`] | keeps the facts and hands out work; the only SQL | – |
 //! | [`dispatch`] | walks one inbound from message to recorded decision | `catalog`, `store`, `clock` |
 //! | [`engine`] | takes runs, does their steps, survives crashes | `catalog`, `store`, `clock` |
-//! | [`chat`] | speaks Slack and the console; delivers postings | `catalog`, `store`, `dispatch`, `clock` |
+//! | [`chat`] | speaks Slack, Discord and the console; delivers postings | `catalog`, `store`, `dispatch`, `clock` |
 //! | [`http`] | health and metrics; carries the platforms' routes | `catalog`, `store`, `dispatch`, `clock` |
 //! | [`cli`] | subcommands, wiring, startup, shutdown, exit codes | everything |
 //! | [`config`], [`telemetry`], [`clock`] | settings; logs and metrics; the one place that asks the time | nothing of ours |

@@ -8,9 +8,8 @@ use super::encode::FORM_CALLBACK;
 use super::text;
 use super::{Me, as_text as at};
 use crate::chat::door::Heard;
-use crate::domain::{
-    Inbound, InboundKey, Manner, ParameterName, Place, Platform, Source, Speaker, SpeakerKind,
-};
+use crate::chat::typed::with_answers;
+use crate::domain::{Inbound, InboundKey, Manner, Place, Platform, Source, Speaker, SpeakerKind};
 use crate::planted;
 
 /// What is known of a delivery beside its payload.
@@ -214,10 +213,9 @@ fn form(payload: &Value, delivery: &Delivery<'_>) -> Heard {
         ),
         place: (space, channel, at(&ours, "/thread")),
         manner: Manner::Said,
-        text: format!(
-            "{}{}",
+        text: with_answers(
             at(&ours, "/says"),
-            answers(&payload["view"]["state"]["values"])
+            answers(&payload["view"]["state"]["values"]),
         ),
         sent_at: delivery.sent_at,
         handle: at(payload, "/trigger_id"),
@@ -225,19 +223,15 @@ fn form(payload: &Value, delivery: &Delivery<'_>) -> Heard {
     said.heard(delivery)
 }
 
-fn answers(values: &Value) -> String {
-    let mut text = String::new();
+fn answers(values: &Value) -> Vec<(&str, String)> {
+    let mut found = Vec::new();
     for (name, controls) in values.as_object().into_iter().flatten() {
         let control = controls.as_object().and_then(|all| all.values().next());
         let control = control.unwrap_or(&Value::Null);
-        let value = first([at(control, "/value"), at(control, "/selected_option/value")]).trim();
-        if value.is_empty() || ParameterName::parse(name).is_err() {
-            continue;
-        }
-        let value = value.replace('\\', "\\\\").replace('"', "\\\"");
-        text.extend([" ", name.as_str(), "=\"", value.as_str(), "\""]);
+        let value = first([at(control, "/value"), at(control, "/selected_option/value")]);
+        found.push((name.as_str(), value.to_owned()));
     }
-    text
+    found
 }
 
 /// The parts of an inbound that differ between kinds.
