@@ -116,7 +116,7 @@ impl Progress {
     /// One round is done; every hundredth is told.
     fn step(&self) {
         let done = self.done.fetch_add(1, Ordering::Relaxed) + 1;
-        if done % 100 == 0 {
+        if done.is_multiple_of(100) {
             let (of, secs) = (self.of, self.began.elapsed().as_secs());
             println!("iofail: {done} of {of} rounds after {secs} s");
         }
