@@ -116,7 +116,7 @@ impl Progress {
     /// One round is done; every hundredth is told.
     fn step(&self) {
         let done = self.done.fetch_add(1, Ordering::Relaxed) + 1;
-        if done % 100 == 0 {
+        if done.is_multiple_of(100) {
             let (of, secs) = (self.of, self.began.elapsed().as_secs());
             println!("iofail: {done} of {of} rounds after {secs} s");
         }
@@ -182,11 +182,16 @@ async fn fail_and_look(round: Round, library: &Arc<Library>) -> Found {
         (patient, Place::LongServing),
         (killed, Place::Killed),
     ] {
-        tracks.spawn(yard.live_through(of(&[place]), seed, Arc::clone(&progress)));
+        tracks.spawn(yard.live_through(
+            Arc::clone(library),
+            of(&[place]),
+            seed,
+            Arc::clone(&progress),
+        ));
     }
     let started = of(&[Place::FirstStart, Place::LaterStart, Place::Stop]);
     tracks.spawn(starts.live_through(started, progress));
-    let seen = tracks.join_all().await;
+    let seen: Vec<Seen> = tracks.join_all().await.into_iter().flatten().collect();
     let complaints: Vec<String> = seen.iter().flat_map(|it| it.complaints.clone()).collect();
     assert!(
         complaints.is_empty(),

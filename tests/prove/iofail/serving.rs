@@ -36,6 +36,8 @@ const SETTLE_WITHIN: Duration = Duration::from_secs(60);
 /// After so many rounds people wait until everything has settled: the disk decides how fast runs end, and who types on
 /// and on sees only how long a queue becomes.
 const REST_AFTER: usize = 12;
+/// After so many a yard is judged and another opened: what is compared grows with all that happened in it.
+const RENEW_AFTER: usize = 20 * REST_AFTER;
 
 /// One home, its disk, and the people around it.
 pub(super) struct Yard {
@@ -45,6 +47,7 @@ pub(super) struct Yard {
     bot: Option<Bot>,
     client: reqwest::Client,
     killed: bool,
+    log: bool,
     pub(super) seen: Seen,
 }
 
@@ -65,6 +68,7 @@ impl Yard {
             bot: Some(bot),
             client: reqwest::Client::new(),
             killed: false,
+            log,
             seen: Seen::default(),
         }
     }
@@ -107,19 +111,30 @@ impl Yard {
     /// Goes through these rounds, and tells what was seen.
     pub(super) async fn live_through(
         mut self,
+        library: Arc<Library>,
         plans: Vec<Plan>,
         seed: u64,
         progress: Arc<Progress>,
-    ) -> Seen {
+    ) -> Vec<Seen> {
         let mut random = StdRng::seed_from_u64(seed);
+        let mut seen = Vec::new();
         for (number, plan) in plans.iter().enumerate() {
             if number > 0 && number % REST_AFTER == 0 {
                 self.settle().await;
             }
+            if number > 0 && number % RENEW_AFTER == 0 {
+                let log = self.log;
+                seen.push(self.close().await);
+                if seen.iter().any(|it| !it.complaints.is_empty()) {
+                    return seen; // More of the same would tell nothing.
+                }
+                self = Self::open(&library, log).await;
+            }
             self.round(plan, &mut random).await;
             progress.step();
         }
-        self.close().await
+        seen.push(self.close().await);
+        seen
     }
 
     /// From the planned call on the disk fails, once or for a while. Then it is killed and started again, or goes on by
@@ -231,6 +246,9 @@ impl Yard {
             tokio::time::sleep(Duration::from_millis(200)).await;
         }
         self.seen.settled_after = self.seen.settled_after.max(began.elapsed());
+        if began.elapsed() >= SETTLE_WITHIN {
+            println!("iofail: not settled: {:#?}", self.complaints());
+        }
     }
 
     fn complaints(&self) -> Vec<String> {

@@ -79,13 +79,13 @@ impl Starts {
     }
 
     /// Goes through these rounds, and tells what was seen.
-    pub(super) async fn live_through(self, plans: Vec<Plan>, progress: Arc<Progress>) -> Seen {
+    pub(super) async fn live_through(self, plans: Vec<Plan>, progress: Arc<Progress>) -> Vec<Seen> {
         let mut seen = Seen::default();
         for plan in plans {
             self.round(&plan, &mut seen).await;
             progress.step();
         }
-        seen
+        vec![seen]
     }
 
     async fn round(&self, plan: &Plan, seen: &mut Seen) {
