@@ -242,7 +242,7 @@ struct Key {
 /// How much may be said yet, and until when nothing.
 #[derive(Default)]
 struct Buckets {
-    buckets: HashMap<Key, Bucket>,
+    known: HashMap<Key, Bucket>,
     /// Until when Discord wants to hear nothing at all.
     quiet_until: Option<Instant>,
     /// Until when our token is not tried again.
@@ -271,7 +271,7 @@ impl Buckets {
         if key.route.is_none() {
             return Ok(());
         }
-        if let Some(bucket) = self.buckets.get_mut(key).filter(|it| it.full_at > now) {
+        if let Some(bucket) = self.known.get_mut(key).filter(|it| it.full_at > now) {
             if bucket.remaining == 0 {
                 return Err(CallError::Limited(bucket.full_at - now));
             }
@@ -306,7 +306,7 @@ impl Buckets {
         }
         self.forget_old(now);
         let bucket = self
-            .buckets
+            .known
             .entry(key)
             .or_insert(Bucket { remaining, full_at });
         // Answers may come in another order than they were made: the less hopeful one counts, until it is over.
@@ -319,8 +319,8 @@ impl Buckets {
     }
 
     fn forget_old(&mut self, now: Instant) {
-        if self.buckets.len() > MOST_BUCKETS {
-            self.buckets.retain(|_, bucket| bucket.full_at > now);
+        if self.known.len() > MOST_BUCKETS {
+            self.known.retain(|_, bucket| bucket.full_at > now);
         }
     }
 }

@@ -176,7 +176,7 @@ fn subcommand_of(command: &Command, catalog: &Catalog) -> Option<CreateCommandOp
     let options = parameters.into_iter().map(option_of);
     let mut found = options.fold(
         subcommand(command.name.as_str(), &command.does),
-        |it, option| it.add_sub_option(option),
+        CreateCommandOption::add_sub_option,
     );
     if catalog.projects.len() > 1 {
         found = found.add_sub_option(
@@ -258,7 +258,7 @@ pub async fn keep_registered(door: Door, cancel: CancellationToken) {
                     }
                     Err(CallError::Limited(wait)) => sleep(wait).await,
                     Err(why) => {
-                        warn!("discord does not say in which servers we are: {why}; asking again")
+                        warn!("discord does not say in which servers we are: {why}; asking again");
                     }
                 }
             }
@@ -281,7 +281,7 @@ pub async fn keep_registered(door: Door, cancel: CancellationToken) {
                         registered.insert(guild.clone(), digest.clone());
                     }
                     Err(why) => {
-                        warn!("discord: /ops is not registered in server {guild} yet: {why}")
+                        warn!("discord: /ops is not registered in server {guild} yet: {why}");
                     }
                 }
             }

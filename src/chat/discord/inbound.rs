@@ -34,11 +34,10 @@ pub(super) enum Act {
 pub(super) fn act(payload: &Value) -> Option<Act> {
     match payload["type"].as_u64()? {
         1 => Some(Act::Ping),
-        2 => Some(Act::Command),
         3 => Some(Act::Click),
         4 => Some(Act::Typing),
         5 if payload["message"].is_object() => Some(Act::Click),
-        5 => Some(Act::Command),
+        2 | 5 => Some(Act::Command),
         _ => None,
     }
 }

@@ -15,13 +15,14 @@ mod inbound;
 mod rooms;
 mod transport;
 
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use ed25519_dalek::VerifyingKey;
 use secrecy::SecretString;
 use serde_json::{Value, json};
 use serenity::http::{LightMethod, Route};
+use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout_at};
 
 use self::acts::{Acts, First};
@@ -93,6 +94,8 @@ pub struct Discord {
     rooms: Rooms,
     acts: Acts,
     threads: Mutex<Threads>,
+    /// Acts that were deferred, until their runs begin.
+    later: Mutex<JoinSet<()>>,
 }
 
 /// What a door needs: who we are, where inbounds go, what time it is, which runs may be named.
@@ -134,6 +137,7 @@ impl Discord {
             rooms: Rooms::default(),
             acts: Acts::default(),
             threads: Mutex::default(),
+            later: Mutex::default(),
         })
     }
 
@@ -154,6 +158,10 @@ impl Discord {
     /// Our own account, once [`Discord::identify`] has succeeded.
     pub fn me(&self) -> Option<&Me> {
         self.me.get()
+    }
+
+    fn later(&self) -> MutexGuard<'_, JoinSet<()>> {
+        self.later.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Where a message stands: in a channel, or in a thread of one.
@@ -306,7 +314,9 @@ impl Door {
         };
         let discord = Arc::clone(&self.discord);
         discord.acts.defer(&handle);
-        tokio::spawn(async move {
+        let mut later = self.discord.later();
+        while later.try_join_next().is_some() {}
+        later.spawn(async move {
             let told = timeout_at(Instant::now() + ANSWERABLE, waits).await;
             if let Ok(Ok(First::Run {
                 guild,

@@ -23,7 +23,7 @@ const TAB: Cant = Cant(
     "completion needs a terminal, and tests have none: `cargo test --lib complete` shows what is offered",
 );
 
-pub(super) async fn begin() -> Console {
+pub(super) fn begin() -> Console {
     let home = Home::shipped();
     let mut child = home
         .command(&["try"])

@@ -234,10 +234,8 @@ impl Connection {
         }
         let rooms = &self.door.discord.rooms;
         match kind {
-            "READY" | "RESUMED" => {
-                if self.counted.is_none() {
-                    self.counted = Some(Counted::new(Platform::Discord, &self.ears));
-                }
+            "READY" | "RESUMED" if self.counted.is_none() => {
+                self.counted = Some(Counted::new(Platform::Discord, &self.ears));
             }
             "GUILD_CREATE" | "THREAD_LIST_SYNC" => rooms.note_guild(&data),
             "CHANNEL_CREATE" | "CHANNEL_UPDATE" | "THREAD_CREATE" | "THREAD_UPDATE" => {
