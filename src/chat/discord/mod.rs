@@ -278,6 +278,8 @@ impl Door {
                     return Some(first_answer(act, first));
                 }
             }
+            // Nothing comes later that would end its thinking.
+            (Taken::Nothing, _) if act == Act::Command => return Some(whispered(MISUNDERSTOOD)),
             // It was heard before, here or by another replica: who heard it first answers.
             (Taken::Kept(_) | Taken::Nothing, _) => return Some(deferred(act)),
             (Taken::Misunderstood, _) => return Some(whispered(MISUNDERSTOOD)),
