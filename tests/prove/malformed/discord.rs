@@ -63,7 +63,7 @@ fn seeds() -> Option<Vec<Seed>> {
             .expect("a name")
             .to_string_lossy()
             .into_owned();
-        if !name.ends_with(".json") {
+        if path.extension().is_none_or(|it| it != "json") {
             continue;
         }
         let text = std::fs::read_to_string(&path).expect("a payload");
