@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use futures_util::future::join_all;
+use serde_json::json;
 
 use crate::bot::{Bot, Home};
 use crate::fakes::discord::{
@@ -11,7 +12,7 @@ use crate::fakes::discord::{
 };
 use crate::sample_shop::Running;
 
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(40);
 
 /// Which way Discord tells us things.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -303,6 +304,14 @@ async fn refusals_are_for_one_person_alone(door: Door) {
     story.end();
 }
 
+async fn a_command_of_another_kind_is_answered_and_not_put_off(door: Door) {
+    let story = Story::begin(door).await;
+    let of_a_menu = json!({ "id": "1", "name": "look", "type": 2, "target_id": BEN });
+    let odd = story.discord.slash_raw(GENERAL, ALICE, of_a_menu).await;
+    assert!(odd.text().contains("nothing was done"), "{odd:?}");
+    story.end();
+}
+
 async fn what_may_follow_is_what_this_person_may(door: Door) {
     let story = Story::begin(door).await;
     let names = |found: Vec<(String, serde_json::Value)>| -> Vec<String> {
@@ -367,6 +376,7 @@ over_both_doors! {
     consent_is_asked_for_and_given_by_a_button
     what_is_missing_is_asked_for_by_a_form
     refusals_are_for_one_person_alone
+    a_command_of_another_kind_is_answered_and_not_put_off
     what_may_follow_is_what_this_person_may
 }
 
@@ -455,6 +465,20 @@ async fn the_session_is_resumed_and_what_was_said_meanwhile_is_heard() {
     story.discord.mention(GENERAL, ALICE, "flush-cache prod");
     story.root(GENERAL, "flush-cache prod succeeded").await;
     assert_eq!(story.facts("decided").len(), 2, "each ran once");
+    story.end();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn where_nobody_resumes_a_session_the_gateway_itself_is_asked() {
+    let story = Story::begin(Door::Gateway).await;
+    let session = story.discord.sessions().remove(0);
+    let data = json!({ "session_id": session, "resume_gateway_url": "ws://127.0.0.1:1" });
+    let ready = json!({ "op": 0, "t": "READY", "s": 1, "d": data });
+    story.discord.send_raw(&ready.to_string());
+    story.discord.cut_gateway();
+    story.discord.mention(GENERAL, ALICE, "cache-status prod");
+    story.root(GENERAL, "cache-status prod succeeded").await;
+    assert_eq!(story.discord.resumed(), 1, "it is the same session");
     story.end();
 }
 

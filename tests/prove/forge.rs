@@ -1,9 +1,12 @@
-//! Requests that claim to be Slack's and are not: none is heard, and nothing that midwatch says helps to make a better one.
+//! Requests that claim to be Slack's or Discord's and are not: none is heard, and nothing that midwatch says helps to make
+//! a better one.
 //!
-//! The real program over HTTP, on all three of Slack's addresses. Between the forged ones there are genuine ones, which
-//! must work, and replays of them, which must change nothing.
+//! The real program over HTTP, on all three of Slack's addresses and on Discord's one. Between the forged ones there are
+//! genuine ones, which must work, and replays of them, which must change nothing.
 
 mod craft;
+mod discord;
+mod pairs;
 pub(crate) mod wire;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -23,6 +26,7 @@ use self::wire::{Answer, Wire};
 use super::{Found, Round};
 use crate::bot::{Bot, Home};
 use crate::fakes::slack::{BOT_TOKEN, FakeSlack, Kind, SIGNING_SECRET};
+use crate::lab::yard;
 
 /// Every so many forged ones there is a genuine one.
 const GENUINE_EVERY: u32 = 25;
@@ -38,7 +42,10 @@ const TELLING: usize = 16;
 /// The proof.
 pub(crate) fn prove(round: Round) -> Found {
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
-    Found::Held(runtime.block_on(forge_and_look(round)))
+    let [slack, discord] = round.shared();
+    let slack = runtime.block_on(forge_and_look(slack));
+    let discord = runtime.block_on(discord::forge_and_look(discord));
+    Found::Held(format!("Slack: {slack}; Discord: {discord}"))
 }
 
 async fn forge_and_look(round: Round) -> String {
@@ -79,27 +86,11 @@ impl Attack {
             slack.add_channel(&channel(number), true);
         }
         let channels: Vec<String> = (0..CHANNELS).map(channel).collect();
-        let runbook = format!(
-            "project: yard\nabout: The proof's own.\nowner: all\nchannels: [{}]\nenvironments: {{ here: {{}} }}\n\
-             rules:\n  - {{ may: mark, who: everyone }}\n  - otherwise: ask bo\n",
-            channels.join(", ")
-        );
-        let people =
-            format!("people:\n  bo: {{ name: Bo, slack: {SPEAKER} }}\ngroups: {{ all: [bo] }}\n");
-        let home = Home::of_files(&[
-            ("mark.sh", "echo \"$1\" >> marks\n"),
-            ("runbooks/people.yaml", &people),
-            ("runbooks/yard.yaml", &runbook),
-            (
-                "commands/mark.yaml",
-                "command: mark\ndoes: Leaves a mark.\nrisk: low\nundo: none\nparameters:\n  tag: { type: text, matches: '[a-z0-9-]{1,40}' }\n\
-                 steps:\n  - { name: mark, run: [sh, mark.sh, \"{tag}\"], effect: once }\n",
-            ),
-        ])
-        .setting("SLACK_BOT_TOKEN", BOT_TOKEN)
-        .setting("SLACK_SIGNING_SECRET", SIGNING_SECRET)
-        .setting("SLACK_API_URL", slack.api_url())
-        .setting("MIDWATCH_LOG", "debug");
+        let home = yard(&channels, &format!("slack: {SPEAKER}"))
+            .setting("SLACK_BOT_TOKEN", BOT_TOKEN)
+            .setting("SLACK_SIGNING_SECRET", SIGNING_SECRET)
+            .setting("SLACK_API_URL", slack.api_url())
+            .setting("MIDWATCH_LOG", "debug");
         let bot = home.serve().await;
         let wires = KINDS.map(|kind| (kind.path(), Wire::to(bot.address)));
         Self {

@@ -27,6 +27,27 @@ pub(crate) fn through(url: &str, address: SocketAddr) -> String {
     url.to_string()
 }
 
+/// A home whose one command appends its tag to `marks`, for one person: `account` is theirs, such as `slack: U1`.
+pub(crate) fn yard(channels: &[String], account: &str) -> Home {
+    let channels: Vec<String> = channels.iter().map(|it| format!("\"{it}\"")).collect();
+    let runbook = format!(
+        "project: yard\nabout: The proof's own.\nowner: all\nchannels: [{}]\nenvironments: {{ here: {{}} }}\n\
+         rules:\n  - {{ may: mark, who: all }}\n  - otherwise: ask bo\n",
+        channels.join(", ")
+    );
+    let people = format!("people:\n  bo: {{ name: Bo, {account} }}\ngroups: {{ all: [bo] }}\n");
+    Home::of_files(&[
+        ("mark.sh", "echo \"$1\" >> marks\n"),
+        ("runbooks/people.yaml", &people),
+        ("runbooks/yard.yaml", &runbook),
+        (
+            "commands/mark.yaml",
+            "command: mark\ndoes: Leaves a mark.\nrisk: low\nundo: none\nparameters:\n  tag: { type: text, matches: '[a-z0-9-]{1,40}' }\n\
+             steps:\n  - { name: mark, run: [sh, mark.sh, \"{tag}\"], effect: once }\n",
+        ),
+    ])
+}
+
 /// Longer than a lease, and than two looks for a run that is due.
 const LONG_SECS: &str = "8";
 const _: () = assert!(midwatch::engine::LEASE.as_secs() + 1 < 8);

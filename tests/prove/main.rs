@@ -76,6 +76,14 @@ pub struct Round {
     pub seed: u64,
 }
 
+impl Round {
+    /// The rounds shared between Slack and Discord; at least one for each.
+    pub(crate) fn shared(self) -> [Self; 2] {
+        let half = self.rounds / 2;
+        [self.rounds - half, half.max(1)].map(|rounds| Self { rounds, ..self })
+    }
+}
+
 /// What came of a proof that did not find a violation; one that finds some panics and names them.
 pub enum Found {
     /// It holds: what was done and looked at, in one line.

@@ -1,8 +1,10 @@
 //! Payloads spoilt in their structure, their form and their bytes, on every way in: midwatch takes or refuses each, says
 //! which, and is none the worse for it.
 //!
-//! The real program over signed HTTP and Socket Mode at once. Between batches a genuine command has to run.
+//! The real program over signed HTTP and Socket Mode at once, and over signed HTTP and Discord's gateway. Between batches a
+//! genuine command has to run.
 
+mod discord;
 mod mutate;
 mod seeds;
 mod tree;
@@ -24,6 +26,7 @@ use super::{Found, Round};
 use crate::bot::{Bot, Home};
 use crate::fakes::slack::{APP_TOKEN, BOT_TOKEN, FakeSlack, Kind, SIGNING_SECRET, signed};
 use crate::forge::wire::{Answer, Wire};
+use crate::lab::yard;
 
 /// Mutants between two looks at how midwatch is.
 const BATCH: u32 = 100;
@@ -50,7 +53,12 @@ pub(crate) fn prove(round: Round) -> Found {
         return Found::Missing("no /proc tells how much memory a process has".to_owned());
     }
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
-    Found::Held(runtime.block_on(spoil_and_look(round, seeds)))
+    let [slack, discord] = round.shared();
+    let slack = runtime.block_on(spoil_and_look(slack, seeds));
+    match runtime.block_on(discord::spoil_and_look(discord)) {
+        Some(discord) => Found::Held(format!("Slack: {slack}; Discord: {discord}")),
+        None => Found::Missing("there are no payloads in ../shared/fixtures/discord".to_owned()),
+    }
 }
 
 async fn spoil_and_look(round: Round, seeds: Vec<Seed>) -> String {
@@ -109,29 +117,13 @@ impl Trial {
         for channel in &channels {
             slack.add_channel(channel, true);
         }
-        let runbook = format!(
-            "project: yard\nabout: The proof's own.\nowner: all\nchannels: [{}]\nenvironments: {{ here: {{}} }}\n\
-             rules:\n  - {{ may: mark, who: all }}\n  - otherwise: ask bo\n",
-            channels.join(", ")
-        );
-        let people =
-            format!("people:\n  bo: {{ name: Bo, slack: {SPEAKER} }}\ngroups: {{ all: [bo] }}\n");
-        let home = Home::of_files(&[
-            ("mark.sh", "echo \"$1\" >> marks\n"),
-            ("runbooks/people.yaml", &people),
-            ("runbooks/yard.yaml", &runbook),
-            (
-                "commands/mark.yaml",
-                "command: mark\ndoes: Leaves a mark.\nrisk: low\nundo: none\nparameters:\n  tag: { type: text, matches: '[a-z0-9-]{1,40}' }\n\
-                 steps:\n  - { name: mark, run: [sh, mark.sh, \"{tag}\"], effect: once }\n",
-            ),
-        ])
-        .setting("SLACK_BOT_TOKEN", BOT_TOKEN)
-        .setting("SLACK_APP_TOKEN", APP_TOKEN)
-        .setting("SLACK_SIGNING_SECRET", SIGNING_SECRET)
-        .setting("SLACK_API_URL", slack.api_url())
-        // What midwatch holds is to be seen, and not what the allocator keeps by for each of its threads.
-        .setting("MALLOC_ARENA_MAX", "1");
+        let home = yard(&channels, &format!("slack: {SPEAKER}"))
+            .setting("SLACK_BOT_TOKEN", BOT_TOKEN)
+            .setting("SLACK_APP_TOKEN", APP_TOKEN)
+            .setting("SLACK_SIGNING_SECRET", SIGNING_SECRET)
+            .setting("SLACK_API_URL", slack.api_url())
+            // What midwatch holds is to be seen, and not what the allocator keeps by for each of its threads.
+            .setting("MALLOC_ARENA_MAX", "1");
         let bot = home.serve().await;
         let trial = Self {
             seed,

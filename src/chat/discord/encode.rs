@@ -12,6 +12,7 @@ use crate::domain::{
     Block, Button, ButtonStyle, Form, FormField, Message, People, Platform, Span, Text, harmless,
     harmless_line,
 };
+use crate::planted;
 
 /// How the id of a button begins, and of a form: what it says follows.
 pub(super) const SAY: &str = "say-";
@@ -67,7 +68,11 @@ pub(super) fn message(message: &Message, people: &People, guild: &str) -> Value 
                 Part::Words(format!("{label} {value}"))
             })),
             Block::Output(output) => {
-                parts.push(Part::Output(apart(harmless(output).trim_end_matches('\n'))));
+                let shown = apart(harmless(output).trim_end_matches('\n'));
+                // A block of nothing is none to Discord, which takes its end for the next one's beginning.
+                if !shown.trim().is_empty() || planted::is("discord-block-of-nothing") {
+                    parts.push(Part::Output(shown));
+                }
             }
             Block::Progress { done, total } => parts.push(Part::Words(progress(*done, *total))),
             Block::Buttons(buttons) => {
@@ -87,7 +92,12 @@ pub(super) fn message(message: &Message, people: &People, guild: &str) -> Value 
     let mut body = json!({ "allowed_mentions": { "parse": [], "users": pinged } });
     if text.chars().count() <= CONTENT_CHARS {
         body["content"] = text.into();
-        body["flags"] = SUPPRESS_EMBEDS.into();
+        body["flags"] = if planted::is("discord-links-unfold") {
+            0
+        } else {
+            SUPPRESS_EMBEDS
+        }
+        .into();
         body["components"] = rows.collect();
     } else {
         let text = json!({ "type": TEXT_DISPLAY, "content": text });

@@ -31,6 +31,9 @@ const FRAME_LIMIT: usize = 32 << 20;
 const BETWEEN_SESSIONS: Duration = Duration::from_secs(5);
 const LONGEST_WAIT: Duration = Duration::from_secs(24 * 3_600);
 
+/// So often a session is tried where Discord says that it is resumed; then at the gateway, where Discord resumes it too.
+const RESUME_TRIES: u32 = 2;
+
 /// How long we wait for what. The default is for service; tests hurry.
 #[derive(Debug, Clone, Copy)]
 pub struct Timing {
@@ -145,6 +148,7 @@ impl Gateway {
         });
         let mut session: Option<Session> = None;
         let mut last_new: Option<Instant> = None;
+        let mut unopened = 0;
         while !self.stop.is_cancelled() {
             if session.is_none()
                 && let Some(last) = last_new
@@ -161,10 +165,15 @@ impl Gateway {
                 Ok(connection) => connection,
                 Err(not) => {
                     tell_trouble(&self.ears, &not.why);
+                    unopened += 1;
+                    if let Some(session) = session.as_mut().filter(|_| unopened >= RESUME_TRIES) {
+                        session.resume_at.clear();
+                    }
                     self.pause(waits.next().max(not.wait)).await;
                     continue;
                 }
             };
+            unopened = 0;
             if session.is_none() {
                 last_new = Some(Instant::now());
             }

@@ -54,8 +54,14 @@ async fn interaction(State(door): State<Door>, request: Request) -> Response {
     }
     let payload: Value = match serde_json::from_slice(&raw) {
         Ok(payload) => payload,
+        Err(_) if planted::is("discord-unreadable-is-500") => {
+            return refused("json", StatusCode::INTERNAL_SERVER_ERROR, "internal error");
+        }
         Err(_) => return refused("json", StatusCode::BAD_REQUEST, "the body is no JSON"),
     };
+    if planted::is("discord-token-told") {
+        tracing::warn!("discord sent {payload}");
+    }
     match door.interact(&payload, began + ANSWER_LIMIT).await {
         Some(Reply::First(answer) | Reply::Repeated(answer)) => {
             ([(CONTENT_TYPE, "application/json")], answer.to_string()).into_response()
@@ -85,7 +91,7 @@ fn verify(
     }
     let sent: i64 = stamp.parse().map_err(|_| "the timestamp is malformed")?;
     let off = now.as_second().abs_diff(sent);
-    if off > AGE_LIMIT_SECS.unsigned_abs() && !planted::is("window-missing") {
+    if off > AGE_LIMIT_SECS.unsigned_abs() && !planted::is("discord-window-missing") {
         return Err("the timestamp is more than five minutes off");
     }
     let signature = data_encoding::HEXLOWER_PERMISSIVE

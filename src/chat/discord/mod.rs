@@ -289,6 +289,7 @@ impl Door {
                     return Some(Reply::First(first_answer(act, first)));
                 }
             }
+<<<<<<< HEAD
             (Taken::Kept(Receipt::New), _) => {}
             // A control that is not ours stays as it is.
             (Taken::Nothing, _) if act == Act::Click => return Some(Reply::First(deferred(act))),
@@ -297,6 +298,14 @@ impl Door {
                 return Some(Reply::First(whispered(MISUNDERSTOOD)));
             }
             (Taken::NotKept(why), _) => return Some(Reply::First(whispered(why))),
+=======
+            // Nothing comes later that would end its thinking.
+            (Taken::Nothing, _) if act == Act::Command => return Some(whispered(MISUNDERSTOOD)),
+            // It was heard before, here or by another replica: who heard it first answers.
+            (Taken::Kept(_) | Taken::Nothing, _) => return Some(deferred(act)),
+            (Taken::Misunderstood, _) => return Some(whispered(MISUNDERSTOOD)),
+            (Taken::NotKept(why), _) => return Some(whispered(why)),
+>>>>>>> cbb56f9
         }
         self.tell_run_later(act, handle, waits);
         Some(Reply::First(deferred(act)))

@@ -9,6 +9,7 @@ use rand::seq::IndexedRandom;
 use serde_json::json;
 use sha2::{Digest, Sha256};
 
+use super::pairs;
 use crate::fakes::slack::{APP, BOT_USER, Delivery, Kind, SIGNING_SECRET, TEAM};
 
 const STAMP: &str = "x-slack-request-timestamp";
@@ -44,13 +45,7 @@ pub(super) enum Framing {
 
 impl Request {
     fn new(kind: Kind, body: Vec<u8>) -> Self {
-        Self {
-            method: "POST",
-            path: kind.path().to_owned(),
-            headers: Vec::new(),
-            body,
-            framing: Framing::Length,
-        }
+        Self::to(kind.path(), body)
     }
 
     pub(super) fn with(mut self, name: &str, value: impl AsRef<[u8]>) -> Self {
@@ -59,11 +54,22 @@ impl Request {
         self
     }
 
+    /// To this address.
+    pub(super) fn to(path: &str, body: Vec<u8>) -> Self {
+        Self {
+            method: "POST",
+            path: path.to_owned(),
+            headers: Vec::new(),
+            body,
+            framing: Framing::Length,
+        }
+    }
+
     fn stamped(self, stamp: impl AsRef<[u8]>, signature: impl AsRef<[u8]>) -> Self {
         self.with(STAMP, stamp).with(SIGNATURE, signature)
     }
 
-    fn framed(mut self, framing: Framing) -> Self {
+    pub(super) fn framed(mut self, framing: Framing) -> Self {
         self.framing = framing;
         self
     }
@@ -78,7 +84,7 @@ impl Request {
     }
 
     pub(super) fn bytes(&self) -> Vec<u8> {
-        let kind = if self.path.contains("events") {
+        let kind = if self.path.contains("events") || self.path.contains("discord") {
             "application/json"
         } else {
             "application/x-www-form-urlencoded"
@@ -89,7 +95,7 @@ impl Request {
         )
         .into_bytes();
         for (name, value) in &self.headers {
-            if self.framing == Framing::Trailer && name == SIGNATURE {
+            if self.framing == Framing::Trailer && is_signature(name) {
                 continue;
             }
             bytes.extend([name.as_bytes(), b": ", value, b"\r\n"].concat());
@@ -110,7 +116,10 @@ impl Request {
             }
             Framing::Chunks(size) | Framing::Both(size) => size,
             Framing::Trailer => {
-                bytes.extend(format!("trailer: {SIGNATURE}\r\n").bytes());
+                let signature = self.headers.iter().find(|(name, _)| is_signature(name));
+                if let Some((name, _)) = signature {
+                    bytes.extend(format!("trailer: {name}\r\n").bytes());
+                }
                 64
             }
         };
@@ -121,7 +130,7 @@ impl Request {
         }
         bytes.extend(b"0\r\n");
         if self.framing == Framing::Trailer {
-            let signature = self.headers.iter().find(|(name, _)| name == SIGNATURE);
+            let signature = self.headers.iter().find(|(name, _)| is_signature(name));
             if let Some((name, value)) = signature {
                 bytes.extend([name.as_bytes(), b": ", value, b"\r\n"].concat());
             }
@@ -129,6 +138,10 @@ impl Request {
         bytes.extend(b"\r\n");
         bytes
     }
+}
+
+fn is_signature(header: &str) -> bool {
+    [SIGNATURE, pairs::SIGNATURE].contains(&header)
 }
 
 /// What one forgery is made of.

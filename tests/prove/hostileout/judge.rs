@@ -174,7 +174,7 @@ fn width(line: &str) -> usize {
 }
 
 /// Whether a text is nothing but what is seen, in the order in which it is written.
-fn characters(text: &str) -> Result<(), String> {
+pub(super) fn characters(text: &str) -> Result<(), String> {
     let bad = text.char_indices().find(|(_, c)| {
         let control = c.is_control() && !matches!(c, '\n' | '\t');
         control || turns(*c) || unseen(*c) || matches!(c, '\u{2028}' | '\u{2029}')

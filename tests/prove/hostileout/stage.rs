@@ -4,29 +4,34 @@
 use std::collections::BTreeMap;
 use std::io::Write;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use midwatch::catalog::{self, Folders};
 use midwatch::chat::console::{ConsoleTransport, Screen};
+use midwatch::chat::discord::{self, Discord, DiscordSettings};
 use midwatch::chat::slack::{Slack, SlackSettings};
 use midwatch::chat::{CurrentCatalog, Transport};
 use midwatch::clock::Clock;
 use midwatch::domain::{
-    Action, Arguments, Catalog, CommandName, Effect, FileLine, Hearing, Identity, InboundKey,
-    Invocation, Message, Outcome, PersonId, Phase, Piece, Place, PlannedStep, Platform,
+    Action, Arguments, Block, Catalog, CommandName, Effect, FileLine, Hearing, Identity,
+    InboundKey, Invocation, Message, Outcome, PersonId, Phase, Piece, Place, PlannedStep, Platform,
     ProjectName, Question, Refusal, Rendered, Revision, RuleRef, Run, RunAction, RunEvent, RunId,
-    StepName, StepResult, Typed, clean, parse, render,
+    Span, StepName, StepResult, Text, Typed, clean, harmless, parse, render,
 };
 use midwatch::engine::actions::{HttpClient, Surroundings};
 use midwatch::engine::secrets::LocalSecrets;
 use midwatch::store::Mark;
 use rand::Rng;
 use rand::rngs::StdRng;
+use rand::seq::IndexedRandom;
 use tempfile::TempDir;
 
 use super::judge::{self, Marks};
+use super::markdown;
 use super::words::{output, words};
 use crate::bot::Home;
+use crate::fakes::discord::{self as fake_discord, FakeDiscord, GENERAL, GUILD};
 use crate::fakes::slack::{BOT_TOKEN, FakeSlack};
 use crate::lab::perform_and_hear;
 
@@ -38,12 +43,16 @@ const CHANNEL: &str = "C1";
 pub(super) struct Stage {
     slack: FakeSlack,
     adapter: Slack,
+    discord: FakeDiscord,
+    discord_adapter: Discord,
     screens: Vec<(Option<usize>, Console)>,
     catalog: CurrentCatalog,
     surroundings: Surroundings,
     folder: TempDir,
     /// What belongs to which message of the workspace.
     sent: BTreeMap<String, Marks>,
+    /// The same of Discord, by message.
+    sent_to_discord: BTreeMap<String, Marks>,
     whispered: Vec<(String, Marks)>,
     posted: i64,
 }
@@ -74,6 +83,12 @@ pub(super) struct Seen {
     pub(super) quoted: usize,
     pub(super) refusals: usize,
     pub(super) programs: usize,
+    /// Messages as Discord would be sent them.
+    pub(super) encoded: usize,
+    /// Those of them that a Discord took.
+    pub(super) posted: usize,
+    /// Blocks in them in which a program speaks.
+    pub(super) blocks: usize,
 }
 
 impl Stage {
@@ -93,6 +108,15 @@ impl Stage {
             api_url: slack.api_url(),
         };
         let adapter = Slack::new(&settings, Arc::clone(&catalog)).expect("an adapter");
+        let discord = FakeDiscord::start().await;
+        discord.keep_pace(false);
+        let settings = DiscordSettings {
+            token: fake_discord::BOT_TOKEN.to_owned().into(),
+            public_key: None,
+            api_url: discord.api_url(),
+        };
+        let discord_adapter = Discord::new(&settings, Arc::clone(&catalog), Clock::system());
+        let discord_adapter = discord_adapter.expect("an adapter");
         let widths: [fn() -> Option<usize>; 3] = [|| None, || Some(80), || Some(43)];
         let screens = widths.map(|columns| (columns(), Console::open(&catalog, columns)));
         let folder = tempfile::tempdir().expect("a temporary folder");
@@ -108,11 +132,14 @@ impl Stage {
         Self {
             slack,
             adapter,
+            discord,
+            discord_adapter,
             screens: screens.into(),
             catalog,
             surroundings,
             folder,
             sent: BTreeMap::new(),
+            sent_to_discord: BTreeMap::new(),
             whispered: Vec::new(),
             posted: 0,
         }
@@ -161,8 +188,30 @@ impl Stage {
         }
         for message in &messages {
             self.post(message, &marks, random).await?;
+            self.encode_for_discord(message, &marks, seen)?;
+            if random.random_bool(0.2) {
+                self.post_to_discord(message, &marks, random).await?;
+            }
         }
+        // Two programs in one message: what one printed must not open the other's block.
+        let hollow = *[
+            "",
+            " ",
+            "\n\n",
+            "\u{200b}",
+            "\u{feff}\n\u{2060}",
+            "`",
+            "```",
+        ]
+        .choose(random)
+        .expect("some");
+        let pair = Message::new(Text::new().plain("two"))
+            .with(Block::Output(hollow.to_owned()))
+            .text(Text::new().plain("and the other"))
+            .with(Block::Output(text.clone()));
+        self.encode_for_discord(&pair, &marks, seen)?;
         let answer = self.answer(&said, random);
+        self.encode_for_discord(&answer, &marks, seen)?;
         seen.refusals += 1;
         self.whisper(number, &answer, &marks).await
     }
@@ -277,6 +326,70 @@ impl Stage {
         Ok(())
     }
 
+    /// Judges a message as Discord would be sent it.
+    fn encode_for_discord(
+        &self,
+        message: &Message,
+        marks: &Marks,
+        seen: &mut Seen,
+    ) -> Result<(), String> {
+        let body = discord::message(message, &self.catalog.load().people, GUILD);
+        let judged = markdown::sent(&body, marks, &[]);
+        let read = judged.map_err(|why| format!("discord: {why}\n{body}"))?;
+        let (lines, blocks) = own_parts(message);
+        if read.lines > lines || read.blocks > blocks {
+            return Err(format!(
+                "discord: of our {lines} lines and {blocks} blocks it shows {} and {}\n{body}",
+                read.lines, read.blocks
+            ));
+        }
+        // What is too long leaves lines out, and says so; nothing else may swallow one.
+        let is_whole = !body.to_string().contains('…');
+        if is_whole && (read.lines < lines || read.blocks < blocks) {
+            return Err(format!(
+                "discord: of our {lines} lines and {blocks} blocks it shows {} and {}\n{body}",
+                read.lines, read.blocks
+            ));
+        }
+        seen.encoded += 1;
+        seen.blocks += read.quoted;
+        Ok(())
+    }
+
+    async fn post_to_discord(
+        &mut self,
+        message: &Message,
+        marks: &Marks,
+        random: &mut StdRng,
+    ) -> Result<(), String> {
+        self.posted += 1;
+        let to = Place {
+            space: GUILD.to_owned(),
+            channel: GENERAL.to_owned(),
+            ..place(Platform::Discord)
+        };
+        let mark = mark(self.posted);
+        // Fifty calls a second are all that Discord takes.
+        let mut tries = 0;
+        let reference = loop {
+            match self.discord_adapter.post(&to, None, message, &mark).await {
+                Ok(reference) => break reference,
+                Err(why) if tries == 40 => return Err(format!("discord took no message: {why}")),
+                Err(_) => tries += 1,
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        };
+        if random.random_bool(0.3) {
+            let edited = self.discord_adapter.edit(&to, &reference, message, &mark);
+            edited
+                .await
+                .map_err(|why| format!("discord took no edit: {why}"))?;
+        }
+        let id = reference.0.rsplit(':').next().unwrap_or_default();
+        self.sent_to_discord.insert(id.to_owned(), marks.clone());
+        Ok(())
+    }
+
     /// Judges everything that the workspace was sent.
     pub(super) fn verdict(&self, seen: &mut Seen) -> Result<(), String> {
         for message in self.slack.messages(CHANNEL) {
@@ -290,6 +403,15 @@ impl Stage {
                 judge::slack(&message, marks, &[]).map_err(|why| format!("{why}\n{message:?}"))?;
                 seen.messages += 1;
             }
+        }
+        for message in self.discord.messages(GENERAL) {
+            let marks = &self.sent_to_discord[&message.id];
+            markdown::posted(&message, marks, &[])
+                .map_err(|why| format!("discord: {why}\n{message:?}"))?;
+            seen.posted += 1;
+        }
+        if let Some(violation) = self.discord.violations().first() {
+            return Err(format!("discord: {violation}"));
         }
         match self.slack.violations().first() {
             Some(violation) => Err(format!("slack: {violation}")),
@@ -403,6 +525,30 @@ impl Console {
         let sent = String::from_utf8(sent).map_err(|why| format!("the console: {why}"))?;
         judge::console(&sent, marks, columns).map_err(|why| format!("the console: {why}\n{sent:?}"))
     }
+}
+
+/// Lines of a message outside of its outputs, where each text of others stands in a line of ours, and blocks of output.
+fn own_parts(message: &Message) -> (usize, usize) {
+    let shown = |text: &Text| {
+        let plain = text.0.iter().map(|span| match span {
+            Span::Plain(words) => harmless(words),
+            Span::Bold(words) | Span::Code(words) => harmless(words).replace('\n', " "),
+            Span::Person(_) | Span::Ping(_) | Span::Time(_) => "x".to_owned(),
+        });
+        let plain: String = plain.collect();
+        plain.lines().filter(|line| !line.trim().is_empty()).count()
+    };
+    let (mut lines, mut blocks) = (0, 0);
+    for block in &message.blocks {
+        match block {
+            Block::Text(text) => lines += shown(text),
+            Block::Fields(fields) => lines += fields.len(),
+            Block::Output(output) => blocks += usize::from(!harmless(output).trim().is_empty()),
+            Block::Progress { .. } => lines += 1,
+            Block::Buttons(_) => {}
+        }
+    }
+    (lines, blocks)
 }
 
 fn place(platform: Platform) -> Place {

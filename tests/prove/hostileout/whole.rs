@@ -1,13 +1,17 @@
-//! The real program: steps that print hostile bytes, people with hostile names who say hostile things, in Slack and at
-//! the console.
+//! The real program: steps that print hostile bytes, people with hostile names who say hostile things, in Slack, in Discord
+//! and at the console.
 
 use std::time::Duration;
 
 use rand::rngs::StdRng;
 
 use super::judge::{self, Marks};
+use super::markdown;
 use super::words::{output, words};
 use crate::bot::Home;
+use crate::fakes::discord::{
+    self as fake_discord, ALICE, BEN, FakeDiscord, GUILD, Posted as DiscordPosted,
+};
 use crate::fakes::slack::{BOT_TOKEN, BOT_USER, FakeSlack, Posted, SIGNING_SECRET, render};
 
 /// Who asks, and who refuses.
@@ -27,7 +31,9 @@ exit $(($1 % 2))
 
 /// The proof's own files. Names of people as they stand in YAML, quotes included.
 pub(super) fn home(channels: u32, ana: &str, bo: &str) -> Home {
-    let names: Vec<String> = (0..channels).map(channel).collect();
+    let names: Vec<String> = (0..channels)
+        .map(|it| format!("{}, \"{}\"", channel(it), discord_channel(it)))
+        .collect();
     let runbook = format!(
         "project: yard\nabout: The proof's own.\nowner: all\nchannels: [{}]\nenvironments: {{ here: {{}} }}\nrules:\n\
          \x20 - {{ may: print, who: all }}\n  - {{ may: ask, who: all, after: {{ approvals: 1, of: leads, within: 15m }} }}\n\
@@ -35,7 +41,7 @@ pub(super) fn home(channels: u32, ana: &str, bo: &str) -> Home {
         names.join(", ")
     );
     let people = format!(
-        "people:\n  ana: {{ name: {ana}, slack: {ANA} }}\n  bo: {{ name: {bo}, slack: {BO} }}\ngroups: {{ all: [ana, bo], leads: [ana] }}\n"
+        "people:\n  ana: {{ name: {ana}, slack: {ANA}, discord: \"{ALICE}\" }}\n  bo: {{ name: {bo}, slack: {BO}, discord: \"{BEN}\" }}\ngroups: {{ all: [ana, bo], leads: [ana] }}\n"
     );
     let note = "  note: { type: text, optional: true }\n";
     let print = format!(
@@ -65,6 +71,10 @@ fn in_yaml(text: &str) -> String {
 
 fn channel(number: u32) -> String {
     format!("C{}", 10 + number)
+}
+
+fn discord_channel(number: u32) -> String {
+    (812_000_000_000_000_000 + u64::from(number)).to_string()
 }
 
 fn quoted(said: &str) -> String {
@@ -177,6 +187,135 @@ async fn waits(slack: &FakeSlack, number: u32, says: &str, is: impl Fn(&Posted) 
     slack
         .wait_for(&format!("`{says}` in {channel}"), PATIENCE, look)
         .await
+}
+
+/// By which way Discord tells us things: one app has one of them.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Door {
+    Http,
+    Gateway,
+}
+
+/// As many threads in as many channels of a Discord, which tells us of them over HTTP or over its gateway.
+pub(super) async fn in_discord(
+    threads: u32,
+    door: Door,
+    random: &mut StdRng,
+) -> Result<String, String> {
+    let marks = marks();
+    let discord = FakeDiscord::start().await;
+    let name = |random: &mut StdRng| in_yaml(&words(&marks.said, random));
+    let home = home(threads, &name(random), &name(random))
+        .setting("DISCORD_TOKEN", fake_discord::BOT_TOKEN)
+        .setting("DISCORD_API_URL", discord.api_url());
+    let home = if door == Door::Http {
+        home.setting("DISCORD_PUBLIC_KEY", discord.public_key())
+    } else {
+        home
+    };
+    std::fs::create_dir(home.path("out")).expect("a folder");
+    for number in 0..threads {
+        discord.add_channel(GUILD, &discord_channel(number), &format!("yard-{number}"));
+        std::fs::write(
+            home.path(&format!("out/{number}")),
+            output(&marks.printed, random),
+        )
+        .expect("a file");
+    }
+    let bot = home.serve().await;
+    if door == Door::Http {
+        discord.use_http(&bot.url(""));
+    }
+    let registered = |it: &FakeDiscord| (!it.commands(GUILD).is_empty()).then_some(());
+    discord.wait_for("/ops", PATIENCE, registered).await;
+    for number in 0..threads {
+        let channel = discord_channel(number);
+        let note = quoted(&words(&marks.said, random).replace(char::is_control, " "));
+        let reason = quoted(&words(&marks.said, random));
+        let lines = [
+            format!("print {number} note={note}"),
+            format!("ask note={note} reason={reason}"),
+            words(&marks.said, random),
+        ];
+        for line in lines {
+            discord
+                .slash(&channel, BEN, "say", &[("text", &line)])
+                .await;
+        }
+        discord.mention(&channel, BEN, &words(&marks.said, random));
+    }
+    for number in 0..threads {
+        let channel = discord_channel(number);
+        let asked = says(&discord, &channel, "⏸ `ask` waits for").await;
+        let text = asked.text();
+        let reference = text
+            .split("ref ")
+            .nth(1)
+            .and_then(|after| after.split_whitespace().next());
+        let reference = reference.ok_or_else(|| format!("no reference in {text}"))?;
+        let line = format!("reject {reference} {}", quoted(&words(&marks.said, random)));
+        discord
+            .slash(&channel, ALICE, "say", &[("text", &line)])
+            .await;
+    }
+    for number in 0..threads {
+        let channel = discord_channel(number);
+        says(&discord, &channel, "rejected it").await;
+        let ends = |it: &DiscordPosted| {
+            let text = it.text();
+            text.contains("succeeded in") || text.contains("failed at step")
+        };
+        let look = |discord: &FakeDiscord| everything(discord, &channel).into_iter().find(ends);
+        discord.wait_for("end of a print", PATIENCE, look).await;
+    }
+    drop(bot);
+    let (mut messages, mut shown, mut files) = (0, 0, 0);
+    let of_channels =
+        (0..threads).flat_map(|number| everything(&discord, &discord_channel(number)));
+    let alone = [BEN, ALICE].into_iter().flat_map(|user| {
+        let whispers = discord.whispers(user).into_iter();
+        whispers.chain(discord.direct_messages(user))
+    });
+    for message in of_channels.chain(alone) {
+        if message.author != fake_discord::BOT_USER || !message.is_written() {
+            continue;
+        }
+        let judged = markdown::posted(&message, &marks, &[ALICE]);
+        let read = judged.map_err(|why| format!("discord: {why}\n{message:?}"))?;
+        messages += 1;
+        shown += usize::from(read.quoted > 0);
+        files += message.files.len();
+    }
+    if let Some(violation) = discord.violations().first() {
+        return Err(format!("discord: {violation}"));
+    }
+    if shown == 0 {
+        return Err("no thread of Discord shows anything of what was printed".to_owned());
+    }
+    Ok(format!(
+        "{messages} messages of the real program in {threads} channels, {shown} with output, {files} files"
+    ))
+}
+
+/// What stands in a channel and in its threads.
+fn everything(discord: &FakeDiscord, channel: &str) -> Vec<DiscordPosted> {
+    let threads = discord.threads(channel).into_iter();
+    let inside = threads.flat_map(|thread| discord.messages(&thread));
+    discord
+        .messages(channel)
+        .into_iter()
+        .chain(inside)
+        .collect()
+}
+
+async fn says(discord: &FakeDiscord, channel: &str, words: &str) -> DiscordPosted {
+    let look = |discord: &FakeDiscord| {
+        let all = everything(discord, channel).into_iter();
+        all.filter(|it| it.author == fake_discord::BOT_USER)
+            .find(|it| it.text().contains(words))
+    };
+    let what = format!("`{words}` in {channel}");
+    discord.wait_for(&what, PATIENCE, look).await
 }
 
 /// As many outputs at the console, which writes to a pipe.

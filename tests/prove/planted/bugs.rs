@@ -38,7 +38,7 @@ pub(super) const TRIALS: &[Trial] = &[
     trial("clock", 40, 7),
     trial("hostileout", 4, 7),
     trial("canary", 2, 7),
-    trial("malformed", 200, 7),
+    trial("malformed", 400, 7),
     trial("forge", 150, 7),
     trial("tamper", 1, 7),
     trial("argv", 46, 7),
@@ -213,6 +213,40 @@ pub(super) const BUGS: &[Bug] = &[
         proof: "malformed",
         says: &["was not acknowledged"],
     },
+    // Listening to Discord.
+    Bug {
+        name: "discord-window-missing",
+        does: "A signature of Discord's may be as old as it likes.",
+        proof: "forge",
+        says: &["was answered 200"],
+    },
+    Bug {
+        name: "discord-token-told",
+        does: "The log tells what an interaction holds, the token too by which one answers it.",
+        proof: "forge",
+        says: &["tell what only Discord may know"],
+    },
+    Bug {
+        name: "discord-replay-is-new",
+        does: "An interaction's identity is the moment at which it came in.",
+        proof: "forge",
+        says: &["Discord: said genuinely"],
+    },
+    Bug {
+        name: "discord-unreadable-is-500",
+        does: "An interaction that can't be read is answered with 500.",
+        proof: "malformed",
+        says: &["was answered 500"],
+    },
+    Bug {
+        name: "discord-ruins-end-the-connection",
+        does: "An event that can't be read ends the gateway's connection.",
+        proof: "malformed",
+        says: &[
+            "Discord: a mutant ended the gateway's connection",
+            "Discord: nobody answered mutant",
+        ],
+    },
     // What is shown.
     Bug {
         name: "markup-unescaped",
@@ -231,6 +265,52 @@ pub(super) const BUGS: &[Bug] = &[
         does: "A terminal breaks long output, and the rest begins where our own lines do.",
         proof: "hostileout",
         says: &["breaks this line"],
+    },
+    Bug {
+        name: "discord-markup-unescaped",
+        does: "Words are sent to Discord as they are, and it reads Markdown.",
+        proof: "hostileout",
+        says: &[
+            "discord: a mark",
+            "discord: a line begins",
+            "discord: a link",
+            "discord: a masked",
+            "discord: it mentions",
+        ],
+    },
+    Bug {
+        name: "discord-block-ended",
+        does: "Backticks in output stand side by side, and end the block.",
+        proof: "hostileout",
+        says: &[
+            "stands outside of the block",
+            "discord: a mark",
+            "discord: a line begins",
+            "discord: a link",
+            "discord: it mentions",
+            "discord: emphasis",
+            "discord: of our",
+        ],
+    },
+    Bug {
+        name: "discord-block-of-nothing",
+        does: "Output of nothing is put into a block, which Discord takes for the beginning of another.",
+        proof: "hostileout",
+        says: &[
+            "stands outside of the block",
+            "discord: a mark",
+            "discord: a line begins",
+            "discord: a link",
+            "discord: it mentions",
+            "discord: emphasis",
+            "discord: of our",
+        ],
+    },
+    Bug {
+        name: "discord-links-unfold",
+        does: "Discord is not told to leave links as they are.",
+        proof: "hostileout",
+        says: &["links would unfold"],
     },
     // What is executed and sent.
     Bug {

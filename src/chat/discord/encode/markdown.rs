@@ -11,7 +11,7 @@ const FENCE: &str = "```";
 
 /// Words that show as they are: nothing in them formats, mentions or links.
 pub(super) fn escaped(words: &str) -> String {
-    if planted::is("markup-unescaped") {
+    if planted::is("discord-markup-unescaped") {
         return words.to_owned();
     }
     let mut out = String::with_capacity(words.len() + 8);
@@ -71,7 +71,7 @@ pub(super) fn apart(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut before = ' ';
     for c in text.chars() {
-        if c == '`' && before == '`' {
+        if c == '`' && before == '`' && !planted::is("discord-block-ended") {
             out.push(NOTHING);
         }
         out.push(c);

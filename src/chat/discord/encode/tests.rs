@@ -129,6 +129,16 @@ fn nobody_is_pinged_but_those_who_are_asked() {
 }
 
 #[test]
+fn output_of_nothing_opens_no_block() {
+    for nothing in ["", " \n", "\u{200b}"] {
+        let given = Message::new(Text::new().plain("one"))
+            .with(Block::Output(nothing.to_owned()))
+            .with(Block::Output("**two**".to_owned()));
+        assert_eq!(content(&given), "one\n```\n**two**\n```", "{nothing:?}");
+    }
+}
+
+#[test]
 fn what_is_too_long_for_the_content_is_a_component_and_output_gives_way_first() {
     let lines: Vec<String> = (0..2_000).map(|n| format!("line {n}")).collect();
     let short = Message::new(Text::from("done")).with(Block::Output(lines[..100].join("\n")));

@@ -17,6 +17,7 @@ use super::{Session, Timing};
 use crate::chat::discord::{Door, as_text as at};
 use crate::chat::ears::{Counted, Ears, kind_of};
 use crate::domain::Platform;
+use crate::planted;
 
 type Stream = WebSocketStream<MaybeTlsStream<TcpStream>>;
 
@@ -200,7 +201,8 @@ impl Connection {
                 "discord sent an event that can't be read: its channels' histories are read"
             );
             self.missed();
-            return None;
+            let ends = planted::is("discord-ruins-end-the-connection");
+            return ends.then(|| End::Lost("an event can't be read".to_owned()));
         };
         match frame["op"].as_u64() {
             Some(DISPATCH) => {

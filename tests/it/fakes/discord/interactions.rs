@@ -439,6 +439,11 @@ fn change(state: &mut State, request: &Request, message: &Posted) -> Result<(u16
 }
 
 impl FakeDiscord {
+    /// Whether there was such an interaction here.
+    pub(crate) fn knows(&self, interaction: &str) -> bool {
+        self.state().interactions.contains_key(interaction)
+    }
+
     /// What a person sees of an interaction by now.
     pub(crate) fn seen(&self, interaction: &str) -> Seen {
         self.state().seen(interaction)

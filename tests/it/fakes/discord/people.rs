@@ -125,6 +125,13 @@ impl FakeDiscord {
         state.payload(&interaction, data)
     }
 
+    /// What the app is to hear of an interaction of this type, whatever its `data` is.
+    pub(crate) fn payload_of(&self, kind: u64, channel: &str, user: &str, data: Value) -> Value {
+        let mut state = self.state();
+        let interaction = state.interact(kind, user, channel, None);
+        state.payload(&interaction, data)
+    }
+
     /// Sends any `data` as a slash command, whether or not it fits what is registered.
     pub(crate) async fn slash_raw(&self, channel: &str, user: &str, data: Value) -> Answered {
         let payload = {
@@ -260,7 +267,7 @@ impl FakeDiscord {
     }
 
     /// The first answer in the body of an HTTP response.
-    fn take_answer(&self, id: &str, body: &str) {
+    pub(crate) fn take_answer(&self, id: &str, body: &str) {
         let mut state = self.state();
         let answer: Value = serde_json::from_str(body).unwrap_or_default();
         if let Err(refused) = interactions::answer(&mut state, id, &answer, &[]) {
@@ -337,6 +344,11 @@ impl FakeDiscord {
     /// Discord's public key, as an operator sets it.
     pub(crate) fn public_key(&self) -> String {
         signing::public_key()
+    }
+
+    /// Discord's signature of these bytes, whatever they are.
+    pub(crate) fn signature_of(bytes: &[u8]) -> [u8; 64] {
+        signing::signature_of(bytes)
     }
 
     /// The headers with which Discord signs a body.

@@ -15,12 +15,17 @@ pub(crate) fn public_key() -> String {
 pub(crate) fn signed(at_secs: i64, body: &[u8]) -> [(&'static str, String); 2] {
     let mut message = at_secs.to_string().into_bytes();
     message.extend_from_slice(body);
-    let signature = key().sign(&message);
+    let signature = signature_of(&message);
     [
         ("x-signature-timestamp", at_secs.to_string()),
         (
             "x-signature-ed25519",
-            data_encoding::HEXLOWER.encode(&signature.to_bytes()),
+            data_encoding::HEXLOWER.encode(&signature),
         ),
     ]
+}
+
+/// The signature of these very bytes.
+pub(crate) fn signature_of(bytes: &[u8]) -> [u8; 64] {
+    key().sign(bytes).to_bytes()
 }
