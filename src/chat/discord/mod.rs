@@ -48,6 +48,8 @@ pub const API_URL: &str = "https://discord.com";
 const FIRST_ANSWER: Duration = Duration::from_millis(1_500);
 /// The longest that hearing takes; Discord waits three seconds.
 const HEAR_LIMIT: Duration = Duration::from_millis(2_400);
+/// How often an answer is sent whose arrival is not known.
+const ANSWER_TRIES: usize = 3;
 /// Discord's token for answering lives a quarter of an hour.
 const ANSWERABLE: Duration = Duration::from_secs(14 * 60);
 
@@ -240,17 +242,27 @@ impl Door {
             interaction_id: id.into(),
             token,
         };
-        match self
-            .discord
-            .api
-            .send(LightMethod::Post, route, &answer)
-            .await
-        {
-            // Another replica heard it too, and was first.
-            Err(why) if why.is(code::ANSWERED) => {}
-            Err(why) => tracing::warn!("discord: an interaction is not answered: {why}"),
-            Ok(_) => {}
+        for _ in 0..ANSWER_TRIES {
+            match self
+                .discord
+                .api
+                .send(LightMethod::Post, route, &answer)
+                .await
+            {
+                Ok(_) => return,
+                // Another replica heard it too, and was first; or an earlier try arrived.
+                Err(why) if why.is(code::ANSWERED) => return,
+                // A connection that stood idle may be gone when it is used: twice answered is once answered.
+                Err(why @ (CallError::NoAnswer(_) | CallError::NotDone(_))) => {
+                    tracing::debug!("discord: an interaction is answered again: {why}");
+                }
+                Err(why) => {
+                    tracing::warn!("discord: an interaction is not answered: {why}");
+                    return;
+                }
+            }
         }
+        tracing::warn!("discord: an interaction is not answered: discord can't be reached");
     }
 
     /// Makes an interaction durable, and says what it is answered with first; `None`: it is none.
@@ -289,7 +301,6 @@ impl Door {
                     return Some(Reply::First(first_answer(act, first)));
                 }
             }
-<<<<<<< HEAD
             (Taken::Kept(Receipt::New), _) => {}
             // A control that is not ours stays as it is.
             (Taken::Nothing, _) if act == Act::Click => return Some(Reply::First(deferred(act))),
@@ -298,14 +309,6 @@ impl Door {
                 return Some(Reply::First(whispered(MISUNDERSTOOD)));
             }
             (Taken::NotKept(why), _) => return Some(Reply::First(whispered(why))),
-=======
-            // Nothing comes later that would end its thinking.
-            (Taken::Nothing, _) if act == Act::Command => return Some(whispered(MISUNDERSTOOD)),
-            // It was heard before, here or by another replica: who heard it first answers.
-            (Taken::Kept(_) | Taken::Nothing, _) => return Some(deferred(act)),
-            (Taken::Misunderstood, _) => return Some(whispered(MISUNDERSTOOD)),
-            (Taken::NotKept(why), _) => return Some(whispered(why)),
->>>>>>> cbb56f9
         }
         self.tell_run_later(act, handle, waits);
         Some(Reply::First(deferred(act)))

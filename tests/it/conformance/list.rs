@@ -138,8 +138,10 @@ behaviours! {
     }
     "consent is given by a reference, typed": stage => {
         let ask = seen(stage, "flush-cache prod waits for 1 approval of team-shop").await;
-        stage.command(Ana, &format!("approve {}", reference(&ask))).await?;
+        let run = reference(&ask);
+        stage.command(Ana, &format!("approve {run}")).await?;
         seen(stage, "Ana Ruiz approved").await;
+        succeeded(stage, &run).await;
         Ok(())
     }
     "consent is given by a button": stage => {
