@@ -93,23 +93,32 @@ fn publish_key(data: &Path, signer: &NoteSigner) -> Result<(), StoreError> {
     replace(&path, &text, 0o644).map_err(|error| file_fault(&path, &error))
 }
 
-/// Writes a file whole or not at all: write, fsync, rename, fsync of the folder.
+/// Writes a file whole or not at all: write, fsync, rename, fsync of the folder. What could not be finished is not left.
 pub(super) fn replace(path: &Path, text: &str, mode: u32) -> io::Result<()> {
     let draft = path.with_extension("new");
     fs::remove_file(&draft).ok(); // A draft of a process that died; usually there is none.
-    let mut file = OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(mode)
-        .open(&draft)?;
-    file.write_all(text.as_bytes())?;
-    file.sync_all()?;
-    crash("file.drafted");
-    fs::rename(&draft, path)?;
+    let written = write_new(&draft, text, mode).and_then(|()| {
+        crash("file.drafted");
+        fs::rename(&draft, path)
+    });
+    if written.is_err() {
+        fs::remove_file(&draft).ok();
+    }
+    written?;
     match path.parent() {
         Some(folder) => File::open(folder)?.sync_all(),
         None => Ok(()),
     }
+}
+
+fn write_new(path: &Path, text: &str, mode: u32) -> io::Result<()> {
+    let mut file = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(mode)
+        .open(path)?;
+    file.write_all(text.as_bytes())?;
+    file.sync_all()
 }
 
 /// Seals the newest checkpoint outside the database.
