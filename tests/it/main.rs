@@ -19,6 +19,7 @@ mod bad_day;
     reason = "each story uses its part; the proofs share it"
 )]
 mod bot;
+mod both_story;
 mod catalog;
 mod cli_story;
 #[allow(
