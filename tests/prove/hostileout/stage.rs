@@ -189,7 +189,8 @@ impl Stage {
         for message in &messages {
             self.post(message, &marks, random).await?;
             self.encode_for_discord(message, &marks, seen)?;
-            if random.random_bool(0.2) {
+            let by_chance = random.random_bool(0.2);
+            if by_chance || number.is_multiple_of(4) {
                 self.post_to_discord(message, &marks, random).await?;
             }
         }
