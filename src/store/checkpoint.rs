@@ -170,3 +170,18 @@ impl Store {
         Ok(self.signer()?.public().to_string())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_that_can_not_be_put_in_place_leaves_no_draft() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("checkpoint");
+        fs::create_dir_all(path.join("in the way")).unwrap();
+        assert!(replace(&path, "text", 0o644).is_err());
+        let left: Vec<_> = fs::read_dir(folder.path()).unwrap().flatten().collect();
+        assert_eq!(left.len(), 1, "{left:?}");
+    }
+}
