@@ -19,6 +19,8 @@ struct Waiting {
     handle: String,
     /// It was told that its answer comes later: only a run that begins is told through here yet.
     deferred: bool,
+    /// Whether a form can be its answer: not where it is one.
+    forms: bool,
     /// What it would begin.
     run: RunId,
     answer: oneshot::Sender<First>,
@@ -44,7 +46,12 @@ pub(super) enum First {
 
 impl Acts {
     /// Begins to wait. Dropping what it answers ends that.
-    pub(super) fn begin(&self, handle: &str, run: RunId) -> Option<oneshot::Receiver<First>> {
+    pub(super) fn begin(
+        &self,
+        handle: &str,
+        run: RunId,
+        forms: bool,
+    ) -> Option<oneshot::Receiver<First>> {
         let mut all = self.all();
         all.retain(|it| !it.answer.is_closed());
         if all.len() >= MOST {
@@ -54,6 +61,7 @@ impl Acts {
         all.push(Waiting {
             handle: handle.to_owned(),
             deferred: false,
+            forms,
             run,
             answer,
         });
@@ -62,7 +70,9 @@ impl Acts {
 
     /// Answers the act of this handle. Gives the answer back when nobody waits for it here, or not any more.
     pub(super) fn answer(&self, handle: &str, first: First) -> Result<(), First> {
-        self.give(|it| it.handle == handle && !it.deferred, first)
+        let is_form = matches!(first, First::Modal(_));
+        let fits = |it: &Waiting| it.handle == handle && !it.deferred && (it.forms || !is_form);
+        self.give(fits, first)
     }
 
     /// Its answer comes later.

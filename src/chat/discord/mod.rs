@@ -23,7 +23,7 @@ use secrecy::SecretString;
 use serde_json::{Value, json};
 use serenity::http::{LightMethod, Route};
 use tokio::task::JoinSet;
-use tokio::time::{Instant, sleep_until, timeout_at};
+use tokio::time::{Instant, timeout_at};
 
 use self::acts::{Acts, First};
 use self::api::{Api, CallError, code};
@@ -46,8 +46,6 @@ pub const API_URL: &str = "https://discord.com";
 
 /// How long an act's first answer waits for what the one path says: it may be a form, and that can't be given later.
 const FIRST_ANSWER: Duration = Duration::from_millis(1_500);
-/// How much longer a repetition waits than its first hearing.
-const OTHERS_FIRST: Duration = Duration::from_millis(500);
 /// The longest that hearing takes; Discord waits three seconds.
 const HEAR_LIMIT: Duration = Duration::from_millis(2_400);
 /// How often an answer is sent whose arrival is not known.
@@ -232,15 +230,9 @@ impl Door {
     }
 
     async fn hear_interaction(&self, payload: &Value) {
-        let began = Instant::now();
-        let answer = match self.interact(payload, began + HEAR_LIMIT).await {
-            Some(Reply::First(answer)) => answer,
-            // Who heard it first answers, here or another replica: we do when that one did not.
-            Some(Reply::Repeated(answer)) => {
-                sleep_until(began + FIRST_ANSWER + OTHERS_FIRST).await;
-                answer
-            }
-            None => return,
+        let heard = self.interact(payload, Instant::now() + HEAR_LIMIT).await;
+        let Some(Reply::First(answer) | Reply::Repeated(answer)) = heard else {
+            return;
         };
         let (Ok(id), token) = (id(as_text(payload, "/id")), as_text(payload, "/token")) else {
             return;
@@ -294,10 +286,11 @@ impl Door {
         };
         let handle = handle.to_text();
         let mut waits = match &heard {
-            Heard::Inbound(inbound) => self
-                .discord
-                .acts
-                .begin(&handle, RunId::of_inbound(&inbound.key)),
+            Heard::Inbound(inbound) => self.discord.acts.begin(
+                &handle,
+                RunId::of_inbound(&inbound.key),
+                payload["type"] != 5,
+            ),
             Heard::Ignored(_) | Heard::Malformed(_) => None,
         };
         let taken = take(Platform::Discord, &self.intake, heard, deadline).await;
