@@ -23,7 +23,7 @@ use secrecy::SecretString;
 use serde_json::{Value, json};
 use serenity::http::{LightMethod, Route};
 use tokio::task::JoinSet;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, sleep_until, timeout_at};
 
 use self::acts::{Acts, First};
 use self::api::{Api, CallError, code};
@@ -48,8 +48,10 @@ pub const API_URL: &str = "https://discord.com";
 const FIRST_ANSWER: Duration = Duration::from_millis(1_500);
 /// The longest that hearing takes; Discord waits three seconds.
 const HEAR_LIMIT: Duration = Duration::from_millis(2_400);
-/// How often an answer is sent whose arrival is not known.
-const ANSWER_TRIES: usize = 3;
+/// When Discord waits for a first answer no longer.
+const ANSWER_LIMIT: Duration = Duration::from_secs(3);
+/// The wait before an answer is sent again whose arrival is not known.
+const ANSWER_AGAIN: Duration = Duration::from_millis(50);
 /// Discord's token for answering lives a quarter of an hour.
 const ANSWERABLE: Duration = Duration::from_secs(14 * 60);
 
@@ -230,7 +232,8 @@ impl Door {
     }
 
     async fn hear_interaction(&self, payload: &Value) {
-        let heard = self.interact(payload, Instant::now() + HEAR_LIMIT).await;
+        let began = Instant::now();
+        let heard = self.interact(payload, began + HEAR_LIMIT).await;
         let Some(Reply::First(answer) | Reply::Repeated(answer)) = heard else {
             return;
         };
@@ -241,8 +244,8 @@ impl Door {
             interaction_id: id.into(),
             token,
         };
-        for _ in 0..ANSWER_TRIES {
-            match self
+        loop {
+            let why = match self
                 .discord
                 .api
                 .send(LightMethod::Post, route, &answer)
@@ -251,17 +254,20 @@ impl Door {
                 Ok(_) => return,
                 // Another replica heard it too, and was first; or an earlier try arrived.
                 Err(why) if why.is(code::ANSWERED) => return,
-                // A connection that stood idle may be gone when it is used: twice answered is once answered.
-                Err(why @ (CallError::NoAnswer(_) | CallError::NotDone(_))) => {
-                    tracing::debug!("discord: an interaction is answered again: {why}");
-                }
-                Err(why) => {
-                    tracing::warn!("discord: an interaction is not answered: {why}");
-                    return;
-                }
+                Err(why) => why,
+            };
+            // A connection that stood idle may be gone when it is used: twice answered is once answered.
+            let wait = match why {
+                CallError::Limited(wait) => Some(wait),
+                CallError::NoAnswer(_) | CallError::NotDone(_) => Some(ANSWER_AGAIN),
+                CallError::NotAllowed | CallError::Refused { .. } => None,
+            };
+            let again = wait.map(|wait| Instant::now() + wait);
+            match again.filter(|again| *again < began + ANSWER_LIMIT) {
+                Some(again) => sleep_until(again).await,
+                None => return tracing::warn!("discord: an interaction is not answered: {why}"),
             }
         }
-        tracing::warn!("discord: an interaction is not answered: discord can't be reached");
     }
 
     /// Makes an interaction durable, and says what it is answered with first; `None`: it is none.

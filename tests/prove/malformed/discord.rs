@@ -479,9 +479,9 @@ impl Trial {
             while matches!(self.discord.seen(&id), Seen::Waiting) {
                 self.still_connected();
                 if Instant::now() > deadline {
-                    // Open: an answer that Discord refuses because of what was spoilt; the person sees that nobody answered.
-                    println!("malformed: Discord: nobody answered {story}");
-                    break;
+                    let log = self.home.log();
+                    let why = log.lines().rfind(|line| line.contains("is not answered"));
+                    self.fail(&format!("nobody answered {story}: {why:?}"));
                 }
                 tokio::time::sleep(Duration::from_millis(5)).await;
             }
@@ -602,7 +602,7 @@ impl Trial {
         let heard = match self.door {
             Door::Http => format!("answered {:?}", self.answers),
             Door::Gateway => format!(
-                "{} frames, none ended the connection, {} interactions awaited until Discord said what became of them",
+                "{} frames, none ended the connection, all {} interactions answered that could be",
                 self.frames, self.answered
             ),
         };
