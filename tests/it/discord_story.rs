@@ -381,6 +381,18 @@ over_both_doors! {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_repetition_does_not_answer_before_the_form() {
+    let story = Story::begin(Door::Gateway).await;
+    let text = [("text", "flush-cache")];
+    let payload = story.discord.slash_payload(GENERAL, ALICE, "say", &text);
+    let both = [&payload, &payload].map(|it| story.discord.deliver(it));
+    for answered in join_all(both).await {
+        assert!(matches!(answered.seen, Seen::Form(_)), "{answered:?}");
+    }
+    story.end();
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_mention_a_thread_and_a_direct_message_are_heard() {
     let story = Story::begin(Door::Gateway).await;
     let said = story.discord.mention(GENERAL, ALICE, "cache-status prod");

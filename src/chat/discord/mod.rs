@@ -46,6 +46,8 @@ pub const API_URL: &str = "https://discord.com";
 
 /// How long an act's first answer waits for what the one path says: it may be a form, and that can't be given later.
 const FIRST_ANSWER: Duration = Duration::from_millis(1_500);
+/// How much longer a repetition waits than its first hearing.
+const OTHERS_FIRST: Duration = Duration::from_millis(500);
 /// The longest that hearing takes; Discord waits three seconds.
 const HEAR_LIMIT: Duration = Duration::from_millis(2_400);
 /// When Discord waits for a first answer no longer.
@@ -234,8 +236,14 @@ impl Door {
     async fn hear_interaction(&self, payload: &Value) {
         let began = Instant::now();
         let heard = self.interact(payload, began + HEAR_LIMIT).await;
-        let Some(Reply::First(answer) | Reply::Repeated(answer)) = heard else {
-            return;
+        let answer = match heard {
+            Some(Reply::First(answer)) => answer,
+            // Who heard it first answers, here or another replica, and with a form perhaps: we do when that one did not.
+            Some(Reply::Repeated(answer)) => {
+                sleep_until(began + FIRST_ANSWER + OTHERS_FIRST).await;
+                answer
+            }
+            None => return,
         };
         let (Ok(id), token) = (id(as_text(payload, "/id")), as_text(payload, "/token")) else {
             return;
