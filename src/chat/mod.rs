@@ -10,6 +10,7 @@ mod ears;
 mod encode;
 mod history;
 pub mod outbox;
+mod signed;
 pub mod slack;
 mod typed;
 mod waits;
@@ -125,3 +126,19 @@ pub type Intake = Arc<dyn Fn(Inbound) -> Receiving + Send + Sync>;
 
 /// The answer of an [`Intake`], when it comes.
 pub type Receiving = Pin<Box<dyn Future<Output = Result<Receipt, StoreError>> + Send>>;
+
+/// How a message is remembered: where it stands, and the platform's id of it.
+fn reference(platform: Platform, channel: &str, id: &str) -> Result<MessageRef, DeliveryError> {
+    if channel.is_empty() || id.is_empty() {
+        return Err(DeliveryError::InDoubt(format!(
+            "{platform}'s answer names no message"
+        )));
+    }
+    Ok(MessageRef(format!("{channel}:{id}")))
+}
+
+/// Channel and id of a message that [`reference`] remembered.
+fn located(at: &MessageRef) -> Result<(&str, &str), DeliveryError> {
+    let wrong = || DeliveryError::Refused(format!("`{}` is no message", at.0));
+    at.0.split_once(':').ok_or_else(wrong)
+}

@@ -133,6 +133,17 @@ async fn a_run_of_slack_is_followed_and_approved_on_discord_by_whoever_has_the_r
         "{denied:?}"
     );
     both.discord.click(&ask, "Approve", BEN).await;
+    // Meanwhile somebody adds a command: Discord offers it within seconds.
+    let more = "command: more\ndoes: Does more.\nrisk: low\nsteps:\n  - { name: more, run: [echo, more], effect: read }\n";
+    both.home.write("commands/more.yaml", more);
+    let offered = |it: &FakeDiscord| {
+        let ops = it.commands(GUILD).into_iter().next()?;
+        let mut options = ops["options"].as_array()?.iter();
+        options.any(|it| it["name"] == "more").then_some(())
+    };
+    both.discord
+        .wait_for("the new command", PATIENCE, offered)
+        .await;
     both.shown(OPS, "touch succeeded").await;
     both.on_slack("touch succeeded").await;
     both.shown(&root.id, "Cy Park approved").await;

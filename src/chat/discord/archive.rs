@@ -17,13 +17,13 @@ use tokio_util::sync::CancellationToken;
 use super::api::CallError;
 use super::inbound::{self, id_at, moment};
 use super::rooms::Room;
-use super::transport::{PAGE, id, located, words};
+use super::transport::{PAGE, id, words};
 use super::{Door, Me, as_text as at};
 use crate::chat::door::Heard;
 use crate::chat::history::{
     Archive, Between, Channels, History, NotRead, Page, Pause, Replies, Thread, Written,
 };
-use crate::chat::{DeliveryError, Ears};
+use crate::chat::{DeliveryError, Ears, located};
 use crate::domain::{Inbound, InboundKey, Place, Platform, RunId};
 use crate::store::RunThread;
 

@@ -18,7 +18,7 @@ use super::acts::First;
 use super::api::{CallError, code};
 use super::inbound::{Act, Handle, moment};
 use super::{Discord, as_text, encode};
-use crate::chat::{DeliveryError, Pace, Transport};
+use crate::chat::{DeliveryError, Pace, Transport, located, reference};
 use crate::domain::{Form, Message, Place, Platform, RunId};
 use crate::store::{Mark, MessageRef};
 
@@ -103,7 +103,7 @@ impl Transport for Discord {
             };
             self.acts.began(run, first);
         }
-        reference(channel, id)
+        reference(Platform::Discord, channel, id)
     }
 
     async fn edit(
@@ -235,7 +235,8 @@ impl Transport for Discord {
                 .iter()
                 .filter(|it| as_text(it, "/author/id") == me.user);
             if let Some(found) = ours.clone().find(|it| wanted.is(it)) {
-                return reference(&spot.channel, as_text(found, "/id")).map(Some);
+                return reference(Platform::Discord, &spot.channel, as_text(found, "/id"))
+                    .map(Some);
             }
             let Some(last) = page.last().filter(|_| page.len() == 100) else {
                 break;
@@ -522,21 +523,6 @@ fn short_digest(of: &str) -> String {
     let mut digest = data_encoding::HEXLOWER.encode(&Sha256::digest(of));
     digest.truncate(NONCE_CHARS);
     digest
-}
-
-fn reference(channel: &str, message: &str) -> Result<MessageRef, DeliveryError> {
-    if channel.is_empty() || message.is_empty() {
-        return Err(DeliveryError::InDoubt(
-            "discord's answer names no message".to_owned(),
-        ));
-    }
-    Ok(MessageRef(format!("{channel}:{message}")))
-}
-
-/// Channel and id of a message.
-pub(super) fn located(at: &MessageRef) -> Result<(&str, &str), DeliveryError> {
-    let wrong = || DeliveryError::Refused(format!("`{}` is no message of discord's", at.0));
-    at.0.split_once(':').ok_or_else(wrong)
 }
 
 fn message_route(channel: &str, message: &str) -> Result<Route<'static>, DeliveryError> {

@@ -14,13 +14,13 @@ use tokio_util::sync::CancellationToken;
 
 use super::api::CallError;
 use super::inbound::{self, Delivery, moment};
-use super::transport::{located, run_of};
+use super::transport::run_of;
 use super::{Door, Me, as_text};
-use crate::chat::Ears;
 use crate::chat::door::Heard;
 use crate::chat::history::{
     self, Archive, Between, Channels, NotRead, Page, Pause, Replies, Thread, Written,
 };
+use crate::chat::{Ears, located};
 use crate::domain::{InboundKey, Place, Platform, RunId};
 use crate::planted;
 use crate::store::{RunThread, Store};

@@ -1,7 +1,5 @@
 //! Slack over HTTP: signed requests in, an acknowledgement out once the inbound is durable. Never a 500.
 
-use std::time::Duration;
-
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{Request, State};
@@ -20,16 +18,9 @@ use tokio::time::Instant;
 use super::inbound::{self, Delivery};
 use super::{Door, as_text};
 use crate::chat::door::{Heard, MISUNDERSTOOD, Taken, take};
+use crate::chat::signed::{self, ANSWER_LIMIT, is_recent, read_body, refused, single};
 use crate::domain::Platform;
 use crate::planted;
-
-const BODY_LIMIT: usize = 1 << 20;
-/// Slack waits three seconds; what is on its way needs some of them.
-const ANSWER_LIMIT: Duration = Duration::from_millis(2_400);
-/// Part of it, for reading the body.
-const READ_LIMIT: Duration = Duration::from_millis(1_200);
-/// How far Slack's clock and ours may differ.
-const AGE_LIMIT_SECS: i64 = 300;
 
 /// What a request is, by its path.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -68,26 +59,10 @@ async fn interaction(State(door): State<Door>, request: Request) -> Response {
 async fn answer(door: &Door, kind: Kind, request: Request) -> Response {
     let began = Instant::now();
     let (parts, body) = request.into_parts();
-    let raw =
-        match tokio::time::timeout_at(began + READ_LIMIT, axum::body::to_bytes(body, BODY_LIMIT))
-            .await
-        {
-            Ok(Ok(raw)) => raw,
-            Ok(Err(_)) => {
-                return refused(
-                    "body",
-                    StatusCode::PAYLOAD_TOO_LARGE,
-                    "the body can't be read or is over 1 MiB",
-                );
-            }
-            Err(_) => {
-                return refused(
-                    "slow",
-                    StatusCode::REQUEST_TIMEOUT,
-                    "the body came too slowly",
-                );
-            }
-        };
+    let raw = match read_body(Platform::Slack, body, began).await {
+        Ok(raw) => raw,
+        Err(refusal) => return refusal,
+    };
     let now = door.clock.now();
     let secret = door
         .slack
@@ -96,7 +71,7 @@ async fn answer(door: &Door, kind: Kind, request: Request) -> Response {
         .map(ExposeSecret::expose_secret);
     let sent_at = match verify(&parts.headers, &raw, secret, now) {
         Ok(sent_at) => sent_at,
-        Err(why) => return refused(why, StatusCode::UNAUTHORIZED, why),
+        Err(why) => return refused(Platform::Slack, why, StatusCode::UNAUTHORIZED, why),
     };
     if parts.headers.contains_key("x-slack-retry-num") {
         metrics::counter!("midwatch_deliveries_repeated_total", "platform" => "slack").increment(1);
@@ -179,11 +154,6 @@ fn json_answer(value: &Value) -> Response {
         .into_response()
 }
 
-fn refused(reason: &'static str, status: StatusCode, text: &'static str) -> Response {
-    metrics::counter!("midwatch_deliveries_refused_total", "platform" => "slack", "reason" => reason).increment(1);
-    (status, text).into_response()
-}
-
 /// Checks that Slack signed these very bytes, lately; answers when it did.
 ///
 /// See <https://docs.slack.dev/authentication/verifying-requests-from-slack>. No error holds what would have been right.
@@ -196,13 +166,8 @@ fn verify(
     let secret = secret.ok_or("signed requests are not set up")?;
     let stamp = single(headers, "x-slack-request-timestamp")?;
     let given = single(headers, "x-slack-signature")?;
-    if stamp.len() > 12 || !stamp.bytes().all(|b| b.is_ascii_digit()) {
-        return Err("the timestamp is malformed");
-    }
-    let sent: i64 = stamp.parse().map_err(|_| "the timestamp is malformed")?;
-    let sent_at = Timestamp::from_second(sent).map_err(|_| "the timestamp is malformed")?;
-    let off = now.as_second().abs_diff(sent);
-    if off > AGE_LIMIT_SECS.unsigned_abs() && !planted::is("window-missing") {
+    let sent_at = signed::moment(stamp)?;
+    if !is_recent(sent_at, now) && !planted::is("window-missing") {
         return Err("the timestamp is more than five minutes off");
     }
     let mut mac = Hmac::<Sha256>::new_from_slice(secret.as_bytes())
@@ -222,17 +187,5 @@ fn verify(
         Ok(sent_at)
     } else {
         Err("the signature doesn't fit")
-    }
-}
-
-/// The header's only value: of two, one would be checked and the other believed.
-fn single<'a>(headers: &'a HeaderMap, name: &str) -> Result<&'a str, &'static str> {
-    let mut values = headers.get_all(name).iter();
-    match (values.next(), values.next()) {
-        (Some(value), None) => value
-            .to_str()
-            .map_err(|_| "a signature header is malformed"),
-        (None, _) => Err("a signature header is missing"),
-        (Some(_), Some(_)) => Err("a signature header comes twice"),
     }
 }

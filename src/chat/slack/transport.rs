@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::api::{As, CallError, is_gone};
 use super::encode::{self, Encoded};
 use super::{Me, Slack, as_text};
-use crate::chat::{DeliveryError, Pace, Transport};
+use crate::chat::{DeliveryError, Pace, Transport, located, reference};
 use crate::domain::{Form, Message, Place, Platform, RunId};
 use crate::store::{Mark, MessageRef};
 
@@ -52,7 +52,11 @@ impl Transport for Slack {
             .call(As::Bot, "chat.postMessage", &body)
             .await
             .map_err(CallError::of_post)?;
-        reference(as_text(&answer, "/channel"), as_text(&answer, "/ts"))
+        reference(
+            Platform::Slack,
+            as_text(&answer, "/channel"),
+            as_text(&answer, "/ts"),
+        )
     }
 
     async fn edit(
@@ -181,7 +185,7 @@ impl Transport for Slack {
                 .map_err(CallError::of_edit)?;
             let mut messages = page["messages"].as_array().into_iter().flatten();
             if let Some(found) = messages.find(|message| self.carries(message, mark)) {
-                return reference(&to.channel, as_text(found, "/ts")).map(Some);
+                return reference(Platform::Slack, &to.channel, as_text(found, "/ts")).map(Some);
             }
             let next = as_text(&page, "/response_metadata/next_cursor").to_owned();
             if next.is_empty() {
@@ -310,21 +314,6 @@ fn thread_of(to: &Place, thread: Option<&MessageRef>) -> Result<Option<String>, 
         (None, Some(root)) => Ok(Some(located(root)?.1.to_owned())),
         (None, None) => Ok(None),
     }
-}
-
-fn reference(channel: &str, ts: &str) -> Result<MessageRef, DeliveryError> {
-    if channel.is_empty() || ts.is_empty() {
-        return Err(DeliveryError::InDoubt(
-            "slack's answer names no message".to_owned(),
-        ));
-    }
-    Ok(MessageRef(format!("{channel}:{ts}")))
-}
-
-/// Channel and timestamp of a message.
-pub(super) fn located(at: &MessageRef) -> Result<(&str, &str), DeliveryError> {
-    let wrong = || DeliveryError::Refused(format!("`{}` is no message of slack's", at.0));
-    at.0.split_once(':').ok_or_else(wrong)
 }
 
 fn is_elsewhere(word: &str) -> bool {
