@@ -4,14 +4,13 @@
 use std::collections::BTreeMap;
 use std::io::Write;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use midwatch::catalog::{self, Folders};
 use midwatch::chat::console::{ConsoleTransport, Screen};
 use midwatch::chat::discord::{self, Discord, DiscordSettings};
 use midwatch::chat::slack::{Slack, SlackSettings};
-use midwatch::chat::{CurrentCatalog, Transport};
+use midwatch::chat::{CurrentCatalog, DeliveryError, Transport};
 use midwatch::clock::Clock;
 use midwatch::domain::{
     Action, Arguments, Block, Catalog, CommandName, Effect, FileLine, Hearing, Identity,
@@ -38,6 +37,19 @@ use crate::lab::perform_and_hear;
 /// Lines of output that the root message shows while a step runs.
 const TAIL_LINES: usize = 8;
 const CHANNEL: &str = "C1";
+
+/// What a platform says once it lets us: fifty calls a second are all that Discord takes.
+async fn when_it_may<T>(
+    act: impl AsyncFn() -> Result<T, DeliveryError>,
+) -> Result<T, DeliveryError> {
+    for _ in 0..40 {
+        match act().await {
+            Err(DeliveryError::Limited(wait)) => tokio::time::sleep(wait).await,
+            said => return said,
+        }
+    }
+    act().await
+}
 
 /// A workspace, a screen, and both adapters.
 pub(super) struct Stage {
@@ -370,19 +382,11 @@ impl Stage {
             ..place(Platform::Discord)
         };
         let mark = mark(self.posted);
-        // Fifty calls a second are all that Discord takes.
-        let mut tries = 0;
-        let reference = loop {
-            match self.discord_adapter.post(&to, None, message, &mark).await {
-                Ok(reference) => break reference,
-                Err(why) if tries == 40 => return Err(format!("discord took no message: {why}")),
-                Err(_) => tries += 1,
-            }
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        };
+        let (adapter, to) = (&self.discord_adapter, &to);
+        let posted = when_it_may(async || adapter.post(to, None, message, &mark).await).await;
+        let reference = posted.map_err(|why| format!("discord took no message: {why}"))?;
         if random.random_bool(0.3) {
-            let edited = self.discord_adapter.edit(&to, &reference, message, &mark);
-            edited
+            when_it_may(async || adapter.edit(to, &reference, message, &mark).await)
                 .await
                 .map_err(|why| format!("discord took no edit: {why}"))?;
         }
