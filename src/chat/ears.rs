@@ -19,13 +19,24 @@ pub struct Ears {
 }
 
 impl Ears {
-    /// Whether we hear; else why not.
-    pub fn are_open(&self) -> Result<(), String> {
-        if self.connected > 0 {
-            return Ok(());
-        }
+    /// How well we hear; else why not. In words for the operator.
+    pub fn are_open(&self) -> Result<String, String> {
         let trouble = self.trouble.clone();
-        Err(trouble.unwrap_or_else(|| "no socket is connected yet".to_owned()))
+        let sockets = match self.connected {
+            0 => return Err(trouble.unwrap_or_else(|| "no socket is connected yet".to_owned())),
+            1 => "1 socket is connected".to_owned(),
+            more => format!("{more} sockets are connected"),
+        };
+        let deaf = match self.beginnings {
+            0 | 1 => None,
+            2 => Some("deaf before that once since the start".to_owned()),
+            more => Some(format!(
+                "deaf before that {} times since the start",
+                more - 1
+            )),
+        };
+        let said = [Some(sockets), deaf, trouble];
+        Ok(said.into_iter().flatten().collect::<Vec<_>>().join(", "))
     }
 }
 
@@ -97,6 +108,8 @@ mod tests {
             (2, 1),
             "the second joined the first"
         );
+        let both = seen.borrow().are_open();
+        assert_eq!(both, Ok("2 sockets are connected".to_owned()));
         drop((one, other));
         tell_trouble(&sender, "it broke");
         assert_eq!(seen.borrow().are_open(), Err("it broke".to_owned()));
@@ -104,5 +117,7 @@ mod tests {
         let now = seen.borrow().clone();
         assert_eq!((now.connected, now.beginnings), (1, 2));
         assert_eq!(now.trouble, None);
+        let anew = "1 socket is connected, deaf before that once since the start";
+        assert_eq!(now.are_open(), Ok(anew.to_owned()));
     }
 }

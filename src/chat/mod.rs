@@ -105,13 +105,13 @@ pub struct Pace {
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum DeliveryError {
     /// Too fast; nothing before that time has passed.
-    #[error("the platform asks us to wait {0:?}")]
+    #[error("the platform asks us to wait {0:.1?}")]
     Limited(Duration),
     /// It may have arrived: the answer is missing.
     #[error("no answer: {0}")]
     InDoubt(String),
     /// It has not arrived; trying again may help.
-    #[error("not delivered: {0}")]
+    #[error("not done: {0}")]
     Failed(String),
     /// It has not arrived: the message that it edits, or the thread that it belongs to, is not there.
     #[error("not there: {0}")]

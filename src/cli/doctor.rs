@@ -12,7 +12,7 @@ use crate::chat::slack::Slack;
 use crate::clock::Clock;
 use crate::config::{Origin, Settings};
 use crate::domain::{Catalog, Platform};
-use crate::http;
+use crate::http::{self, Unready};
 use crate::store::{Finding, FindingState, Store, StoreSettings, examine};
 
 /// Prints a line for each part. Exit code 1 when a part that is configured doesn't work.
@@ -23,9 +23,9 @@ pub(super) async fn run(
 ) -> anyhow::Result<Exit> {
     if ready {
         return Ok(match http::ask_ready(settings.listen) {
-            Ok(()) => Exit::Done,
+            Ok(_) => Exit::Done,
             Err(why) => {
-                say_error(&why);
+                say_error(&why.to_string());
                 Exit::Unreachable
             }
         });
@@ -151,8 +151,12 @@ fn store_settings(settings: &Settings) -> StoreSettings {
 
 fn server(settings: &Settings) -> (&'static str, State) {
     let state = match http::ask_ready(settings.listen) {
-        Ok(()) => State::Well(format!("ready at {}", settings.listen)),
-        Err(why) => State::Missing(why),
+        Ok(parts) => {
+            let ready = format!("ready at {}", settings.listen);
+            State::Well([vec![ready], parts].concat().join("; "))
+        }
+        Err(why @ Unready::Absent(_)) => State::Missing(why.to_string()),
+        Err(why @ Unready::Unwell(..)) => State::Broken(why.to_string()),
     };
     ("server", state)
 }

@@ -19,7 +19,9 @@ use crate::planted;
 /// How long one check may take; a check that takes longer has failed.
 const CHECK_TIME: Duration = Duration::from_secs(2);
 
-type Answer = Pin<Box<dyn Future<Output = Result<(), String>> + Send>>;
+/// How well it is, empty where there is nothing to add; else why it isn't. In words for the operator.
+type Checked = Result<String, String>;
+type Answer = Pin<Box<dyn Future<Output = Checked> + Send>>;
 type Check = Arc<dyn Fn() -> Answer + Send + Sync>;
 
 /// The routes `/`, `/healthz`, `/readyz` and `/metrics`.
@@ -39,13 +41,25 @@ impl Health {
 
     /// Adds something that must be well before we are ready. It answers why not, in words for the operator; no secrets.
     #[must_use]
-    pub fn check<F>(
+    pub fn check<F>(self, name: &'static str, check: impl Fn() -> F + Send + Sync + 'static) -> Self
+    where
+        F: Future<Output = Result<(), String>> + Send + 'static,
+    {
+        self.describe(name, move || {
+            let answer = check();
+            async move { answer.await.map(|()| String::new()) }
+        })
+    }
+
+    /// As [`check`](Self::check), of something that also answers how well it is.
+    #[must_use]
+    pub fn describe<F>(
         mut self,
         name: &'static str,
         check: impl Fn() -> F + Send + Sync + 'static,
     ) -> Self
     where
-        F: Future<Output = Result<(), String>> + Send + 'static,
+        F: Future<Output = Result<String, String>> + Send + 'static,
     {
         self.checks
             .push((name, Arc::new(move || Box::pin(check()))));
@@ -88,7 +102,8 @@ async fn ready(checks: Arc<[(&'static str, Check)]>) -> Response {
         .iter()
         .zip(results)
         .map(|((name, _), result)| match result {
-            Ok(()) => json!({ "check": name, "ok": true }),
+            Ok(how) if how.is_empty() => json!({ "check": name, "ok": true }),
+            Ok(how) => json!({ "check": name, "ok": true, "how": how }),
             Err(why) => json!({ "check": name, "ok": false, "why": why }),
         })
         .collect();
@@ -101,7 +116,7 @@ async fn ready(checks: Arc<[(&'static str, Check)]>) -> Response {
 }
 
 /// All at once, so that one that hangs doesn't use up the others' time. In the order of the checks.
-async fn run_checks(checks: &[(&'static str, Check)]) -> Vec<Result<(), String>> {
+async fn run_checks(checks: &[(&'static str, Check)]) -> Vec<Checked> {
     let mut running = JoinSet::new();
     for (place, (_, check)) in checks.iter().enumerate() {
         let answer = check();
@@ -126,29 +141,39 @@ fn json_response(status: StatusCode, value: &Value) -> Response {
     (status, kind, format!("{value}\n")).into_response()
 }
 
-/// Asks a midwatch that listens there whether it is ready. Blocks, for some seconds at most.
+/// Why a midwatch can't be called ready.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+pub enum Unready {
+    /// Nothing answers there, or something else does.
+    #[error("{0}")]
+    Absent(String),
+    /// It answers, and names what is not well.
+    #[error("midwatch at {0} is not ready: {1}")]
+    Unwell(SocketAddr, String),
+}
+
+/// Asks a midwatch that listens there whether it is ready: how its parts fare, those that have more to say than that they
+/// are well. Blocks, for some seconds at most.
 ///
 /// An address that means "all of this host" is asked at its loopback.
 ///
 /// # Errors
-/// What is wrong, for the operator: it can't be reached, or its own list of what is not well.
-pub fn ask_ready(listen: SocketAddr) -> Result<(), String> {
+/// What is wrong, for the operator.
+pub fn ask_ready(listen: SocketAddr) -> Result<Vec<String>, Unready> {
     let to = loopback_for(listen);
     let answer = fetch_ready(to).map_err(|why| {
-        format!(
+        Unready::Absent(format!(
             "no midwatch answers at {to}: {why}; start `midwatch serve`, or correct MIDWATCH_LISTEN"
-        )
+        ))
     })?;
     let status = answer.split_whitespace().nth(1).unwrap_or_default();
+    let told = |key| parts_of(&answer, key);
     match status {
-        "200" => Ok(()),
-        "503" => Err(format!(
-            "midwatch at {to} is not ready: {}",
-            body_of(&answer)
-        )),
-        _ => Err(format!(
+        "200" => Ok(told("how")),
+        "503" => Err(Unready::Unwell(to, told("why").join("; "))),
+        _ => Err(Unready::Absent(format!(
             "what listens at {to} is not midwatch; correct MIDWATCH_LISTEN"
-        )),
+        ))),
     }
 }
 
@@ -166,10 +191,17 @@ fn fetch_ready(to: SocketAddr) -> std::io::Result<String> {
     Ok(String::from_utf8_lossy(&answer).into_owned())
 }
 
-fn body_of(answer: &str) -> &str {
-    answer
-        .split_once("\r\n\r\n")
-        .map_or("", |(_, body)| body.trim())
+/// What the answer says of each check under this key.
+fn parts_of(answer: &str, key: &str) -> Vec<String> {
+    let body = answer.split_once("\r\n\r\n").map_or("", |(_, body)| body);
+    let told: Value = serde_json::from_str(body.trim()).unwrap_or_default();
+    let checks = told["checks"].as_array().into_iter().flatten();
+    checks
+        .filter_map(|check| {
+            let (name, words) = (check["check"].as_str()?, check[key].as_str()?);
+            Some(format!("{name}: {words}"))
+        })
+        .collect()
 }
 
 fn loopback_for(listen: SocketAddr) -> SocketAddr {

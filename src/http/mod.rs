@@ -3,5 +3,5 @@
 mod health;
 mod serve;
 
-pub use health::{Health, ask_ready};
+pub use health::{Health, Unready, ask_ready};
 pub use serve::serve;

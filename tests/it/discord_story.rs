@@ -108,6 +108,15 @@ impl Story {
         self.discord.wait_for(what, PATIENCE, found).await
     }
 
+    /// Waits until `/readyz` says yes, or no.
+    async fn ready(&self, ready: bool) {
+        let began = std::time::Instant::now();
+        while self.bot.is_ready().await != ready {
+            assert!(began.elapsed() < PATIENCE, "not yet ready: {ready}");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+
     /// Waits for the root message that says this.
     async fn root(&self, channel: &str, says: &str) -> Posted {
         let found = |discord: &FakeDiscord| {
@@ -491,6 +500,39 @@ async fn where_nobody_resumes_a_session_the_gateway_itself_is_asked() {
     story.discord.mention(GENERAL, ALICE, "cache-status prod");
     story.root(GENERAL, "cache-status prod succeeded").await;
     assert_eq!(story.discord.resumed(), 1, "it is the same session");
+    story.end();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn doctor_says_how_well_the_running_one_hears() {
+    let story = Story::begin(Door::Gateway).await;
+    let doctor = || {
+        let listen = story.bot.address.to_string();
+        let mut doctor = story.home.command(&["doctor"]);
+        let said = tokio::task::block_in_place(|| doctor.env("MIDWATCH_LISTEN", listen).output());
+        let said = said.expect("midwatch starts");
+        (
+            said.status.code(),
+            String::from_utf8(said.stdout).expect("text"),
+        )
+    };
+    let ready = format!(
+        "  ok       server     ready at {}; discord: 1 socket is connected",
+        story.bot.address
+    );
+    let (code, well) = doctor();
+    assert!(code == Some(0) && well.contains(&ready), "{well}");
+    story.discord.shut_gateway(true);
+    story.discord.cut_gateway();
+    story.ready(false).await;
+    let (code, deaf) = doctor();
+    assert_eq!(code, Some(1), "{deaf}");
+    assert!(deaf.contains("is not ready: discord: "), "{deaf}");
+    story.discord.shut_gateway(false);
+    story.ready(true).await;
+    let (code, again) = doctor();
+    let once = format!("{ready}, deaf before that once since the start");
+    assert!(code == Some(0) && again.contains(&once), "{again}");
     story.end();
 }
 

@@ -58,7 +58,7 @@ impl Edges {
     /// Makes `/readyz` say no while we are deaf there.
     #[must_use]
     pub(super) fn watch(mut self, platform: &'static str, ears: watch::Receiver<Ears>) -> Self {
-        self.health = self.health.check(platform, move || {
+        self.health = self.health.describe(platform, move || {
             let heard = ears.borrow().are_open();
             std::future::ready(heard)
         });
