@@ -279,8 +279,10 @@ impl Door {
                 return;
             };
             let body = words_of(&first);
-            let given = door.answer(&payload, &first_answer(again.act, first), began);
-            if let (false, Some(body)) = (given.await, body) {
+            let answer = first_answer(again.act, first);
+            let given = door.answer(&payload, &answer, began).await;
+            // Said twice it is one message; in answer to a click it would be two.
+            if let (Act::Command, false, Some(body)) = (again.act, given, body) {
                 door.discord.tell_later(&again.handle, &body).await;
             }
         });

@@ -18,7 +18,8 @@ const CHANNELS: u64 = 6;
 const SESSION_KEPT: Duration = Duration::from_secs(180);
 /// A person does not wait longer, where nobody is there to answer.
 const SHORT_PATIENCE: Duration = Duration::from_millis(300);
-const PATIENCE: Duration = Duration::from_secs(3);
+/// Longer than Discord's: how fast a busy machine answers is not what is tested.
+const PATIENCE: Duration = Duration::from_secs(15);
 
 #[derive(Clone)]
 pub(super) struct Discord {
@@ -35,6 +36,7 @@ impl Discord {
         for number in 0..CHANNELS {
             discord.add_channel(GUILD, &channel(number), "talk");
         }
+        discord.set_patience(PATIENCE);
         Self {
             discord,
             keeps: Arc::default(),
@@ -203,12 +205,15 @@ impl Platform for Discord {
         let mut press = self.discord.click_payload(card, label, account(who));
         if let Some(late) = late {
             press = self.discord.pressed_before(late, &press);
+            // Nobody can answer it any more.
+            self.discord.set_patience(SHORT_PATIENCE);
         }
         for _ in 0..times {
             let seen = self.discord.deliver(&press).await.seen;
             let answered = !matches!(seen, Seen::Unanswered);
             assert!(answered || late.is_some(), "a press is answered: {seen:?}");
         }
+        self.discord.set_patience(PATIENCE);
         format!(
             "discord:interaction:{}",
             press["id"].as_str().expect("an id")
