@@ -26,7 +26,7 @@ use self::judge::Record;
 use self::people::{Platform, Telling, Thing};
 use self::slack::{Slack, WRITTEN};
 use self::tally::Tally;
-use super::{Found, Round};
+use super::{Found, Round, busy_runtime};
 use crate::bot::{Bot, Home};
 use crate::cluster::Cluster;
 
@@ -59,7 +59,7 @@ pub(crate) fn prove(round: Round) -> Found {
     let Some(cluster) = Cluster::start_new().map(Arc::new) else {
         return Found::Missing("PostgreSQL is not installed".to_owned());
     };
-    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+    let runtime = busy_runtime();
     let [slack, discord] = round.shared();
     Found::Held(runtime.block_on(async {
         // Side by side: most of the time goes by in waiting.

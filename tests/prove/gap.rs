@@ -24,7 +24,7 @@ use self::judge::{Complaints, Sum, marks};
 use self::people::{Kind, Platform, Typed, Who, is_late};
 use self::slack::{Door, Slack};
 use self::yard::Yard;
-use super::{Found, Round};
+use super::{Found, Round, busy_runtime};
 use crate::bot::Bot;
 
 /// How long everything may take to settle after a return.
@@ -40,7 +40,7 @@ const LATE_PRESS: Duration = Duration::from_secs(600);
 
 /// The proof.
 pub(crate) fn prove(round: Round) -> Found {
-    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+    let runtime = busy_runtime();
     let [slack, discord] = round.shared();
     Found::Held(runtime.block_on(async {
         let mut lanes = JoinSet::new();

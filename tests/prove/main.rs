@@ -124,6 +124,14 @@ const PROOFS: &[Proof] = &[
     proof("planted", "bugs put back", planted::COUNT, planted::prove),
 ];
 
+/// A runtime for proofs on several platforms at once: whoever starts a program or a client holds a thread up for a while,
+/// and the platforms must answer all the same.
+pub(crate) fn busy_runtime() -> tokio::runtime::Runtime {
+    let mut runtime = tokio::runtime::Builder::new_multi_thread();
+    let runtime = runtime.worker_threads(8).enable_all().build();
+    runtime.expect("a runtime")
+}
+
 /// What this program is when a proof starts it as something else: `prove --as PART ARGUMENT…`.
 const PARTS: &[(&str, fn(&[OsString]))] = &[
     ("record", argv::record),
