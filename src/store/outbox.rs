@@ -8,7 +8,7 @@ use super::fault::write_json;
 use super::newer::What;
 use super::writer::Group;
 use super::{AT_ONCE, Duty, MessageRef, PostingId, Standing, Store, StoreError};
-use crate::domain::{Platform, Posting, PostingKind};
+use crate::domain::{Place, Platform, Posting, PostingKind, RunId};
 use crate::planted;
 
 fn kind(posting: &Posting) -> &'static str {
@@ -323,6 +323,21 @@ impl Store {
                 })
             })
             .await
+    }
+
+    /// Where a run's root at this place stands; `None` until it is delivered.
+    pub async fn root_of(
+        &self,
+        run: RunId,
+        place: &Place,
+    ) -> Result<Option<MessageRef>, StoreError> {
+        let found: Option<(Option<String>,)> =
+            sql("select message from outbox where kind = 'root' and run = $1 and place = $2")
+                .bind(run.to_string())
+                .bind(write_json(place))
+                .optional(&mut self.reader().await?)
+                .await?;
+        Ok(found.and_then(|(message,)| message).map(MessageRef))
     }
 
     /// How many postings wait, on one platform; those not counted that the platform took and that are to be read back.

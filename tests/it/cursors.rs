@@ -1,7 +1,7 @@
 //! Cursors: what has to be read after a gap, whatever crashed in between.
 
 use jiff::Timestamp;
-use midwatch::domain::{Outcome, Platform, PostingKind};
+use midwatch::domain::{Outcome, Place, Platform, PostingKind};
 use midwatch::store::{Behind, Space};
 
 use crate::world::{World, at, finished, on_both_engines, place, posting, root, silent};
@@ -134,5 +134,18 @@ async fn threads_of_open_and_recent_runs_are_known(world: World) {
     assert_eq!(threads(500).await, 1, "one root was delivered");
     let open = world.store.run_threads(Platform::Slack, at(501), 10).await.unwrap();
     assert_eq!(open.len(), 2);
+}
+}
+
+on_both_engines! {
+async fn whoever_asks_finds_a_root_once_it_is_delivered(world: World) {
+    let run = world.begin(1, None).await.unwrap().id;
+    world.owe(vec![root(run, "root 1")]).await;
+    assert_eq!(world.store.root_of(run, &place()).await.unwrap(), None);
+    world.deliver("root 1", Some("C1:1.1")).await;
+    let found = world.store.root_of(run, &place()).await.unwrap();
+    assert_eq!(found.map(|root| root.0), Some("C1:1.1".to_owned()));
+    let elsewhere = Place { channel: "C2".to_owned(), ..place() };
+    assert_eq!(world.store.root_of(run, &elsewhere).await.unwrap(), None);
 }
 }

@@ -1,11 +1,14 @@
-//! The same thing told twenty times: over HTTP with retries, over sockets, to two replicas, as `message` and as
-//! `app_mention`, at the same moment, while it is done, when it has ended, after replicas were started again. It is one
-//! inbound, one run and one thread.
+//! The same thing told twenty times: by each way that a platform has, with retries, to two replicas, at the same moment,
+//! while it is done, when it has ended, after replicas were started again. It is one inbound, one run and one thread.
 //!
-//! Two replicas on PostgreSQL, and one midwatch on SQLite in a workspace whose history it reads again at each start.
+//! Two replicas on PostgreSQL, and one midwatch on SQLite that reads the history again at each start; on Slack over HTTP
+//! and sockets at once, on Discord over the gateway and over HTTP, since an app has one of them.
 
+mod discord;
 mod judge;
 mod people;
+mod slack;
+mod tally;
 mod yard;
 
 use std::sync::{Arc, Mutex};
@@ -18,108 +21,135 @@ use tokio::sync::{RwLock, Semaphore};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
+use self::discord::{Discord, Door};
 use self::judge::Record;
-use self::people::{Telling, Thing, WRITTEN};
-use super::{Found, Round};
+use self::people::{Platform, Telling, Thing};
+use self::slack::{Slack, WRITTEN};
+use self::tally::Tally;
+use super::{Found, Round, busy_runtime};
 use crate::bot::{Bot, Home};
 use crate::cluster::Cluster;
-use crate::fakes::slack::FakeSlack;
 
 /// So many that the pace of one message a second and channel does not become what is tested.
 const CHANNELS: usize = 48;
 /// Fewer where their histories are read, at Slack's pace.
 const FEW_CHANNELS: usize = 6;
+/// As many on Discord, each in a server of its own.
+const DISCORD_CHANNELS: usize = 24;
 /// Every so many are typed where one midwatch on SQLite listens, and no more than that.
 const ON_SQLITE: (u32, u32) = (5, 40);
 /// A replica is started again each time that so many were typed, and once in the middle of few.
 const RESTART_EACH: u32 = 100;
-/// How many deliveries are under way at once: what is tested is not how fast the machine is.
-const AT_ONCE: usize = 12;
+/// A connection is disturbed each time that so many were typed.
+const TROUBLE_EACH: u32 = 4;
+/// How many deliveries are under way at once on a platform: what is tested is not how fast the machine is.
+const AT_ONCE: usize = 8;
 /// How long all may take to end after the last word, and so much more for each command.
 const SETTLE_WITHIN: Duration = Duration::from_secs(150);
 const SETTLE_MORE: Duration = Duration::from_millis(500);
 /// How often is looked whether all has ended; more rarely where there is more to look at.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// How often is looked whether people see what they wait for.
+const SEEN_EVERY: Duration = Duration::from_millis(1_500);
 /// In which a run that should not be would begin, and say so.
 const MOMENT: Duration = Duration::from_secs(3);
 
 /// The proof.
 pub(crate) fn prove(round: Round) -> Found {
-    let Some(cluster) = Cluster::start_new() else {
+    let Some(cluster) = Cluster::start_new().map(Arc::new) else {
         return Found::Missing("PostgreSQL is not installed".to_owned());
     };
-    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+    let runtime = busy_runtime();
+    let [slack, discord] = round.shared();
     Found::Held(runtime.block_on(async {
-        let replicas = postgres(round, &cluster).await;
-        let alone = sqlite(round).await;
-        format!("two replicas on PostgreSQL: {replicas}; one on SQLite: {alone}")
+        // Side by side: most of the time goes by in waiting.
+        let mut lanes = JoinSet::new();
+        let by_both = Arc::clone(&cluster);
+        lanes.spawn(async move { on_slack(slack, &by_both).await });
+        lanes.spawn(async move { on_discord(discord, &cluster).await });
+        let mut found = Vec::new();
+        while let Some(lane) = lanes.join_next().await {
+            found.push(lane.unwrap_or_else(|fault| std::panic::resume_unwind(fault.into_panic())));
+        }
+        found.sort();
+        found.join("; ")
     }))
 }
 
-async fn postgres(round: Round, cluster: &Cluster) -> String {
-    let slack = FakeSlack::start().await;
+async fn on_slack(round: Round, cluster: &Cluster) -> String {
     let channels: Vec<String> = (10..10 + CHANNELS).map(|n| format!("C{n}")).collect();
+    let slack = Slack::with(&channels).await;
+    let replicas = replicas(slack, channels, round, cluster).await;
+    let others = (10..10 + FEW_CHANNELS).map(|n| format!("C{n}"));
+    let channels: Vec<String> = [WRITTEN.to_owned()].into_iter().chain(others).collect();
+    let alone = alone(Slack::with(&channels).await, channels, round).await;
+    format!("Slack: two replicas on PostgreSQL: {replicas}; one on SQLite: {alone}")
+}
+
+async fn on_discord(round: Round, cluster: &Cluster) -> String {
+    let [gateway, http] = round.shared();
+    let all: Vec<String> = (0..DISCORD_CHANNELS).map(discord::channel).collect();
+    let discord = Discord::with(Door::Gateway, &all).await;
+    let over_gateway = replicas(discord, all.clone(), gateway, cluster).await;
+    let discord = Discord::with(Door::Http, &all).await;
+    let over_http = replicas(discord, all.clone(), http, cluster).await;
+    let few = all[..FEW_CHANNELS].to_vec();
+    let alone = alone(Discord::with(Door::Gateway, &few).await, few, round).await;
+    format!(
+        "Discord: two replicas on PostgreSQL, over the gateway: {over_gateway}; over HTTP: {over_http}; one on SQLite, over the \
+         gateway: {alone}"
+    )
+}
+
+/// Two replicas on PostgreSQL.
+async fn replicas<P: Platform>(
+    platform: P,
+    channels: Vec<String>,
+    round: Round,
+    cluster: &Cluster,
+) -> String {
     let url = cluster.database().await;
-    let home = || yard::home(&slack, &channels).setting("DATABASE_URL", &url);
+    let home = || {
+        platform
+            .settings(yard::home(&channels))
+            .setting("DATABASE_URL", &url)
+    };
     let (one, mut two) = (home(), home());
     let first = one.serve().await;
     yard::share(&one, &mut two);
     let second = two.serve().await;
-    let house = House::new(slack, channels, vec![one, two], vec![first, second]);
+    let house = House::new(platform, channels, vec![one, two], vec![first, second]);
     house.told(round.rounds, round.seed).await
 }
 
-async fn sqlite(round: Round) -> String {
+/// One midwatch on SQLite, and a part of the commands.
+async fn alone<P: Platform>(platform: P, channels: Vec<String>, round: Round) -> String {
     let (each, most) = ON_SQLITE;
-    let slack = FakeSlack::start().await;
-    let others = (10..10 + FEW_CHANNELS).map(|n| format!("C{n}"));
-    let channels: Vec<String> = [WRITTEN.to_owned()].into_iter().chain(others).collect();
-    let home = yard::home(&slack, &channels);
+    let home = platform.settings(yard::home(&channels));
     let bot = home.serve().await;
-    let house = House::new(slack, channels, vec![home], vec![bot]);
+    let house = House::new(platform, channels, vec![home], vec![bot]);
     house
         .told(round.rounds.div_ceil(each).clamp(2, most), round.seed)
         .await
 }
 
-/// One midwatch or two, and the workspaces that they hear.
-struct House {
-    slack: FakeSlack,
+/// One midwatch or two, and the platform that they hear.
+struct House<P: Platform> {
+    platform: P,
     channels: Vec<String>,
     homes: Vec<Home>,
     /// Those that are up. Whoever tells something holds it for reading: what is under way ends before one goes.
     up: RwLock<Vec<Option<Bot>>>,
     restarting: tokio::sync::Mutex<()>,
     under_way: Semaphore,
-    things: Mutex<Vec<(Thing, Telling)>>,
+    things: Mutex<Vec<(Thing<P::Delivery>, Telling)>>,
     tally: Mutex<Tally>,
 }
 
-/// What was told, and what was said of it.
-#[derive(Debug, Default, Clone)]
-struct Tally {
-    by_http: usize,
-    by_socket: usize,
-    as_retry: usize,
-    restarts: usize,
-    /// As midwatch counts: inbounds that were new, duplicates, deliveries that Slack marked as repeated.
-    new: usize,
-    duplicates: usize,
-    repeated: usize,
-    slowest: Duration,
-    /// Deliveries that were not acknowledged, or not in time.
-    refused: Vec<String>,
-}
-
-impl House {
-    fn new(slack: FakeSlack, channels: Vec<String>, homes: Vec<Home>, up: Vec<Bot>) -> Arc<Self> {
-        for channel in &channels {
-            slack.add_channel(channel, true);
-        }
-        // Slack counts reads by workspace, this one over all of them: how fast it lets us look is not what is tested.
-        slack.let_read_fast();
+impl<P: Platform> House<P> {
+    fn new(platform: P, channels: Vec<String>, homes: Vec<Home>, up: Vec<Bot>) -> Arc<Self> {
         Arc::new(Self {
-            slack,
+            platform,
             channels,
             homes,
             up: RwLock::new(up.into_iter().map(Some).collect()),
@@ -155,13 +185,16 @@ impl House {
             while self.under_way.available_permits() == 0 {
                 tokio::time::sleep(Duration::from_millis(5)).await;
             }
-            let thing = people::say(&self.slack, n as usize, channel, random);
-            let (house, random) = (Arc::clone(self), StdRng::seed_from_u64(random.random()));
-            tasks.spawn(house.type_one(thing, random));
+            let thing = self.platform.say(n as usize, channel, random);
+            let (house, mine) = (Arc::clone(self), StdRng::seed_from_u64(random.random()));
+            tasks.spawn(house.type_one(thing, mine));
             if (n + 1) % RESTART_EACH == 0 || n + 1 == commands.min(RESTART_EACH) / 2 {
                 let replica = (n / RESTART_EACH) as usize % self.homes.len();
                 let house = Arc::clone(self);
                 tasks.spawn(async move { house.restart(replica).await });
+            } else if (n + 1) % TROUBLE_EACH == 0 {
+                let (house, random) = (Arc::clone(self), StdRng::seed_from_u64(random.random()));
+                tasks.spawn(async move { house.trouble(random).await });
             }
         }
         while let Some(done) = tasks.join_next().await {
@@ -169,66 +202,55 @@ impl House {
         }
     }
 
-    async fn type_one(self: Arc<Self>, thing: Thing, mut random: StdRng) {
-        let consents = thing
-            .runs
-            .as_ref()
-            .is_some_and(|(kind, _)| kind.consents > 0);
-        let run = thing.run().to_string();
-        let channel = thing.channel.clone();
-        self.tell_soon(thing, &mut random).await;
-        if !consents {
-            return;
-        }
-        let root = self.root(&channel, &run).await;
-        for press in people::consents(&self.slack, &root) {
-            self.tell_soon(press, &mut random).await;
+    async fn type_one(self: Arc<Self>, thing: Thing<P::Delivery>, mut random: StdRng) {
+        let mut typed = vec![thing];
+        while let Some(thing) = typed.pop() {
+            self.tell_soon(&thing, &mut random).await;
+            typed.extend(self.next(&thing).await);
         }
     }
 
-    /// A run's root, as soon as it can be approved.
-    async fn root(&self, channel: &str, run: &str) -> crate::fakes::slack::Posted {
+    /// What people do about it, as soon as they see what came of it.
+    async fn next(&self, of: &Thing<P::Delivery>) -> Vec<Thing<P::Delivery>> {
         let deadline = Instant::now() + SETTLE_WITHIN;
         loop {
-            let messages = self.slack.messages(channel);
-            let root = messages
-                .into_iter()
-                .find(|message| message.metadata["event_payload"]["id"] == run);
-            if let Some(root) = root {
-                return root;
+            if let Some(next) = self.platform.next(of) {
+                return next;
             }
+            let key = &of.key;
             assert!(
                 Instant::now() < deadline,
-                "run {run} has no thread: {}",
+                "nobody sees what came of {key}: {}",
                 self.logs()
             );
-            tokio::time::sleep(Duration::from_millis(1_500)).await;
+            tokio::time::sleep(SEEN_EVERY).await;
         }
     }
 
     /// Tells it several times at once, and some more times while it is done.
-    async fn tell_soon(&self, thing: Thing, random: &mut StdRng) {
+    async fn tell_soon(&self, thing: &Thing<P::Delivery>, random: &mut StdRng) {
         let telling = Telling::any(random);
         let mut seeds = |_| StdRng::seed_from_u64(random.random());
         let at_once: Vec<StdRng> = (0..telling.at_once).map(&mut seeds).collect();
         let soon: Vec<StdRng> = (0..telling.soon).map(&mut seeds).collect();
-        let now = at_once.into_iter().map(|random| self.tell(&thing, random));
+        let now = at_once.into_iter().map(|random| self.tell(thing, random));
         let soon = soon.into_iter().map(async |mut random| {
             tokio::time::sleep(Telling::wait(&mut random)).await;
-            self.tell(&thing, random).await;
+            self.tell(thing, random).await;
         });
         tokio::join!(
             futures_util::future::join_all(now),
             futures_util::future::join_all(soon)
         );
-        self.things.lock().unwrap().push((thing, telling));
+        let told = (thing.clone(), telling);
+        self.things.lock().unwrap().push(told);
     }
 
     /// Tells everything again, so many times each.
     async fn tell_all(&self, random: &mut StdRng, times: fn(&Telling) -> usize) {
-        let again: Vec<Thing> = {
+        let again: Vec<Thing<P::Delivery>> = {
             let things = self.things.lock().unwrap();
-            let each = |(thing, telling): &(Thing, Telling)| vec![thing.clone(); times(telling)];
+            let each = |(thing, telling): &(Thing<_>, Telling)| vec![thing.clone(); times(telling)];
             things.iter().flat_map(each).collect()
         };
         let told = again.iter().map(|thing| {
@@ -238,38 +260,16 @@ impl House {
         futures_util::future::join_all(told).await;
     }
 
-    /// Tells it once: by HTTP to one of those that are up, or over the socket that is next, as first try or as retry.
-    async fn tell(&self, thing: &Thing, mut random: StdRng) {
+    /// Tells it once, and sees that it is answered in time.
+    async fn tell(&self, thing: &Thing<P::Delivery>, mut random: StdRng) {
         let turn = self.under_way.acquire().await.expect("it stays open");
         let up = self.up.read().await;
-        let delivery = &thing.told_as[random.random_range(0..thing.told_as.len())];
-        let retry = random.random_range(0..=3);
         let addresses: Vec<String> = up.iter().flatten().map(|bot| bot.url("")).collect();
-        let by_http = random.random_bool(0.5);
         let began = Instant::now();
-        let ack = if by_http {
-            let address = &addresses[random.random_range(0..addresses.len())];
-            self.slack.request(address, delivery, retry).await
-        } else {
-            self.slack.deliver_by_socket(delivery, retry).await
-        };
+        let told = self.platform.tell(thing, &addresses, &mut random).await;
         let took = began.elapsed();
         drop((up, turn));
-        let mut tally = self.tally.lock().unwrap();
-        *(if by_http {
-            &mut tally.by_http
-        } else {
-            &mut tally.by_socket
-        }) += 1;
-        tally.as_retry += usize::from(retry > 0);
-        tally.slowest = tally.slowest.max(took);
-        if (ack.status, ack.body.as_str()) != (200, "") || took > Duration::from_secs(3) {
-            let how = if by_http { "http" } else { "socket" };
-            let key = &thing.key;
-            tally
-                .refused
-                .push(format!("{key} by {how}, after {took:?}: {ack:?}"));
-        }
+        self.tally.lock().unwrap().note(&thing.key, told, took);
     }
 
     /// Stops one as an upgrade does, and starts it again. What is told meanwhile is told to the other; where there is
@@ -306,14 +306,28 @@ impl House {
         self.tally.lock().unwrap().restarts += 1;
     }
 
-    /// Waits until the sockets of so many are open.
+    /// Disturbs a connection, and waits until all hear again.
+    async fn trouble(&self, mut random: StdRng) {
+        let _one_by_one = self.restarting.lock().await;
+        let alone = self.homes.len() == 1;
+        let up = if alone {
+            Some(self.up.write().await)
+        } else {
+            None
+        };
+        self.platform.trouble(alone, &mut random);
+        self.hears(self.homes.len()).await;
+        drop(up);
+        self.tally.lock().unwrap().troubles += 1;
+    }
+
+    /// Waits until so many listen.
     async fn hears(&self, replicas: usize) {
         let deadline = Instant::now() + Duration::from_secs(30);
-        while self.slack.open_sockets() != 2 * replicas {
+        while !self.platform.hears(replicas) {
             assert!(
                 Instant::now() < deadline,
-                "{} sockets are open, for {replicas}: {}",
-                self.slack.open_sockets(),
+                "not {replicas} replicas listen: {}",
                 self.logs()
             );
             tokio::time::sleep(Duration::from_millis(20)).await;
@@ -322,23 +336,9 @@ impl House {
 
     /// Adds what this one counted to the tally: with its process the numbers go.
     async fn count(&self, bot: &Bot) {
-        let text = reqwest::get(bot.url("/metrics"))
-            .await
-            .unwrap()
-            .text()
-            .await
-            .unwrap();
-        let number = |name: &str, label: &str| -> usize {
-            let lines = text
-                .lines()
-                .filter(|line| line.starts_with(name) && line.contains(label));
-            let values = lines.filter_map(|line| line.rsplit(' ').next()?.parse::<usize>().ok());
-            values.sum()
-        };
-        let mut tally = self.tally.lock().unwrap();
-        tally.new += number("midwatch_inbounds_total", "receipt=\"new\"");
-        tally.duplicates += number("midwatch_inbounds_total", "receipt=\"duplicate\"");
-        tally.repeated += number("midwatch_deliveries_repeated_total", "");
+        let answer = reqwest::get(bot.url("/metrics")).await.unwrap();
+        let metrics = answer.text().await.unwrap();
+        self.tally.lock().unwrap().add(&metrics);
     }
 
     fn export(&self) -> String {
@@ -352,12 +352,15 @@ impl House {
     }
 
     fn complaints(&self, record: &Record) -> Vec<String> {
-        let things: Vec<Thing> = {
+        let things: Vec<Thing<_>> = {
             let things = self.things.lock().unwrap();
             things.iter().map(|(thing, _)| thing.clone()).collect()
         };
         let marks = yard::marks(&self.homes[0].path(""));
-        judge::complaints(&self.slack, &things, record, &marks)
+        let lines = self.platform.lines(&things);
+        let mut complaints = judge::complaints(&things, &lines, record, &marks);
+        complaints.extend(self.platform.misanswers(&things));
+        complaints
     }
 
     fn look(&self) -> (Record, Vec<String>) {
@@ -400,46 +403,20 @@ impl House {
         if !verified.status.success() {
             complaints.push(String::from_utf8_lossy(&verified.stdout).into_owned());
         }
-        let violations = self.slack.violations();
-        complaints.extend(violations.into_iter().map(|it| format!("slack: {it}")));
+        complaints.extend(self.platform.violations());
         let tally = self.tally.lock().unwrap().clone();
         complaints.extend(tally.refused.iter().cloned());
         let things = self.things.lock().unwrap().len();
-        complaints.extend(self.miscounted(&tally, things));
+        complaints.extend(tally.miscounted(things, self.platform.counts_more()));
         if !complaints.is_empty() {
             self.fail(&complaints, seed);
         }
-        let told = tally.by_http + tally.by_socket;
+        let (runs, entries) = (record.runs(), record.entries);
+        let others = things - runs;
         format!(
-            "{} runs of as many commands, {} presses; {told} deliveries of {things} things ({} by HTTP, {} by socket, {} as \
-             retries), all acknowledged, the slowest after {} ms; {} duplicates counted, {} of them read from histories; \
-             {} restarts; {} ledger entries",
-            record.runs(),
-            things - record.runs(),
-            tally.by_http,
-            tally.by_socket,
-            tally.as_retry,
-            tally.slowest.as_millis(),
-            tally.duplicates,
-            tally.new + tally.duplicates - told,
-            tally.restarts,
-            record.entries,
+            "{runs} runs of as many commands, {others} presses and forms; {}; {entries} ledger entries",
+            tally.told(things)
         )
-    }
-
-    /// Every delivery is counted, as new or as duplicate; where histories are read there are more.
-    fn miscounted(&self, tally: &Tally, things: usize) -> Option<String> {
-        let told = tally.by_http + tally.by_socket;
-        let counted = tally.new + tally.duplicates;
-        let reads = self.channels.iter().any(|channel| channel == WRITTEN);
-        let adds_up = if reads {
-            counted > told
-        } else {
-            counted == told
-        };
-        // Our own messages come back to us too; one that is cut off by a restart is repeated.
-        let fine = tally.new == things && adds_up && tally.repeated >= tally.as_retry;
-        (!fine).then(|| format!("{told} deliveries of {things} things were counted as {tally:?}"))
     }
 
     fn fail(&self, complaints: &[String], seed: u64) -> ! {

@@ -1,14 +1,17 @@
 //! Commands typed while midwatch is away, for a second to a day: each is seen once after its return, and nothing that
 //! changes something and is older than a minute runs without a fresh click.
 //!
-//! The real program, over HTTP and over sockets. No clock is turned: what was typed five hours ago is a message whose
+//! The real program, on Slack over HTTP and over sockets, on Discord over its gateway. No clock is turned: what was typed five hours ago is a message whose
 //! timestamp says so, and midwatch's cursors are set back by the length of the gap, as if it had gone that long ago. The
 //! seed fixes what is typed and for how long midwatch is away.
 
+mod discord;
 mod judge;
 mod people;
+mod slack;
 mod yard;
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use rand::rngs::StdRng;
@@ -16,12 +19,13 @@ use rand::{Rng, SeedableRng};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
+use self::discord::Discord;
 use self::judge::{Complaints, Sum, marks};
-use self::people::{Kind, Saying, Typed, is_late};
+use self::people::{Kind, Platform, Typed, Who, is_late};
+use self::slack::{Door, Slack};
 use self::yard::Yard;
-use super::{Found, Round};
+use super::{Found, Round, busy_runtime};
 use crate::bot::Bot;
-use crate::fakes::slack::{Ack, FakeSlack, Posted, render};
 
 /// How long everything may take to settle after a return.
 const SETTLE_WITHIN: Duration = Duration::from_secs(90);
@@ -36,35 +40,46 @@ const LATE_PRESS: Duration = Duration::from_secs(600);
 
 /// The proof.
 pub(crate) fn prove(round: Round) -> Found {
-    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+    let runtime = busy_runtime();
+    let [slack, discord] = round.shared();
     Found::Held(runtime.block_on(async {
-        let mut doors = JoinSet::new();
+        let mut lanes = JoinSet::new();
         for (door, offset) in [(Door::Http, 0), (Door::Sockets, 1)] {
-            let rounds: Vec<u32> = (offset..round.rounds).step_by(2).collect();
-            doors.spawn(async move {
-                let mut sum = Sum::default();
-                for rounds in rounds.chunks(GAPS_OF_ONE) {
-                    sum += Days::go_on(door, round.seed, rounds).await;
-                }
-                sum
+            let rounds: Vec<u32> = (offset..slack.rounds).step_by(2).collect();
+            lanes.spawn(async move {
+                let slack = Slack::with(door).await;
+                ("Slack", all_gaps(slack, round.seed, &rounds).await)
             });
         }
-        let mut sum = Sum::default();
-        while let Some(found) = doors.join_next().await {
+        let rounds: Vec<u32> = (0..discord.rounds).collect();
+        lanes.spawn(async move {
+            let discord = Discord::new().await;
+            ("Discord", all_gaps(discord, round.seed, &rounds).await)
+        });
+        let mut sums = BTreeMap::<&str, Sum>::new();
+        while let Some(found) = lanes.join_next().await {
             match found {
-                Ok(found) => sum += found,
+                Ok((platform, found)) => *sums.entry(platform).or_default() += found,
                 Err(fault) => std::panic::resume_unwind(fault.into_panic()),
             }
         }
-        sum.to_string()
+        let sums: Vec<String> = sums
+            .iter()
+            .map(|(name, sum)| format!("{name}: {sum}"))
+            .collect();
+        sums.join("; ")
     }))
 }
 
-/// Which way Slack tells things.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Door {
-    Http,
-    Sockets,
+/// The gaps of one lane, some of them in each installation.
+async fn all_gaps<P: Platform>(mut platform: P, seed: u64, rounds: &[u32]) -> Sum {
+    let mut sum = Sum::default();
+    for rounds in rounds.chunks(GAPS_OF_ONE) {
+        let another = platform.another().await;
+        sum += Days::go_on(platform, seed, rounds).await;
+        platform = another;
+    }
+    sum
 }
 
 /// How midwatch goes away.
@@ -72,37 +87,35 @@ enum Door {
 enum Absence {
     Killed,
     Stopped,
-    /// It stays, and no socket is open.
+    /// It stays, and no connection is open.
     Deaf,
 }
 
 /// Some gaps of one installation.
-struct Days {
-    yard: Yard,
-    door: Door,
+struct Days<P: Platform> {
+    yard: Yard<P>,
     seed: u64,
     bot: Option<Bot>,
     typed: Vec<Typed>,
     sum: Sum,
 }
 
-impl Days {
-    async fn go_on(door: Door, seed: u64, rounds: &[u32]) -> Sum {
+impl<P: Platform> Days<P> {
+    async fn go_on(platform: P, seed: u64, rounds: &[u32]) -> Sum {
         let mut days = Self {
-            yard: Yard::new(door == Door::Http).await,
-            door,
+            yard: Yard::new(platform),
             seed,
             bot: None,
             typed: Vec::new(),
             sum: Sum::default(),
         };
         days.comes_back(Absence::Killed).await;
-        days.yard.logged("slack: listening in").await;
+        let says = days.yard.platform.says_that_it_listens();
+        days.yard.logged(says).await;
         for (n, number) in rounds.iter().enumerate() {
             // Slack may give fewer than asked for; later there is too much to read for that.
-            days.yard
-                .slack
-                .give_small_pages(if n == 0 { 7 } else { 999 });
+            let pages = if n == 0 { 7 } else { 999 };
+            days.yard.platform.gives_small_pages(pages);
             let mut random = StdRng::seed_from_u64(seed.wrapping_add(u64::from(*number) << 32));
             days.one_gap(*number, &mut random).await;
         }
@@ -111,9 +124,9 @@ impl Days {
     }
 
     async fn one_gap(&mut self, number: u32, random: &mut StdRng) {
-        let slack = self.yard.slack.clone();
-        let absence = match (self.door, random.random_range(0..3)) {
-            (Door::Sockets, 0 | 1) => Absence::Deaf,
+        let platform = self.yard.platform.clone();
+        let absence = match (platform.can_be_deaf(), random.random_range(0..3)) {
+            (true, 0 | 1) => Absence::Deaf,
             (_, 2) => Absence::Stopped,
             _ => Absence::Killed,
         };
@@ -124,23 +137,21 @@ impl Days {
         let (waits, asked) = self.yard.asks_consent(number).await;
         self.typed.push(asked);
         // Typed in the very moment in which midwatch goes: heard or not.
-        let (tag, app) = (format!("r{number:04}-live"), slack.clone());
-        let text = format!("ring {tag}");
+        let (tag, channel) = (format!("r{number:04}-live"), platform.channel(0));
+        let (says, text, room) = (platform.clone(), format!("ring {tag}"), channel.clone());
         let mut live = JoinSet::new();
-        live.spawn(async move { app.mention(yard::BO, "C10", None, &text).await });
+        live.spawn(async move { says.mentions_now(Who::Bo, &room, None, &text).await });
         tokio::time::sleep(Duration::from_millis(random.random_range(0..30))).await;
-        self.goes(absence).await;
+        self.goes(absence, gap).await;
         self.yard.home.away_for(gap).await;
-        let sayings = people::sayings(number, gap, &waits, random);
+        let sayings = people::sayings(&platform, number, gap, &waits, random);
         for saying in sayings {
-            if let Some(typed) = self.says(saying).await {
-                self.typed.push(typed);
-            }
+            self.typed.extend(people::say(&platform, saying).await);
         }
         self.comes_back(absence).await;
-        let ts = live.join_next().await.expect("one").unwrap();
+        let live = live.join_next().await.expect("one").unwrap();
         self.typed
-            .push(Typed::new(tag, Kind::Changes, "C10".to_owned(), &ts));
+            .push(Typed::new(tag, Kind::Changes, channel, live));
         self.settle(&format!("the gap {number} of {gap:?}, {absence:?}"))
             .await;
         self.sum.gaps += 1;
@@ -151,25 +162,7 @@ impl Days {
         self.sum.typed = self.typed.len();
     }
 
-    /// Somebody says this while nobody hears it. A slash command is refused by Slack, and that was it.
-    async fn says(&self, saying: Saying) -> Option<Typed> {
-        if let Saying::Slash { user, text } = saying {
-            let ack = self.yard.slack.slash(user, "C10", &text).await;
-            let unheard = Ack {
-                status: 0,
-                body: String::new(),
-            };
-            assert_eq!(
-                ack, unheard,
-                "Slack's answer to a command that nobody hears"
-            );
-            return None;
-        }
-        Some(people::write(&self.yard.slack, saying))
-    }
-
-    async fn goes(&mut self, absence: Absence) {
-        let slack = &self.yard.slack;
+    async fn goes(&mut self, absence: Absence, gap: Duration) {
         match absence {
             Absence::Killed => self.bot.take().expect("it runs").kill9(),
             Absence::Stopped => {
@@ -177,28 +170,22 @@ impl Days {
                 let ended = tokio::task::block_in_place(|| bot.stop());
                 assert!(ended.success(), "midwatch did not stop as it was asked to");
             }
-            Absence::Deaf => {
-                slack.send_away(Some("too_many_websockets"));
-                slack.cut_sockets();
-            }
+            Absence::Deaf => self.yard.platform.is_deaf(gap),
         }
     }
 
     async fn comes_back(&mut self, absence: Absence) {
-        let slack = &self.yard.slack;
-        slack.send_away(None);
+        self.yard.platform.hears_again();
         if absence != Absence::Deaf {
             let bot = self.yard.home.serve().await;
-            if self.door == Door::Http {
-                slack.use_http(&bot.url(""));
-            }
+            self.yard.platform.connect(&bot);
             self.bot = Some(bot);
         }
     }
 
     /// Presses buttons of what was held: with a delivery that is late, with the same one twice, and freshly.
     async fn press(&mut self, random: &mut StdRng) {
-        let slack = self.yard.slack.clone();
+        let platform = self.yard.platform.clone();
         let ledger = self.yard.ledger();
         for typed in &mut self.typed {
             let held = ledger.held(typed);
@@ -206,19 +193,15 @@ impl Days {
                 continue;
             }
             let (presser, label) = typed.button();
-            let card = card(&slack, typed, label).await;
+            let card = card(&platform, typed, label).await;
             if random.random_bool(0.4) {
-                let press = slack.click_delivery(presser, &card, label);
-                let late = slack.pressed_before(LATE_PRESS, press);
-                assert_eq!(slack.deliver(&late).await.status, 200);
-                typed.late_presses.push(judge::press_key(&late, presser));
+                let late = platform.press(presser, &card, label, Some(LATE_PRESS), 1);
+                typed.late_presses.push(late.await);
                 self.sum.late_presses += 1;
             }
-            let press = slack.click_delivery(presser, &card, label);
-            for _ in 0..random.random_range(1..3) {
-                assert_eq!(slack.deliver(&press).await.status, 200);
-            }
-            typed.press_keys.push(judge::press_key(&press, presser));
+            let times = random.random_range(1..3);
+            let press = platform.press(presser, &card, label, None, times);
+            typed.press_keys.push(press.await);
             typed.pressed = true;
             self.sum.presses += 1;
         }
@@ -247,10 +230,9 @@ impl Days {
     /// What ran late, or was forgotten, shows at the end too.
     async fn end(&mut self) {
         let absence = Absence::Stopped;
-        self.goes(absence).await;
+        self.goes(absence, Duration::ZERO).await;
         let mut complaints = self.complaints().all;
-        let violations = self.yard.slack.violations().into_iter();
-        complaints.extend(violations.map(|it| format!("slack: {it}")));
+        complaints.extend(self.yard.platform.violations());
         complaints.extend(self.yard.ledger_is_sound());
         if !complaints.is_empty() {
             self.give_up("the end", &complaints);
@@ -269,8 +251,8 @@ impl Days {
     fn give_up(&self, after: &str, complaints: &[String]) -> ! {
         let shown = complaints.len().min(20);
         panic!(
-            "over {:?}, after {after}, seed {}: {} complaints; midwatch's home is kept in {}:\n- {}",
-            self.door,
+            "{}, after {after}, seed {}: {} complaints; midwatch's home is kept in {}:\n- {}",
+            self.yard.platform.name(),
             self.seed,
             complaints.len(),
             self.yard.keep(),
@@ -280,15 +262,19 @@ impl Days {
 }
 
 /// The message that asks again.
-async fn card(slack: &FakeSlack, typed: &Typed, label: &str) -> Posted {
-    let found = |slack: &FakeSlack| {
-        let messages = slack.messages(&typed.channel).into_iter();
-        let mut cards = messages.filter(|it| it.thread == typed.thread);
-        cards.find(|it| {
-            let text = render(it);
-            text.contains(&format!("[{label}]")) && text.contains(typed.asked_again_as())
-        })
-    };
-    let what = format!("card that asks again for {}", typed.tag);
-    slack.wait_for(&what, SETTLE_WITHIN, found).await
+async fn card<P: Platform>(platform: &P, typed: &Typed, label: &str) -> P::Card {
+    let deadline = Instant::now() + SETTLE_WITHIN;
+    let button = format!("[{label}]");
+    loop {
+        let shown = platform.shown(&typed.channel, typed.thread.as_deref());
+        let card = shown
+            .into_iter()
+            .find(|(text, _)| text.contains(&button) && text.contains(typed.asked_again_as()));
+        if let Some((_, card)) = card {
+            return card;
+        }
+        let tag = &typed.tag;
+        assert!(Instant::now() < deadline, "no card asks again for {tag}");
+        tokio::time::sleep(LOOK_EVERY).await;
+    }
 }

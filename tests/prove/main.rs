@@ -130,6 +130,13 @@ const PROOFS: &[Proof] = &[
 
 /// How long the small rounds of one proof may take.
 const SMALL_LIMIT: Duration = Duration::from_mins(8);
+/// A runtime for proofs on several platforms at once: whoever starts a program or a client holds a thread up for a while,
+/// and the platforms must answer all the same.
+pub(crate) fn busy_runtime() -> tokio::runtime::Runtime {
+    let mut runtime = tokio::runtime::Builder::new_multi_thread();
+    let runtime = runtime.worker_threads(8).enable_all().build();
+    runtime.expect("a runtime")
+}
 
 /// What this program is when a proof starts it as something else: `prove --as PART ARGUMENT…`.
 const PARTS: &[(&str, fn(&[OsString]))] = &[

@@ -27,7 +27,7 @@ struct Waiting {
 }
 
 /// The first answer.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) enum First {
     /// A form.
     Modal(Value),
@@ -89,16 +89,37 @@ impl Acts {
         let _nobody_waits = self.give(|it| it.run == run, first);
     }
 
+    /// To each hearing that waits: which of them the platform listens to is not known here.
     fn give(&self, is: impl Fn(&Waiting) -> bool, first: First) -> Result<(), First> {
         let mut all = self.all();
-        let Some(place) = all.iter().position(is) else {
-            return Err(first);
-        };
-        let waiting = all.swap_remove(place);
-        waiting.answer.send(first)
+        let mut given = false;
+        for waiting in all.extract_if(.., |it| is(it)) {
+            given |= waiting.answer.send(first.clone()).is_ok();
+        }
+        if given { Ok(()) } else { Err(first) }
     }
 
     fn all(&self) -> MutexGuard<'_, Vec<Waiting>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::InboundKey;
+
+    #[test]
+    fn a_repetition_takes_no_answer_from_its_first_hearing() {
+        let acts = Acts::default();
+        let run = RunId::of_inbound(&InboundKey::new(&["discord", "interaction", "1"]));
+        let first = acts.begin("command:1:t", run, true);
+        let again = acts.begin("command:1:t", run, true);
+        let (mut first, again) = (first.unwrap(), again.unwrap());
+        let said = First::Message(Value::Null);
+        acts.answer("command:1:t", said.clone()).unwrap();
+        drop(again);
+        assert!(matches!(first.try_recv(), Ok(First::Message(_))));
+        acts.answer("command:1:t", said).unwrap_err();
     }
 }

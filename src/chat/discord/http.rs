@@ -45,11 +45,14 @@ async fn interaction(State(door): State<Door>, request: Request) -> Response {
         tracing::warn!("discord sent {payload}");
     }
     match door.interact(&payload, began + ANSWER_LIMIT).await {
-        Some(Reply::First(answer) | Reply::Repeated(answer)) => {
-            ([(CONTENT_TYPE, "application/json")], answer.to_string()).into_response()
-        }
+        Some(Reply::First(answer)) => answered(&answer),
+        Some(Reply::Repeated(again)) => answered(&again.answer()),
         None => refused("kind", StatusCode::BAD_REQUEST, "that is no interaction"),
     }
+}
+
+fn answered(answer: &Value) -> Response {
+    ([(CONTENT_TYPE, "application/json")], answer.to_string()).into_response()
 }
 
 fn refused(reason: &'static str, status: StatusCode, text: &'static str) -> Response {

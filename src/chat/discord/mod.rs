@@ -22,8 +22,9 @@ use ed25519_dalek::VerifyingKey;
 use secrecy::SecretString;
 use serde_json::{Value, json};
 use serenity::http::{LightMethod, Route};
+use tokio::sync::oneshot;
 use tokio::task::JoinSet;
-use tokio::time::{Instant, sleep_until, timeout_at};
+use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 
 use self::acts::{Acts, First};
 use self::api::{Api, CallError, code};
@@ -31,9 +32,9 @@ use self::inbound::{Act, Handle};
 use self::rooms::{Room, Rooms};
 use self::transport::{EPHEMERAL, Threads, id};
 use super::door::{Heard, MISUNDERSTOOD, Taken, take};
-use super::{CurrentCatalog, DeliveryError, Intake};
+use super::{CurrentCatalog, DeliveryError, Intake, located};
 use crate::clock::Clock;
-use crate::domain::{Form, Message, People, Platform, RunId};
+use crate::domain::{Form, Message, People, Place, Platform, RunId};
 use crate::store::{Receipt, Store};
 
 pub use self::archive::read_history;
@@ -46,6 +47,8 @@ pub const API_URL: &str = "https://discord.com";
 
 /// How long an act's first answer waits for what the one path says: it may be a form, and that can't be given later.
 const FIRST_ANSWER: Duration = Duration::from_millis(1_500);
+/// How long a repetition waits for it: what is said here a moment before the first hearing gives up, must be given first.
+const FIRST_ANSWER_HERE: Duration = Duration::from_millis(1_250);
 /// How much longer a repetition waits than its first hearing.
 const OTHERS_FIRST: Duration = Duration::from_millis(500);
 /// The longest that hearing takes; Discord waits three seconds.
@@ -54,6 +57,13 @@ const HEAR_LIMIT: Duration = Duration::from_millis(2_400);
 const ANSWER_LIMIT: Duration = Duration::from_secs(3);
 /// The wait before an answer is sent again whose arrival is not known.
 const ANSWER_AGAIN: Duration = Duration::from_millis(50);
+/// Acts that were answered by others or will be, and that we look after; above so many, others alone answer.
+const MOST_LATER: usize = 512;
+/// How often it is looked whether another replica posted a run's first message: twice as long each time.
+const ROOT_AGAIN: Duration = Duration::from_millis(500);
+const ROOT_AGAIN_MAX: Duration = Duration::from_secs(30);
+/// What a repetition is answered with, if its first hearing was not.
+const HEARD_BEFORE: &str = "🔁 this came in twice, and counts once: what became of it stands in the channel or was told to you; if nothing appears within a minute, try again";
 /// Discord's token for answering lives a quarter of an hour.
 const ANSWERABLE: Duration = Duration::from_secs(14 * 60);
 
@@ -166,6 +176,13 @@ impl Discord {
         self.me.get()
     }
 
+    /// Answers an act that was deferred, as well as it goes.
+    async fn tell_later(&self, handle: &str, body: &Value) {
+        if let Err(why) = self.answered_later(handle, body).await {
+            tracing::debug!("discord: an act is not answered: {why}");
+        }
+    }
+
     fn later(&self) -> MutexGuard<'_, JoinSet<()>> {
         self.later.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -238,15 +255,43 @@ impl Door {
         let heard = self.interact(payload, began + HEAR_LIMIT).await;
         let answer = match heard {
             Some(Reply::First(answer)) => answer,
-            // Who heard it first answers, here or another replica, and with a form perhaps: we do when that one did not.
-            Some(Reply::Repeated(answer)) => {
-                sleep_until(began + FIRST_ANSWER + OTHERS_FIRST).await;
-                answer
-            }
+            Some(Reply::Repeated(again)) => return self.answer_last(payload, again, began),
             None => return,
         };
-        let (Ok(id), token) = (id(as_text(payload, "/id")), as_text(payload, "/token")) else {
+        self.answer(payload, &answer, began).await;
+    }
+
+    /// Who heard it first answers, here or another replica: unless what there is to say came to this one, or nobody does.
+    /// What else is heard does not wait for that.
+    fn answer_last(&self, payload: &Value, again: Repetition, began: Instant) {
+        let mut later = self.discord.later();
+        while later.try_join_next().is_some() {}
+        if later.len() >= MOST_LATER {
             return;
+        }
+        let (door, payload) = (self.clone(), payload.clone());
+        later.spawn(async move {
+            let first = async { again.waits?.await.ok() };
+            let first = timeout_at(began + FIRST_ANSWER_HERE, first).await;
+            let Some(first) = first.ok().flatten() else {
+                sleep_until(began + FIRST_ANSWER + OTHERS_FIRST).await;
+                door.answer(&payload, &repeated(again.act), began).await;
+                return;
+            };
+            let body = words_of(&first);
+            let answer = first_answer(again.act, first);
+            let given = door.answer(&payload, &answer, began).await;
+            // Said twice it is one message; in answer to a click it would be two.
+            if let (Act::Command, false, Some(body)) = (again.act, given, body) {
+                door.discord.tell_later(&again.handle, &body).await;
+            }
+        });
+    }
+
+    /// Gives the first answer; `false` when another did, or it can't be given.
+    async fn answer(&self, payload: &Value, answer: &Value, began: Instant) -> bool {
+        let (Ok(id), token) = (id(as_text(payload, "/id")), as_text(payload, "/token")) else {
+            return false;
         };
         let route = Route::InteractionResponse {
             interaction_id: id.into(),
@@ -256,12 +301,12 @@ impl Door {
             let why = match self
                 .discord
                 .api
-                .send(LightMethod::Post, route, &answer)
+                .send(LightMethod::Post, route, answer)
                 .await
             {
-                Ok(_) => return,
+                Ok(_) => return true,
                 // Another replica heard it too, and was first; or an earlier try arrived.
-                Err(why) if why.is(code::ANSWERED) => return,
+                Err(why) if why.is(code::ANSWERED) => return false,
                 Err(why) => why,
             };
             // A connection that stood idle may be gone when it is used: twice answered is once answered.
@@ -273,7 +318,10 @@ impl Door {
             let again = wait.map(|wait| Instant::now() + wait);
             match again.filter(|again| *again < began + ANSWER_LIMIT) {
                 Some(again) => sleep_until(again).await,
-                None => return tracing::warn!("discord: an interaction is not answered: {why}"),
+                None => {
+                    tracing::warn!("discord: an interaction is not answered: {why}");
+                    return false;
+                }
             }
         }
     }
@@ -299,14 +347,13 @@ impl Door {
             token: as_text(payload, "/token"),
         };
         let handle = handle.to_text();
-        let mut waits = match &heard {
-            Heard::Inbound(inbound) => self.discord.acts.begin(
-                &handle,
-                RunId::of_inbound(&inbound.key),
-                payload["type"] != 5,
-            ),
-            Heard::Ignored(_) | Heard::Malformed(_) => None,
-        };
+        let (mut waits, mut begins) = (None, None);
+        if let Heard::Inbound(inbound) = &heard {
+            let run = RunId::of_inbound(&inbound.key);
+            let forms = payload["type"] != 5;
+            waits = self.discord.acts.begin(&handle, run, forms);
+            begins = Some((run, inbound.place.clone()));
+        }
         let taken = take(Platform::Discord, &self.intake, heard, deadline).await;
         match (taken, &mut waits) {
             (Taken::Kept(Receipt::New), Some(waits)) => {
@@ -318,42 +365,43 @@ impl Door {
             (Taken::Kept(Receipt::New), _) => {}
             // A control that is not ours stays as it is.
             (Taken::Nothing, _) if act == Act::Click => return Some(Reply::First(deferred(act))),
-            (Taken::Kept(Receipt::Duplicate), _) => return Some(Reply::Repeated(deferred(act))),
+            (Taken::Kept(Receipt::Duplicate), _) => {
+                return Some(Reply::Repeated(Repetition { act, handle, waits }));
+            }
             (Taken::Misunderstood | Taken::Nothing, _) => {
                 return Some(Reply::First(whispered(MISUNDERSTOOD)));
             }
             (Taken::NotKept(why), _) => return Some(Reply::First(whispered(why))),
         }
-        self.tell_run_later(act, handle, waits);
+        if let (Act::Command, Some(waits), Some((run, place))) = (act, waits, begins) {
+            let another = root_of_another(self.store.clone(), run, place);
+            self.tell_run_later(handle, waits, another);
+        }
         Some(Reply::First(deferred(act)))
     }
 
-    /// A command whose run begins after its first answer was put off: that message must not think for ever.
+    /// A command whose run begins after its first answer was put off: that message must not think for ever. The run's
+    /// first message is posted here or by another replica.
     fn tell_run_later(
         &self,
-        act: Act,
         handle: String,
-        waits: Option<tokio::sync::oneshot::Receiver<First>>,
+        here: oneshot::Receiver<First>,
+        another: impl Future<Output = First> + Send + 'static,
     ) {
-        let Some(waits) = waits.filter(|_| act == Act::Command) else {
-            return;
-        };
         let discord = Arc::clone(&self.discord);
         discord.acts.defer(&handle);
         let mut later = self.discord.later();
         while later.try_join_next().is_some() {}
         later.spawn(async move {
-            let told = timeout_at(Instant::now() + ANSWERABLE, waits).await;
-            if let Ok(Ok(First::Run {
-                guild,
-                channel,
-                message,
-            })) = told
-            {
-                let body = told_there(&guild, &channel, &message);
-                if let Err(why) = discord.answered_later(&handle, &body).await {
-                    tracing::debug!("discord: an act is not answered: {why}");
+            let told = async {
+                tokio::select! {
+                    Ok(first) = here => first,
+                    first = another => first,
                 }
+            };
+            let told = timeout_at(Instant::now() + ANSWERABLE, told).await;
+            if let Some(body) = told.ok().as_ref().and_then(words_of) {
+                discord.tell_later(&handle, &body).await;
             }
         });
     }
@@ -363,8 +411,40 @@ impl Door {
 enum Reply {
     /// It was not answered yet.
     First(Value),
-    /// It was heard before; where something has to be said, this.
-    Repeated(Value),
+    /// It was heard before.
+    Repeated(Repetition),
+}
+
+/// A hearing that was not the first.
+struct Repetition {
+    act: Act,
+    handle: String,
+    /// What there is to say may come to this one: where a run's first message is posted from here, or a form opened.
+    waits: Option<oneshot::Receiver<First>>,
+}
+
+impl Repetition {
+    /// What it is answered with at once.
+    fn answer(self) -> Value {
+        let said = self.waits.and_then(|mut waits| {
+            waits.close();
+            waits.try_recv().ok()
+        });
+        said.map_or_else(|| repeated(self.act), |first| first_answer(self.act, first))
+    }
+}
+
+/// A first answer as words that can be said later too.
+fn words_of(first: &First) -> Option<Value> {
+    match first {
+        First::Run {
+            guild,
+            channel,
+            message,
+        } => Some(told_there(guild, channel, message)),
+        First::Message(said) => Some(said.clone()),
+        First::Modal(_) => None,
+    }
 }
 
 /// The first answer, as Discord takes it.
@@ -389,6 +469,35 @@ fn deferred(act: Act) -> Value {
         Act::Click => json!({ "type": 6 }),
         Act::Ping | Act::Command | Act::Typing => {
             json!({ "type": 5, "data": { "flags": EPHEMERAL } })
+        }
+    }
+}
+
+/// The answer to what was heard before: whether its first answer arrived, nobody knows. Nothing may follow, so that it must
+/// not think for ever.
+fn repeated(act: Act) -> Value {
+    match act {
+        Act::Click => deferred(act),
+        Act::Ping | Act::Command | Act::Typing => whispered(HEARD_BEFORE),
+    }
+}
+
+/// Waits until the first message of a run stands there that another replica posted.
+async fn root_of_another(store: Store, run: RunId, place: Place) -> First {
+    let mut pause = ROOT_AGAIN;
+    loop {
+        if !store.has_replicas() {
+            std::future::pending::<()>().await;
+        }
+        sleep(pause).await;
+        pause = (pause * 2).min(ROOT_AGAIN_MAX);
+        let root = store.root_of(run, &place).await.ok().flatten();
+        if let Some((channel, message)) = root.as_ref().and_then(|root| located(root).ok()) {
+            return First::Run {
+                guild: place.space,
+                channel: channel.to_owned(),
+                message: message.to_owned(),
+            };
         }
     }
 }

@@ -5,6 +5,7 @@
 //! It keeps a clock of its own (`pass`), by which ids are made and messages and tokens grow old.
 
 mod commands;
+mod earlier;
 mod events;
 mod gateway;
 mod interactions;

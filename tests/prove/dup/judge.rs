@@ -4,9 +4,8 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 use midwatch::domain::{Entry, Fact, Outcome, RunEvent, RunId};
 
-use super::people::Thing;
+use super::people::{Line, Part, Thing};
 use super::yard::Kind;
-use crate::fakes::slack::{BOT_USER, FakeSlack, Posted, render};
 
 /// The ledger, read.
 #[derive(Default)]
@@ -62,17 +61,17 @@ fn count(of: &mut HashMap<String, usize>, key: &str) {
     *of.entry(key.to_owned()).or_default() += 1;
 }
 
-/// What the workspace shows of one run.
+/// What people see of one run: the words of its roots and lines.
 #[derive(Default)]
 struct Thread<'a> {
-    roots: Vec<&'a Posted>,
-    lines: Vec<&'a Posted>,
+    roots: Vec<&'a str>,
+    lines: Vec<&'a str>,
 }
 
 /// What is not as it must be; empty when all is well.
-pub(super) fn complaints(
-    slack: &FakeSlack,
-    things: &[Thing],
+pub(super) fn complaints<D>(
+    things: &[Thing<D>],
+    lines: &[Line],
     record: &Record,
     marks: &[String],
 ) -> Vec<String> {
@@ -95,13 +94,7 @@ pub(super) fn complaints(
         .filter(|key| !known.contains(key.as_str()));
     complaints.extend(unknown.map(|key| format!("{key}: received, and nobody said it")));
 
-    let channels: HashSet<&str> = things.iter().map(|thing| thing.channel.as_str()).collect();
-    let messages: Vec<Posted> = channels
-        .iter()
-        .flat_map(|channel| slack.messages(channel))
-        .filter(|message| message.user == BOT_USER)
-        .collect();
-    let mut threads = threads(&messages, &mut complaints);
+    let mut threads = threads(lines, &mut complaints);
     let mut marked = BTreeMap::<&str, usize>::new();
     for mark in marks {
         *marked.entry(mark.as_str()).or_default() += 1;
@@ -137,41 +130,25 @@ pub(super) fn complaints(
     complaints
 }
 
-/// Threads by run: a root is marked with its run's id, other messages with a number of their own.
-fn threads<'a>(
-    messages: &'a [Posted],
-    complaints: &mut Vec<String>,
-) -> HashMap<String, Thread<'a>> {
+/// Threads by run.
+fn threads<'a>(lines: &'a [Line], complaints: &mut Vec<String>) -> HashMap<String, Thread<'a>> {
     let mut threads = HashMap::<String, Thread<'_>>::new();
-    let mut run_of = HashMap::new();
     let mut seen = HashSet::new();
-    let mark = |message: &Posted| {
-        let id = &message.metadata["event_payload"]["id"];
-        id.as_str().map_or_else(|| id.to_string(), str::to_owned)
-    };
-    for message in messages {
-        let id = mark(message);
-        if !seen.insert((id.clone(), message.channel.clone())) {
-            complaints.push(format!("posted twice, {id}: {}", render(message)));
+    for Line { mark, says, part } in lines {
+        if !seen.insert(mark) {
+            complaints.push(format!("posted twice, {mark}: {says}"));
         }
-        if message.thread.is_none() && id.contains('-') {
-            run_of.insert((&message.channel, &message.ts), id.clone());
-            threads.entry(id).or_default().roots.push(message);
-        } else if let Some(run) = message
-            .thread
-            .as_ref()
-            .and_then(|root| run_of.get(&(&message.channel, root)))
-        {
-            threads.entry(run.clone()).or_default().lines.push(message);
-        } else {
-            complaints.push(format!("of no run: {}", render(message)));
+        match part {
+            Part::Root(run) => threads.entry(run.clone()).or_default().roots.push(says),
+            Part::Line(run) => threads.entry(run.clone()).or_default().lines.push(says),
+            Part::Stray => complaints.push(format!("of no run: {says}")),
         }
     }
     threads
 }
 
 /// One run: decided once, done once, told once.
-fn run(kind: &Kind, thing: &Thing, record: &Record, thread: &Thread<'_>) -> Vec<String> {
+fn run<D>(kind: &Kind, thing: &Thing<D>, record: &Record, thread: &Thread<'_>) -> Vec<String> {
     let mut wrong = Vec::new();
     let decided = record
         .decided
@@ -206,12 +183,7 @@ fn run(kind: &Kind, thing: &Thing, record: &Record, thread: &Thread<'_>) -> Vec<
     if approved != kind.consents {
         wrong.push(format!("{approved} consents count, of {}", kind.consents));
     }
-    if thread.roots.len() != 1
-        || !thread
-            .roots
-            .iter()
-            .all(|root| render(root).contains("succeeded"))
-    {
+    if thread.roots.len() != 1 || !thread.roots.iter().all(|root| root.contains("succeeded")) {
         wrong.push(format!("its roots: {:?}", shown(&thread.roots)));
     }
     // The first line; who is asked for consent; all that happened, but for starts, which the root shows.
@@ -225,7 +197,7 @@ fn run(kind: &Kind, thing: &Thing, record: &Record, thread: &Thread<'_>) -> Vec<
     let last = thread
         .lines
         .iter()
-        .filter(|line| render(line).contains("\n— midwatch/"));
+        .filter(|line| line.contains("\n— midwatch/"));
     if last.count() != 1 {
         wrong.push(format!(
             "not one last line with a checkpoint: {:?}",
@@ -235,13 +207,7 @@ fn run(kind: &Kind, thing: &Thing, record: &Record, thread: &Thread<'_>) -> Vec<
     wrong
 }
 
-fn shown(messages: &[&Posted]) -> Vec<String> {
-    let first = |message: &&Posted| {
-        render(message)
-            .lines()
-            .next()
-            .unwrap_or_default()
-            .to_owned()
-    };
+fn shown<'a>(messages: &[&'a str]) -> Vec<&'a str> {
+    let first = |message: &&'a str| message.lines().next().unwrap_or_default();
     messages.iter().map(first).collect()
 }

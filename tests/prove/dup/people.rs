@@ -1,39 +1,112 @@
-//! What people say and press, and how often Slack tells it: as message and as mention, by HTTP and by socket, to one
-//! replica and to the other, at the same moment and long afterwards.
+//! What people say and press, and how often a platform tells it: by one way and by another, to one replica and to the
+//! other, at the same moment and long afterwards. What differs between the platforms, each of them says for itself.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use midwatch::clock::Clock;
-use midwatch::domain::RunId;
+use async_trait::async_trait;
+use midwatch::domain::{InboundKey, RunId};
 use rand::Rng;
 use rand::rngs::StdRng;
-use rand::seq::IndexedRandom;
-use serde_json::{Value, json};
 
-use super::yard::{KINDS, Kind, LEADS, TYPISTS};
-use crate::fakes::slack::{BOT_USER, Delivery, FakeSlack, Posted};
+use super::yard::Kind;
+use crate::bot::Home;
 
-/// The home workspace's channel: what is said there stands there, to be read again by whoever starts.
-pub(super) const WRITTEN: &str = "C1";
-
-/// Something that somebody typed or pressed: one inbound, however often it is told.
+/// Something that somebody typed, pressed or filled in: one inbound, however often it is told.
 #[derive(Clone)]
-pub(super) struct Thing {
+pub(super) struct Thing<D> {
     /// As the ledger should know it.
     pub(super) key: String,
     pub(super) channel: String,
-    /// What it runs; `None` for a press that is about another's run.
+    /// What it runs; `None` for a press that is about another's run, and for what is answered by a form.
     pub(super) runs: Option<(&'static Kind, String)>,
-    /// What Slack may tell of it: any of these, again and again.
-    pub(super) told_as: Arc<Vec<Delivery>>,
+    /// What may be told of it: any of these, again and again.
+    pub(super) told_as: Arc<Vec<D>>,
 }
 
-impl Thing {
+impl<D> Thing<D> {
     /// The run that comes of it.
     pub(super) fn run(&self) -> RunId {
-        RunId::of_inbound(&midwatch::domain::InboundKey::new(&[&self.key]))
+        RunId::of_inbound(&InboundKey::new(&[&self.key]))
     }
+
+    /// Whether others have to consent to it.
+    pub(super) fn awaits_consent(&self) -> bool {
+        self.runs
+            .as_ref()
+            .is_some_and(|(kind, _)| kind.consents > 0)
+    }
+}
+
+/// A platform with people on it, by one of its doors or by several.
+#[async_trait]
+pub(super) trait Platform: Send + Sync + 'static {
+    /// What can be told again and again.
+    type Delivery: Clone + Send + Sync + 'static;
+
+    /// Sets a midwatch up for it.
+    fn settings(&self, home: Home) -> Home;
+
+    /// Whether as many replicas listen as are up, and can be spoken to.
+    fn hears(&self, replicas: usize) -> bool;
+
+    /// Whether more may be counted than was told: histories are read, or one telling is heard by several.
+    fn counts_more(&self) -> bool;
+
+    /// Somebody says something, in a way that the random numbers choose.
+    fn say(&self, number: usize, channel: &str, random: &mut StdRng) -> Thing<Self::Delivery>;
+
+    /// What people do about it once they see what came of it; `None`: they don't see it yet.
+    fn next(&self, of: &Thing<Self::Delivery>) -> Option<Vec<Thing<Self::Delivery>>>;
+
+    /// Tells it once more: to one of these addresses, or over what is connected.
+    async fn tell(
+        &self,
+        thing: &Thing<Self::Delivery>,
+        addresses: &[String],
+        random: &mut StdRng,
+    ) -> Told;
+
+    /// Disturbs a connection, if it has some. `alone`: nobody else listens meanwhile, and nothing is told.
+    fn trouble(&self, _alone: bool, _random: &mut StdRng) {}
+
+    /// What midwatch wrote, as people see it.
+    fn lines(&self, things: &[Thing<Self::Delivery>]) -> Vec<Line>;
+
+    /// What people were answered in a way that they should not be.
+    fn misanswers(&self, _things: &[Thing<Self::Delivery>]) -> Vec<String> {
+        Vec::new()
+    }
+
+    /// Everything that a well-behaved app would not have done.
+    fn violations(&self) -> Vec<String>;
+}
+
+/// What became of one telling.
+pub(super) struct Told {
+    pub(super) by_http: bool,
+    /// It was marked as a repetition.
+    pub(super) as_retry: bool,
+    /// How it was answered, when that was wrong.
+    pub(super) wrong: Option<String>,
+}
+
+/// A message of midwatch's.
+pub(super) struct Line {
+    /// What it is known by: no two have the same.
+    pub(super) mark: String,
+    pub(super) says: String,
+    pub(super) part: Part,
+}
+
+/// What of a run's thread a message is.
+pub(super) enum Part {
+    /// The root of this run.
+    Root(String),
+    /// A line in the thread of this run.
+    Line(String),
+    /// Of no run.
+    Stray,
 }
 
 /// How often a thing is told, and when.
@@ -60,123 +133,5 @@ impl Telling {
 
     pub(super) fn wait(random: &mut StdRng) -> Duration {
         Duration::from_millis(random.random_range(0..1_800))
-    }
-}
-
-/// A channel's workspace. Slack limits edits by workspace, and waiting proves nothing: so each has its own.
-fn team(channel: &str) -> String {
-    if channel == WRITTEN {
-        return "T1".to_owned();
-    }
-    format!("T{}", &channel[1..])
-}
-
-/// Somebody says something, in a way that the random numbers choose.
-pub(super) fn say(slack: &FakeSlack, number: usize, channel: &str, random: &mut StdRng) -> Thing {
-    let kind = &KINDS[number % KINDS.len()];
-    let tag = format!("t{number}");
-    let text = format!("{} {tag}", kind.name);
-    let who = *TYPISTS.choose(random).unwrap();
-    let (key, told_as) = match random.random_range(0..10) {
-        _ if channel == WRITTEN => written(slack, who, channel, &text),
-        0..5 => mention(slack, number, who, channel, &text),
-        5..7 => slash(slack, who, channel, &text),
-        _ => button(slack, who, channel, &text),
-    };
-    Thing {
-        key,
-        channel: channel.to_owned(),
-        runs: Some((kind, tag)),
-        told_as: Arc::new(told_as),
-    }
-}
-
-/// A lead presses `Approve`, below a run's root.
-pub(super) fn consents(slack: &FakeSlack, root: &Posted) -> [Thing; 2] {
-    LEADS.map(|lead| press(slack, lead, root, "Approve"))
-}
-
-/// `@midwatch TEXT`, which Slack makes two events of.
-fn mention(
-    slack: &FakeSlack,
-    number: usize,
-    who: &str,
-    channel: &str,
-    text: &str,
-) -> (String, Vec<Delivery>) {
-    // The number makes it its own: several may be typed in one millisecond, which is all that the clock tells.
-    let at =
-        Clock::system().now().as_millisecond() * 1_000 + i64::try_from(number % 1_000).unwrap();
-    let ts = format!("{}.{:06}", at / 1_000_000, at % 1_000_000);
-    let team = team(channel);
-    let event = json!({
-        "channel": channel, "channel_type": "channel", "user": who, "ts": ts, "team": team,
-        "text": format!("<@{BOT_USER}> {text}"),
-    });
-    (
-        format!("slack:{team}:{channel}:{ts}"),
-        as_both(slack, event, &team),
-    )
-}
-
-/// The same, and it stands in the channel.
-fn written(slack: &FakeSlack, who: &str, channel: &str, text: &str) -> (String, Vec<Delivery>) {
-    let event = slack.mention_delivery(who, channel, text).payload["event"].clone();
-    let key = format!("slack:T1:{channel}:{}", event["ts"].as_str().unwrap());
-    (key, as_both(slack, event, "T1"))
-}
-
-/// As message and as mention, with two event ids.
-fn as_both(slack: &FakeSlack, mut event: Value, team: &str) -> Vec<Delivery> {
-    let both = ["message", "app_mention"].map(|name| {
-        event["type"] = name.into();
-        let mut delivery = slack.event(&event);
-        delivery.payload["team_id"] = team.into();
-        delivery
-    });
-    both.into()
-}
-
-/// A slash command. Slack tells it once; a proxy before two replicas may do so again.
-fn slash(slack: &FakeSlack, who: &str, channel: &str, text: &str) -> (String, Vec<Delivery>) {
-    let team = team(channel);
-    let mut delivery = slack.slash_delivery(who, channel, text);
-    delivery.payload["team_id"] = team.as_str().into();
-    let trigger = delivery.payload["trigger_id"].as_str().unwrap();
-    (format!("slack:{team}:command:{trigger}"), vec![delivery])
-}
-
-/// A button that says the command, as below an answer of ours.
-fn button(slack: &FakeSlack, who: &str, channel: &str, text: &str) -> (String, Vec<Delivery>) {
-    let answer = Posted {
-        channel: channel.to_owned(),
-        ts: "1700000000.000100".to_owned(),
-        user: BOT_USER.to_owned(),
-        blocks: vec![json!({ "type": "actions", "elements": [
-            { "type": "button", "action_id": "b0", "value": text, "text": { "type": "plain_text", "text": "Run it" } },
-        ] })],
-        ..Posted::default()
-    };
-    let pressed = press(slack, who, &answer, "Run it");
-    (pressed.key, pressed.told_as.to_vec())
-}
-
-fn press(slack: &FakeSlack, who: &str, message: &Posted, label: &str) -> Thing {
-    let team = team(&message.channel);
-    let mut delivery = slack.click_delivery(who, message, label);
-    delivery.payload["team"]["id"] = team.as_str().into();
-    delivery.payload["user"]["team_id"] = team.as_str().into();
-    let pressed = delivery.payload["actions"][0]["action_ts"]
-        .as_str()
-        .unwrap();
-    let key = format!(
-        "slack:{team}:action:{}:{}:{pressed}:{who}",
-        message.channel, message.ts
-    );
-    Thing {
-        key,
-        channel: message.channel.clone(),
-        runs: None,
-        told_as: Arc::new(vec![delivery]),
     }
 }

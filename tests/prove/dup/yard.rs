@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::path::Path;
 
 use crate::bot::Home;
-use crate::fakes::slack::{APP_TOKEN, BOT_TOKEN, FakeSlack, SIGNING_SECRET};
+use crate::fakes::discord::{ALICE, BEN, CLEO};
 
 /// A command of the proof.
 pub(super) struct Kind {
@@ -42,27 +42,48 @@ const fn kind(name: &'static str, steps: &'static [(&'static str, &'static str)]
 /// One write to a file opened for appending, in the folder that holds `commands/`.
 const MARK: &str = "echo \"$1 $2\" >> marks\nexec sleep \"$3\"\n";
 
-const PEOPLE: &str = "\
-people:
-  ana: { name: Ana, slack: U0ANA }
-  cy: { name: Cy, slack: U0CY }
-  bo: { name: Bo, slack: U0BO }
-  kim: { name: Kim, slack: U0KIM }
-  lee: { name: Lee, slack: U0LEE }
-groups:
-  all: [ana, cy, bo, kim, lee]
-  leads: [ana, cy]
-";
+/// Somebody with an account on each platform.
+pub(super) struct Person {
+    name: &'static str,
+    pub(super) slack: &'static str,
+    pub(super) discord: &'static str,
+}
 
-pub(super) const TYPISTS: [&str; 3] = ["U0BO", "U0KIM", "U0LEE"];
+pub(super) const TYPISTS: [Person; 3] = [
+    person("bo", "U0BO", CLEO),
+    person("kim", "U0KIM", "820000000000000011"),
+    person("lee", "U0LEE", "820000000000000012"),
+];
 /// Those who consent: each once.
-pub(super) const LEADS: [&str; 2] = ["U0ANA", "U0CY"];
+pub(super) const LEADS: [Person; 2] = [person("ana", "U0ANA", ALICE), person("cy", "U0CY", BEN)];
 
-/// A home with the commands, heard over HTTP and over sockets alike.
-pub(super) fn home(slack: &FakeSlack, channels: &[String]) -> Home {
+const fn person(name: &'static str, slack: &'static str, discord: &'static str) -> Person {
+    Person {
+        name,
+        slack,
+        discord,
+    }
+}
+
+fn people() -> String {
+    let mut text = "people:\n".to_owned();
+    for Person {
+        name,
+        slack,
+        discord,
+    } in LEADS.iter().chain(&TYPISTS)
+    {
+        let accounts = format!("slack: {slack}, discord: \"{discord}\"");
+        let _ = writeln!(text, "  {name}: {{ name: {name}, {accounts} }}"); // Writing to a text can't fail.
+    }
+    text + "groups:\n  all: [ana, cy, bo, kim, lee]\n  leads: [ana, cy]\n"
+}
+
+/// A home with the commands.
+pub(super) fn home(channels: &[String]) -> Home {
     let mut files = vec![
         ("mark.sh".to_owned(), MARK.to_owned()),
-        ("runbooks/people.yaml".to_owned(), PEOPLE.to_owned()),
+        ("runbooks/people.yaml".to_owned(), people()),
         ("runbooks/yard.yaml".to_owned(), runbook(channels)),
     ];
     files.extend(KINDS.iter().map(|kind| {
@@ -71,10 +92,6 @@ pub(super) fn home(slack: &FakeSlack, channels: &[String]) -> Home {
     }));
     let files: Vec<(&str, &str)> = files.iter().map(|(a, b)| (&**a, &**b)).collect();
     Home::of_files(&files)
-        .setting("SLACK_BOT_TOKEN", BOT_TOKEN)
-        .setting("SLACK_APP_TOKEN", APP_TOKEN)
-        .setting("SLACK_SIGNING_SECRET", SIGNING_SECRET)
-        .setting("SLACK_API_URL", slack.api_url())
 }
 
 /// Makes a home that of another replica: the same key, the same commands, and so the same marks.
@@ -93,7 +110,11 @@ pub(super) fn marks(folder: &Path) -> Vec<String> {
 fn runbook(channels: &[String]) -> String {
     let mut text = format!(
         "project: yard\nabout: The proof's own.\nowner: leads\nchannels: [{}]\nenvironments: {{ here: {{}} }}\nrules:\n",
-        channels.join(", ")
+        channels
+            .iter()
+            .map(|it| format!("\"{it}\""))
+            .collect::<Vec<_>>()
+            .join(", ")
     );
     for Kind { name, consents, .. } in KINDS {
         let after = if consents > 0 {
@@ -101,7 +122,7 @@ fn runbook(channels: &[String]) -> String {
         } else {
             String::new()
         };
-        let _ = writeln!(text, "  - {{ may: {name}, who: all{after} }}"); // Writing to a text can't fail.
+        let _ = writeln!(text, "  - {{ may: {name}, who: all{after} }}"); // As above.
     }
     text + "  - otherwise: ask ana\nescalation:\n  - { at: 0m, call: \"@ana\" }\n"
 }

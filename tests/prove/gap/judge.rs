@@ -10,7 +10,6 @@ use jiff::Timestamp;
 use midwatch::domain::{Decided, Entry, Fact, RunEvent, RunId};
 
 use super::people::{Kind, Typed, is_late};
-use crate::fakes::slack::{Delivery, TEAM};
 
 /// An exported ledger.
 #[derive(Default)]
@@ -122,23 +121,6 @@ pub(super) fn marks(path: &Path) -> HashMap<String, usize> {
         *marks.entry(tag.to_owned()).or_default() += 1;
     }
     marks
-}
-
-/// The key of a press as an inbound.
-pub(super) fn press_key(press: &Delivery, presser: &str) -> String {
-    let text = |path: &str| {
-        press
-            .payload
-            .pointer(path)
-            .and_then(serde_json::Value::as_str)
-    };
-    let at = |path: &str| text(path).expect("a press names it").to_owned();
-    format!(
-        "slack:{TEAM}:action:{}:{}:{}:{presser}",
-        at("/channel/id"),
-        at("/container/message_ts"),
-        at("/actions/0/action_ts")
-    )
 }
 
 /// What is not as it must be.

@@ -1,36 +1,46 @@
-//! The installation: a workspace, commands that leave marks, and the people who type them.
+//! The installation: a platform, commands that leave marks, and the people who type them.
 
 use std::time::Duration;
 
+use tokio::time::Instant;
+
 use super::judge::Ledger;
-use super::people::{Kind, Typed};
+use super::people::{Kind, Platform, Typed, Who};
 use crate::bot::Home;
-use crate::fakes::slack::{APP_TOKEN, BOT_TOKEN, FakeSlack, Posted, SIGNING_SECRET, render};
+use crate::fakes::discord::{ALICE, BEN};
 
-pub(super) const ANA: &str = "U0ANA";
-pub(super) const BO: &str = "U0BO";
-/// Where people talk. Few: the pace at which Slack is read is not what is tested.
-pub(super) const CHANNELS: [&str; 6] = ["C10", "C11", "C12", "C13", "G14", "G15"];
+/// How long midwatch may take to ask for consent.
+const ASKS_WITHIN: Duration = Duration::from_secs(30);
+/// How many channels there are.
+const CHANNELS: usize = 6;
 
-const PEOPLE: &str = "\
-people:
-  ana: { name: Ana, slack: U0ANA }
-  bo: { name: Bo, slack: U0BO }
+fn people() -> String {
+    format!(
+        "people:
+  ana: {{ name: Ana, slack: U0ANA, discord: \"{ALICE}\" }}
+  bo: {{ name: Bo, slack: U0BO, discord: \"{BEN}\" }}
 groups:
   all: [ana, bo]
   leads: [ana]
-";
+"
+    )
+}
 
-const RUNBOOK: &str = "\
-project: yard
+fn runbook(channels: &[String]) -> String {
+    let channels: Vec<String> = channels.iter().map(|it| format!("\"{it}\"")).collect();
+    format!(
+        "project: yard
 about: The proof's own.
 owner: leads
-channels: [C10, C11, C12, C13, G14, G15]
+channels: [{}]
 rules:
-  - { may: fetch, who: all, after: { approvals: 1, of: leads, within: 2d } }
-  - { may: everything, who: all }
+  - {{ may: fetch, who: all, after: {{ approvals: 1, of: leads, within: 2d }} }}
+  - {{ may: everything, who: all }}
   - otherwise: ask ana
-";
+",
+        channels.join(", ")
+    )
+}
 
 /// One write to a file opened for appending.
 const MARK: &str = "echo \"$1\" >> marks\n";
@@ -38,23 +48,18 @@ const MARK: &str = "echo \"$1\" >> marks\n";
 /// What a run that waits for consent is known by.
 pub(super) struct Waits {
     pub(super) reference: String,
-    pub(super) channel: &'static str,
+    pub(super) channel: String,
     pub(super) thread: String,
 }
 
-pub(super) struct Yard {
+pub(super) struct Yard<P> {
     pub(super) home: Home,
-    pub(super) slack: FakeSlack,
+    pub(super) platform: P,
 }
 
-impl Yard {
-    pub(super) async fn new(over_http: bool) -> Self {
-        let slack = FakeSlack::start().await;
-        slack.let_read_fast();
-        slack.give_small_pages(7);
-        for channel in CHANNELS {
-            slack.add_channel(channel, true);
-        }
+impl<P: Platform> Yard<P> {
+    pub(super) fn new(platform: P) -> Self {
+        let channels: Vec<String> = (0..CHANNELS).map(|n| platform.channel(n)).collect();
         let command = |name: &str, effect: &str| {
             format!(
                 "command: {name}\ndoes: Leaves a mark.\nrisk: low\nundo: none\nparameters:\n  tag: {{ type: text, matches: '[a-z0-9-]{{1,40}}' }}\n\
@@ -63,41 +68,41 @@ impl Yard {
         };
         let home = Home::of_files(&[
             ("mark.sh", MARK),
-            ("runbooks/people.yaml", PEOPLE),
-            ("runbooks/yard.yaml", RUNBOOK),
+            ("runbooks/people.yaml", &people()),
+            ("runbooks/yard.yaml", &runbook(&channels)),
             ("commands/look.yaml", &command("look", "read")),
             ("commands/tidy.yaml", &command("tidy", "idempotent")),
             ("commands/ring.yaml", &command("ring", "once")),
             ("commands/fetch.yaml", &command("fetch", "once")),
-        ])
-        .setting("SLACK_BOT_TOKEN", BOT_TOKEN)
-        .setting("SLACK_API_URL", slack.api_url());
-        let home = if over_http {
-            home.setting("SLACK_SIGNING_SECRET", SIGNING_SECRET)
-        } else {
-            home.setting("SLACK_APP_TOKEN", APP_TOKEN)
-        };
-        Self { home, slack }
+        ]);
+        let home = platform.settings(home);
+        Self { home, platform }
     }
 
     /// A command that waits for consent, asked for in a thread of ten days ago: its history shows no news of it.
     pub(super) async fn asks_consent(&self, number: u32) -> (Waits, Typed) {
-        let (slack, channel) = (&self.slack, "C11");
+        let (platform, channel) = (&self.platform, self.platform.channel(1));
         let days = Duration::from_secs(10 * 86_400);
-        let thread = slack.wrote_before(days, BO, channel, None, "we should fetch it");
+        let thread = platform.begins_thread(days, &channel);
         let tag = format!("r{number:04}-wait");
         let text = format!("fetch {tag}");
-        let ts = slack.mention(BO, channel, Some(&thread), &text).await;
-        let asked = Typed::new(tag, Kind::Waits, channel.to_owned(), &ts);
-        let root = |slack: &FakeSlack| {
-            let found = slack
-                .messages(channel)
-                .into_iter()
-                .find(|it| it.thread.as_ref() == Some(&thread) && render(it).contains("[Approve]"));
-            found.and_then(|root| reference_of(&root))
+        let asked = platform.mentions_now(Who::Bo, &channel, Some(&thread), &text);
+        let asked = Typed::new(tag, Kind::Waits, channel.clone(), asked.await);
+        let deadline = Instant::now() + ASKS_WITHIN;
+        let reference = loop {
+            let shown = platform.shown(&channel, Some(&thread)).into_iter();
+            let mut asking = shown.filter(|(text, _)| text.contains("[Approve]"));
+            if let Some(reference) = asking.find_map(|(text, _)| reference_of(&text)) {
+                break reference;
+            }
+            let log = || self.home.log();
+            assert!(
+                Instant::now() < deadline,
+                "no request for consent: {}",
+                log()
+            );
+            tokio::time::sleep(Duration::from_millis(20)).await;
         };
-        let wait = Duration::from_secs(30);
-        let reference = slack.wait_for("request for consent", wait, root).await;
         let waits = Waits {
             reference,
             channel,
@@ -119,8 +124,16 @@ impl Yard {
         (!verified.status.success()).then_some(said)
     }
 
-    pub(super) async fn logged(&self, says: &str) {
-        while !self.home.log().contains(says) {
+    /// Waits until the log holds these in lines of their own, in any order.
+    pub(super) async fn logged(&self, says: &[&str]) {
+        let all = |log: &str| {
+            let mut lines: Vec<&str> = log.lines().collect();
+            says.iter().rev().all(|says| {
+                let at = lines.iter().position(|line| line.contains(says));
+                at.map(|at| lines.remove(at)).is_some()
+            })
+        };
+        while !all(&self.home.log()) {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     }
@@ -146,9 +159,8 @@ impl Yard {
 }
 
 /// The reference that a root message shows: `ref 7f3k`.
-fn reference_of(root: &Posted) -> Option<String> {
-    let text = render(root);
+fn reference_of(text: &str) -> Option<String> {
     let (_, after) = text.split_once("ref ")?;
-    let reference = after.chars().take_while(char::is_ascii_alphanumeric);
-    Some(reference.collect())
+    let after = after.trim_start_matches('`').chars();
+    Some(after.take_while(char::is_ascii_alphanumeric).collect())
 }

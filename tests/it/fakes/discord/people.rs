@@ -55,6 +55,11 @@ impl FakeDiscord {
         message
     }
 
+    /// Tells every session once more that this was written.
+    pub(crate) fn tell_again(&self, message: &Posted) {
+        self.state().tell_message("MESSAGE_CREATE", message);
+    }
+
     /// Writes `@bot TEXT`.
     pub(crate) fn mention(&self, channel: &str, user: &str, text: &str) -> Posted {
         self.say(channel, user, &format!("<@{BOT_USER}> {text}"))
