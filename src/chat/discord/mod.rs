@@ -38,7 +38,7 @@ use crate::store::{Receipt, Store};
 
 pub use self::archive::read_history;
 pub use self::commands::{definition, keep_registered};
-pub use self::gateway::{GatewayStopped, Timing, run_gateway};
+pub use self::gateway::{GatewayStopped, TIMING, run_gateway};
 pub use self::http::routes;
 
 /// Where Discord is, unless somebody says otherwise.
@@ -54,6 +54,9 @@ const HEAR_LIMIT: Duration = Duration::from_millis(2_400);
 const ANSWER_LIMIT: Duration = Duration::from_secs(3);
 /// The wait before an answer is sent again whose arrival is not known.
 const ANSWER_AGAIN: Duration = Duration::from_millis(50);
+/// The first wait before a deferred answer is sent again; doubled up to the longest.
+const ANSWER_LATER: Duration = Duration::from_secs(1);
+const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 /// Discord's token for answering lives a quarter of an hour.
 const ANSWERABLE: Duration = Duration::from_secs(14 * 60);
 
@@ -343,7 +346,8 @@ impl Door {
         let mut later = self.discord.later();
         while later.try_join_next().is_some() {}
         later.spawn(async move {
-            let told = timeout_at(Instant::now() + ANSWERABLE, waits).await;
+            let until = Instant::now() + ANSWERABLE;
+            let told = timeout_at(until, waits).await;
             if let Ok(Ok(First::Run {
                 guild,
                 channel,
@@ -351,11 +355,33 @@ impl Door {
             })) = told
             {
                 let body = told_there(&guild, &channel, &message);
-                if let Err(why) = discord.answered_later(&handle, &body).await {
-                    tracing::debug!("discord: an act is not answered: {why}");
-                }
+                discord.answer_until(until, &handle, &body).await;
             }
         });
+    }
+}
+
+impl Discord {
+    /// Answers an act that was deferred, and tries for as long as it can be answered.
+    async fn answer_until(&self, until: Instant, handle: &str, body: &Value) {
+        let mut pause = ANSWER_LATER;
+        loop {
+            let why = match self.answered_later(handle, body).await {
+                Ok(_) => return,
+                Err(why) => why,
+            };
+            let wait = match why {
+                DeliveryError::Limited(wait) => Some(wait),
+                DeliveryError::Failed(_) | DeliveryError::InDoubt(_) => Some(pause),
+                DeliveryError::Gone(_) | DeliveryError::Refused(_) => None,
+            };
+            let again = wait.map(|wait| Instant::now() + wait);
+            match again.filter(|again| *again < until) {
+                Some(again) => sleep_until(again).await,
+                None => return tracing::debug!("discord: an act is not answered: {why}"),
+            }
+            pause = (pause * 2).min(LONGEST_PAUSE);
+        }
     }
 }
 
