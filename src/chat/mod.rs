@@ -22,6 +22,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 pub use self::ears::Ears;
+pub use self::waits::Timing;
 pub use crate::catalog::CurrentCatalog;
 use crate::domain::{Form, Inbound, Message, Place, Platform};
 use crate::store::{Mark, MessageRef, Receipt, StoreError};
@@ -58,6 +59,7 @@ pub trait Transport: Send + Sync {
         speaker: &str,
         handle: Option<&str>,
         message: &Message,
+        mark: &Mark,
     ) -> Result<(), DeliveryError>;
     /// Attaches a text file to a thread.
     async fn attach(
@@ -99,6 +101,17 @@ pub struct Pace {
     pub between_looks: Duration,
     /// How long after it was taken a final message is read back; `None`: what the platform takes is there.
     pub read_back_after: Option<Duration>,
+    /// Where no more such calls are made when it asks us to wait.
+    pub asks_within: Within,
+}
+
+/// Where a platform counts calls of one kind together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Within {
+    /// In one channel.
+    Channel,
+    /// In a whole space.
+    Space,
 }
 
 /// Why a delivery failed.

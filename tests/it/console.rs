@@ -173,7 +173,7 @@ async fn every_message_is_printed_once_and_lines_of_a_thread_are_indented() {
         .await
         .unwrap();
     transport
-        .whisper(&to, "ana", None, &says("only you"))
+        .whisper(&to, "ana", None, &says("only you"), &mark(9))
         .await
         .unwrap();
     assert_snapshot!(out.text(), @r"

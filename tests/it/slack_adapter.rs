@@ -12,9 +12,9 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use midwatch::chat::slack::{
-    Door, Slack, SlackSettings, SocketsStopped, Timing, routes, run_sockets,
+    Door, Slack, SlackSettings, SocketsStopped, TIMING, routes, run_sockets,
 };
-use midwatch::chat::{Ears, Intake};
+use midwatch::chat::{Ears, Intake, Timing};
 use midwatch::clock::Clock;
 use midwatch::domain::{Catalog, Inbound, People, Person, PersonId, Place, Platform};
 use midwatch::store::{Receipt, StoreError};
@@ -185,7 +185,7 @@ fn quick() -> Timing {
     Timing {
         pause: Duration::from_millis(20),
         settled: Duration::from_millis(200),
-        ..Timing::default()
+        ..TIMING
     }
 }
 

@@ -118,7 +118,7 @@ const PROOFS: &[Proof] = &[
     proof("clock", "walks of the clock", 200, clock::prove),
     proof("gap", "gaps", 4, gap::prove),
     proof("ssrf", "addresses", 300, ssrf::prove),
-    proof("reconnect", "troubles of sockets", 18, reconnect::prove),
+    proof("reconnect", "troubles of connections", 30, reconnect::prove),
     proof("storm429", "times 10 s of storm", 1, storm429::prove),
     proof("sim", "seeds", 1_000, sim::prove),
     proof("tamper", "mutants", 64, tamper::prove),

@@ -1,277 +1,275 @@
-//! Everything that happens to sockets happens to them, while people talk: each word is heard once, both sockets are back
-//! within seconds, and nobody reconnects without a reason.
+//! Everything that happens to connections happens to them, while people talk: each word is heard once, all connections are
+//! back within seconds, and nobody reconnects without a reason.
 //!
-//! The adapter's own loop with the timing of service, a store and the one path behind it, against a workspace whose
-//! sockets break. The wall clock is the one that the adapter is given; the machine's own is nobody's to set here. What is
-//! said while no socket is open, this Slack keeps; that the history is read where it doesn't, `gap` proves.
+//! The adapters' own loops with the timing of service, a store and the one path behind them, against a Slack and a Discord
+//! whose connections break. The wall clock is the one that the adapter is given; the machine's own is nobody's to set here.
+//! What is said while no socket is open, this Slack keeps, and Discord for as long as it keeps the session; when it has
+//! forgotten that, the history is read. That it is read where Slack keeps nothing, `gap` proves.
 //!
 //! Ten idle minutes pass in some seconds, on a runtime whose time we move by hand; beside that, one midwatch is idle for
-//! as long as the others suffer.
+//! as long as the others suffer. The rounds are shared between the platforms.
 
+mod discord;
 mod lane;
+mod slack;
 
+use std::fmt::Debug;
 use std::time::Duration;
 
+use midwatch::chat::Ears;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
-use self::lane::{Lane, Said};
+use self::discord::OnDiscord;
+use self::lane::{Lane, Parts, Said};
+use self::slack::OnSlack;
 use super::{Found, Round};
-use crate::fakes::slack::{FakeSlack, Order};
 
-/// Both sockets hear again within this time, in 99 of 100 troubles.
+/// All connections hear again within this time, in 99 of 100 troubles.
 const BACK_WITHIN: Duration = Duration::from_secs(5);
 /// What comes never has to wait longer than this: Slack sends again what was in the silent socket, after three seconds.
 const TOO_LATE: Duration = Duration::from_secs(60);
-/// Each round has a midwatch of its own, so many at the same time.
+/// Each round has a midwatch of its own, so many at the same time on each platform.
 const LANES: u32 = 16;
 /// Somebody says something so often.
 const SAID_EVERY: Duration = Duration::from_millis(200);
-/// Before the next trouble, so that each finds sockets that lived for a while.
+/// Before the next trouble, so that each finds connections that lived for a while.
 const SETTLED: Duration = Duration::from_millis(10_500);
 /// How long nothing is said and nothing breaks.
 const IDLE: Duration = Duration::from_secs(600);
 /// In steps of so much, each followed by a moment of real time in which what was sent arrives.
 const STEP: Duration = Duration::from_millis(250);
 const MOMENT: Duration = Duration::from_millis(3);
-/// Each of the two sockets is asked at least so often whether it is there.
-const ASKED_EVERY: Duration = Duration::from_secs(3);
 
-/// What happens.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Trouble {
-    Warning,
-    Refresh,
-    LinkDisabled,
-    TooMany,
-    Reset,
-    Cut,
-    HalfOpen,
-    Stall,
-    ClockBack,
+/// A platform whose connections break.
+trait Ground: Clone + Send + Sync + 'static {
+    /// What can happen to them.
+    type Trouble: Copy + Debug + Send + 'static;
+    /// What its adapter hears through.
+    type Door: Clone + Send + 'static;
+
+    const NAME: &'static str;
+    const TROUBLES: &'static [Self::Trouble];
+    /// How many connections midwatch keeps open.
+    const CONNECTIONS: usize;
+    /// Each of them is asked at least so often whether it is there.
+    const ASKED_EVERY: Duration;
+    /// Before the first trouble: so long after a session begins there is no other.
+    const AT_FIRST: Duration;
+    /// What is counted by [`Ground::anew`].
+    const ANEW: &'static str;
+
+    async fn start() -> Self;
+    /// The account and the channel of those who talk, as they stand in the files.
+    fn person() -> String;
+    fn channel() -> String;
+    async fn door(&self, parts: Parts) -> Self::Door;
+    /// Listens until cancelled; an error says why it ended by itself.
+    fn listen(
+        door: Self::Door,
+        ears: watch::Sender<Ears>,
+        cancel: CancellationToken,
+    ) -> impl Future<Output = Result<(), String>> + Send + 'static;
+
+    /// Connections that were ever opened.
+    fn opened(&self) -> usize;
+    /// Connections that are open, whether or not something goes through them.
+    fn open(&self) -> usize;
+    /// The numbers of those through which something goes.
+    fn hearing(&self) -> Vec<u64>;
+    /// How often midwatch asked whether the other side is there.
+    fn asked(&self) -> usize;
+    fn violations(&self) -> Vec<String>;
+    /// How often something was begun anew, after these troubles. Panics when that was not needed.
+    fn anew(&self, suffered: &[Self::Trouble]) -> usize;
+    async fn wait_for(&self, what: &str, limit: Duration, found: impl Fn(&Self) -> bool);
+
+    /// Somebody says a command.
+    fn say(self, tag: String) -> impl Future<Output = Said> + Send + 'static;
+    /// Whether nobody can say anything meanwhile.
+    fn is_mute(trouble: Self::Trouble) -> bool;
+    /// Whether the platform forgets what it could not deliver; whoever waits for an answer is told that there is none.
+    fn forgets(trouble: Self::Trouble) -> bool;
+    /// Makes it happen. Answers since when midwatch can hear again, and the connections that can't be among those.
+    async fn strike(
+        lane: &mut Lane<Self>,
+        trouble: Self::Trouble,
+        chance: Chance,
+    ) -> (Instant, Vec<u64>);
 }
 
-const TROUBLES: [Trouble; 9] = [
-    Trouble::Warning,
-    Trouble::Refresh,
-    Trouble::LinkDisabled,
-    Trouble::TooMany,
-    Trouble::Reset,
-    Trouble::Cut,
-    Trouble::HalfOpen,
-    Trouble::Stall,
-    Trouble::ClockBack,
-];
+/// What the seed chose.
+#[derive(Clone, Copy)]
+struct Chance {
+    /// Whether all connections are struck, where there are several.
+    both: bool,
+    /// Somebody speaks for so long before.
+    wait: Duration,
+}
 
 /// The proof.
 pub(crate) fn prove(round: Round) -> Found {
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
-    Found::Held(runtime.block_on(all(round)))
+    let [on_slack, on_discord] = round.shared();
+    // After each other: how soon they are back must not depend on how busy the machine is with the others.
+    let discord = runtime.block_on(all::<OnDiscord>(on_discord));
+    let slack = runtime.block_on(all::<OnSlack>(on_slack));
+    Found::Held(format!("{slack}. {discord}"))
 }
 
 /// What was seen in some rounds.
-#[derive(Default)]
 struct Seen {
-    back: Vec<(Duration, Trouble)>,
+    back: Vec<(Duration, String)>,
     said: Vec<Said>,
-    reconnects: usize,
+    anew: usize,
 }
 
-async fn all(round: Round) -> String {
-    let ten_minutes = tokio::task::spawn_blocking(ten_idle_minutes);
+async fn all<G: Ground>(round: Round) -> String {
+    let ten_minutes = tokio::task::spawn_blocking(ten_idle_minutes::<G>);
     let began = Instant::now();
-    let idle = Lane::open().await;
-    let lanes = (0..LANES.min(round.rounds)).map(|number| lane(round, number));
+    let idle = Lane::<G>::open().await;
+    let lanes = (0..LANES.min(round.rounds)).map(|number| lane::<G>(round, number));
     let lanes = futures_util::future::join_all(lanes).await;
-    let pings = idle.slack.pings();
+    let asked = idle.ground.asked();
     assert_eq!(
-        idle.slack.sockets_opened(),
-        2,
-        "nothing was wrong with these sockets"
+        idle.ground.opened(),
+        G::CONNECTIONS,
+        "{}: nothing was wrong with these connections",
+        G::NAME
     );
     idle.close().await;
     let idle = format!(
-        "{} s idle beside that with {pings} pings and 0 reconnects; {}",
+        "{} s idle beside that with {asked} questions whether it is there and 0 reconnects; {}",
         began.elapsed().as_secs(),
         ten_minutes.await.expect("ten minutes pass")
     );
-    let mut seen = Seen::default();
+    let mut seen = Seen {
+        back: Vec::new(),
+        said: Vec::new(),
+        anew: 0,
+    };
     for lane in lanes {
         seen.back.extend(lane.back);
         seen.said.extend(lane.said);
-        seen.reconnects += lane.reconnects;
+        seen.anew += lane.anew;
     }
-    sum_up(round, seen, &idle)
+    sum_up::<G>(round, seen, &idle)
 }
 
-fn sum_up(round: Round, mut seen: Seen, idle: &str) -> String {
-    seen.back.sort_by_key(|(took, _)| *took);
-    let (p99, of) = seen.back[(seen.back.len() * 99).div_ceil(100) - 1];
-    let (longest, worst) = seen.back[seen.back.len() - 1];
+fn sum_up<G: Ground>(round: Round, mut seen: Seen, idle: &str) -> String {
+    seen.back.sort();
+    let (p99, of) = &seen.back[(seen.back.len() * 99).div_ceil(100) - 1];
+    let (longest, worst) = &seen.back[seen.back.len() - 1];
     assert!(
-        p99 <= BACK_WITHIN,
-        "back after {p99:?} ({of:?}) at the 99th percentile, {longest:?} ({worst:?}) at the most; seed {}",
+        *p99 <= BACK_WITHIN,
+        "{}: back after {p99:?} ({of}) at the 99th percentile, {longest:?} ({worst}) at the most; seed {}",
+        G::NAME,
         round.seed
     );
-    let with_one_up: Vec<&Said> = seen.said.iter().filter(|said| said.one_up).collect();
-    let slowest = seen.said.iter().map(|said| said.took).max();
+    let one_up = seen.said.iter().filter(|said| said.one_up).count();
+    let forgotten = seen.said.iter().filter(|said| said.may_be_lost).count();
+    let slowest = seen.said.iter().filter_map(|said| said.took).max();
     format!(
-        "{} troubles of {} kinds, both sockets back p99 {} ms, longest {} ms ({worst:?}); {} commands said, {} of them with \
-         one socket in trouble, each heard and run once, {} ms at the longest; {} sockets opened anew; {idle}",
+        "{}, {} rounds: {} troubles of {} kinds, all connections back p99 {} ms, longest {} ms ({worst}); {} commands said, \
+         {one_up} of them with one connection in trouble, {forgotten} of which the platform said that nobody answered, each \
+         other heard and run once, {} ms until acknowledged at the longest; {} {}; {idle}",
+        G::NAME,
+        round.rounds,
         seen.back.len(),
-        TROUBLES.len(),
+        G::TROUBLES.len(),
         p99.as_millis(),
         longest.as_millis(),
         seen.said.len(),
-        with_one_up.len(),
         slowest.unwrap_or_default().as_millis(),
-        seen.reconnects,
+        seen.anew,
+        G::ANEW,
     )
 }
 
-/// Some rounds, one after the other, in a workspace of their own.
-async fn lane(round: Round, number: u32) -> Seen {
+/// Some rounds, one after the other, on a platform of their own.
+async fn lane<G: Ground>(round: Round, number: u32) -> Seen {
     let mut random = StdRng::seed_from_u64(round.seed.wrapping_add(u64::from(number)));
-    let mut lane = Lane::open().await;
-    let mut seen = Seen::default();
-    let first = random.random_range(0..TROUBLES.len());
+    let mut lane = Lane::<G>::open().await;
+    let mut seen = Seen {
+        back: Vec::new(),
+        said: Vec::new(),
+        anew: 0,
+    };
+    let kinds = G::TROUBLES.len();
+    let first = random.random_range(0..kinds);
+    let mut suffered = Vec::new();
     let mine = (number..round.rounds).step_by(LANES as usize);
     for (nth, of_all) in mine.enumerate() {
-        if nth > 0 {
-            tokio::time::sleep(SETTLED).await;
-        }
-        lane.has_two_sockets().await;
+        let rest = if nth > 0 { SETTLED } else { G::AT_FIRST };
+        tokio::time::sleep(rest).await;
+        lane.has_no_more_connections().await;
         // Over all lanes each kind comes equally often, whatever the seed.
-        let trouble = TROUBLES[(of_all as usize + usize::from(nth > 0) * first) % TROUBLES.len()];
-        let both = random.random_bool(0.3);
-        let wait = Duration::from_millis(random.random_range(0..400));
-        let opened = lane.slack.sockets_opened();
-        let (back, said) = suffer(&mut lane, trouble, both, wait).await;
-        seen.back.push((back, trouble));
+        let trouble = G::TROUBLES[(of_all as usize + usize::from(nth > 0) * first) % kinds];
+        let chance = Chance {
+            both: random.random_bool(0.3),
+            wait: Duration::from_millis(random.random_range(0..400)),
+        };
+        let (back, said) = suffer(&mut lane, trouble, chance).await;
+        suffered.push(trouble);
+        seen.back.push((back, format!("{trouble:?}")));
         seen.said.extend(said);
-        seen.reconnects += lane.slack.sockets_opened() - opened;
-        lane.expect_all_once(&seen.said, &format!("{trouble:?}, seed {}", round.seed))
-            .await;
+        let what = format!("{}, {trouble:?}, seed {}", G::NAME, round.seed);
+        lane.expect_all_once(&seen.said, &what).await;
     }
-    lane.has_two_sockets().await;
+    lane.has_no_more_connections().await;
+    seen.anew = lane.ground.anew(&suffered);
     lane.close().await;
     seen
 }
 
-/// One trouble, while somebody talks. Answers how long it took until both sockets heard again, and what was said.
-async fn suffer(
-    lane: &mut Lane,
-    trouble: Trouble,
-    both: bool,
-    wait: Duration,
+/// One trouble, while somebody talks. Answers how long it took until all heard again, and what was said.
+async fn suffer<G: Ground>(
+    lane: &mut Lane<G>,
+    trouble: G::Trouble,
+    chance: Chance,
 ) -> (Duration, Vec<Said>) {
-    let one_up = !both && trouble != Trouble::LinkDisabled;
+    let one_up = !chance.both && G::CONNECTIONS > 1 && !G::is_mute(trouble);
     let mut talk = JoinSet::new();
     let mut more = tokio::time::interval(SAID_EVERY);
     let back = {
-        let (slack, mut texts) = (lane.slack.clone(), lane.texts());
-        let mut back = std::pin::pin!(strike(lane, trouble, both, wait));
+        let (ground, mut texts) = (lane.ground.clone(), lane.texts());
+        let strike = async {
+            tokio::time::sleep(chance.wait).await;
+            let (began, struck) = G::strike(lane, trouble, chance).await;
+            lane.hears_without(&struck).await;
+            began.elapsed()
+        };
+        let mut back = std::pin::pin!(strike);
         loop {
             tokio::select! {
                 back = &mut back => break back,
-                // Nobody can say anything to an app whose link is switched off.
-                _ = more.tick(), if trouble != Trouble::LinkDisabled => {
-                    talk.spawn(lane::say(slack.clone(), texts.next(), one_up));
+                _ = more.tick(), if !G::is_mute(trouble) => {
+                    talk.spawn(ground.clone().say(texts.next()));
                 }
             }
         }
     };
     let mut said = Vec::new();
     while let Some(one) = talk.join_next().await {
-        said.push(one.expect("saying something does not panic"));
+        let mut one = one.expect("saying something does not panic");
+        one.one_up = one_up;
+        one.may_be_lost = one.unanswered && G::forgets(trouble);
+        said.push(one);
     }
-    if trouble == Trouble::ClockBack {
-        lane.set_clock_back(Duration::ZERO);
-    }
+    lane.set_clock_back(Duration::ZERO);
     (back, said)
 }
 
-/// Makes it happen, and waits until both sockets hear.
-async fn strike(lane: &mut Lane, trouble: Trouble, both: bool, wait: Duration) -> Duration {
-    tokio::time::sleep(wait).await;
-    let slack = lane.slack.clone();
-    let mut struck = slack.hearing_sockets();
-    assert_eq!(struck.len(), 2, "{trouble:?} finds two sockets");
-    if !both {
-        struck.remove(usize::from(wait.as_millis().is_multiple_of(2)));
-    }
-    let do_to_all = |order: &dyn Fn() -> Order| {
-        for number in &struck {
-            slack.order_socket(*number, order());
-        }
-    };
-    let say = |reason: &str| {
-        let text = format!(r#"{{"type":"disconnect","reason":"{reason}"}}"#);
-        do_to_all(&|| Order::Send(text.clone()));
-    };
-    let mut began = Instant::now();
-    match trouble {
-        Trouble::Warning => say("warning"), // It closes ten seconds later: by then it is long replaced.
-        Trouble::Refresh => {
-            say("refresh_requested");
-            tokio::time::sleep(Duration::from_millis(700)).await;
-            do_to_all(&|| Order::Cut);
-        }
-        Trouble::LinkDisabled => {
-            slack.disable_link(true);
-            say("link_disabled");
-            lane.expect_to_stop().await;
-            slack.disable_link(false);
-            began = Instant::now();
-            lane.listen();
-        }
-        Trouble::TooMany => {
-            slack.send_away(Some("too_many_websockets"));
-            say("too_many_websockets");
-            do_to_all(&|| Order::Cut);
-            tokio::time::sleep(Duration::from_millis(1_200)).await;
-            slack.send_away(None);
-            began = Instant::now();
-        }
-        Trouble::Reset => do_to_all(&|| Order::Reset),
-        Trouble::Cut => do_to_all(&|| Order::Cut),
-        Trouble::HalfOpen => do_to_all(&|| Order::Deafen),
-        Trouble::Stall => {
-            let stalled = slack.stalled();
-            slack.stall_next(struck.len());
-            do_to_all(&|| Order::Cut);
-            let all = |slack: &FakeSlack| (slack.stalled() - stalled == struck.len()).then_some(());
-            slack
-                .wait_for("handshakes that stall", BACK_WITHIN, all)
-                .await;
-        }
-        Trouble::ClockBack => {
-            let opened = slack.sockets_opened();
-            lane.set_clock_back(Duration::from_secs(3_600));
-            tokio::time::sleep(Duration::from_secs(4)).await;
-            assert_eq!(
-                slack.sockets_opened(),
-                opened,
-                "the wall clock is none of its business"
-            );
-            began = Instant::now();
-        }
-    }
-    if trouble == Trouble::ClockBack {
-        struck.clear();
-    }
-    lane.hears_without(&struck).await;
-    began.elapsed()
-}
-
 /// Nothing is said and nothing breaks.
-fn ten_idle_minutes() -> String {
+fn ten_idle_minutes<G: Ground>() -> String {
     let mut runtime = tokio::runtime::Builder::new_current_thread();
     let runtime = runtime.enable_all().build().expect("a runtime");
     runtime.block_on(async {
-        let mut lane = Lane::open().await;
+        let mut lane = Lane::<G>::open().await;
         // As long as something blocks, the runtime's time stands still unless it is moved.
         let (end, ended) = tokio::sync::oneshot::channel::<()>();
         let blocks = tokio::task::spawn_blocking(move || ended.blocking_recv());
@@ -289,23 +287,25 @@ fn ten_idle_minutes() -> String {
             .expect("it ends")
             .expect_err("nobody says anything");
         assert_eq!(
-            lane.slack.sockets_opened(),
-            2,
-            "nothing was wrong with these sockets for {IDLE:?}"
+            lane.ground.opened(),
+            G::CONNECTIONS,
+            "{}: nothing was wrong with these connections for {IDLE:?}",
+            G::NAME
         );
-        let pings = lane.slack.pings();
-        let fewest = 2 * IDLE.as_secs() / ASKED_EVERY.as_secs();
+        let asked = lane.ground.asked();
+        let fewest = G::CONNECTIONS as u64 * IDLE.as_secs() / G::ASKED_EVERY.as_secs();
         assert!(
-            pings as u64 >= fewest,
-            "silent sockets were asked {pings} times whether they are there"
+            asked as u64 >= fewest,
+            "{}: silent connections were asked {asked} times whether they are there",
+            G::NAME
         );
         let text = lane.texts().next();
-        let said = lane::say(lane.slack.clone(), text, true).await;
+        let said = lane.ground.clone().say(text).await;
         lane.expect_all_once(&[said], "after ten idle minutes")
             .await;
         lane.close().await;
         format!(
-            "ten idle minutes with {pings} pings and 0 reconnects, and heard at once after them"
+            "ten idle minutes with {asked} such questions and 0 reconnects, and heard at once after them"
         )
     })
 }

@@ -8,7 +8,7 @@ use async_trait::async_trait;
 
 use super::paint::Paint;
 use super::screen::Screen;
-use crate::chat::{CurrentCatalog, DeliveryError, Pace, Transport};
+use crate::chat::{CurrentCatalog, DeliveryError, Pace, Transport, Within};
 use crate::clock::Clock;
 use crate::domain::{Form, Message, Place, Platform};
 use crate::store::{Mark, MessageRef};
@@ -77,6 +77,7 @@ impl Transport for ConsoleTransport {
             between_edits: Duration::ZERO,
             between_looks: Duration::ZERO,
             read_back_after: None,
+            asks_within: Within::Space,
         }
     }
 
@@ -110,6 +111,7 @@ impl Transport for ConsoleTransport {
         _: &str,
         _: Option<&str>,
         message: &Message,
+        _: &Mark,
     ) -> Result<(), DeliveryError> {
         self.print(message, false).await
     }

@@ -32,8 +32,9 @@ const ANSWER_LIMIT: usize = 16 << 20;
 const WAIT_UNSAID: Duration = Duration::from_secs(10);
 /// Nobody is heard for longer than that, whatever a header says.
 const LONGEST_WAIT: Duration = Duration::from_secs(3_600);
-/// Discord allows fifty calls a second; some are left to interactions.
-const CALLS_A_SECOND: NonZeroU32 = NonZeroU32::new(40).expect("not zero");
+/// Discord allows fifty calls in any second: so many at once, and so many more while it lasts.
+const CALLS_AT_ONCE: NonZeroU32 = NonZeroU32::new(10).expect("not zero");
+const CALLS_A_SECOND: NonZeroU32 = NonZeroU32::new(38).expect("not zero");
 /// Calls with a token that is not valid count towards the ten thousand that get a host banned: one a minute will do.
 const TOKEN_REFUSED: Duration = Duration::from_secs(60);
 /// Above so many, buckets that are full again are forgotten.
@@ -147,7 +148,7 @@ impl Api {
             base: base.as_str().trim_end_matches('/').to_owned(),
             token: format!("Bot {}", token.expose_secret()).into(),
             buckets: Mutex::default(),
-            all: RateLimiter::direct(Quota::per_second(CALLS_A_SECOND)),
+            all: RateLimiter::direct(all_calls()),
         })
     }
 
@@ -232,6 +233,10 @@ impl Api {
     }
 }
 
+fn all_calls() -> Quota {
+    Quota::per_second(CALLS_A_SECOND).allow_burst(CALLS_AT_ONCE)
+}
+
 /// Calls of one key share a bucket, as far as one can know beforehand.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 struct Key {
@@ -299,9 +304,10 @@ impl Buckets {
                 _ => return,
             }
         };
+        // What is no answer of Discord's own comes from its shield, and that one means the whole of us.
         let global = headers.contains_key("x-ratelimit-global")
-            || body.is_some_and(|body| body["global"] == true);
-        if limited && global {
+            || body.is_none_or(|body| body.is_null() || body["global"] == true);
+        if limited && global && !planted::is("discord-wait-for-all-ignored") {
             self.quiet_until = self.quiet_until.max(Some(full_at));
         }
         self.forget_old(now);
@@ -410,6 +416,7 @@ fn number(headers: &HeaderMap, name: &str) -> Option<u64> {
 
 #[cfg(test)]
 mod tests {
+    use governor::clock::FakeRelativeClock;
     use serde_json::json;
 
     use super::*;
@@ -471,6 +478,30 @@ mod tests {
             buckets.begin(&key(2)),
             Err(CallError::Limited(Duration::from_secs(3)))
         );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_429_of_the_shield_before_discord_is_for_all() {
+        let mut buckets = Buckets::default();
+        let wait = headers(&[("retry-after", "3600")]);
+        buckets.note(key(1), StatusCode::TOO_MANY_REQUESTS, &wait, None);
+        let wait = Duration::from_secs(3_600);
+        assert_eq!(buckets.begin(&key(2)), Err(CallError::Limited(wait)));
+    }
+
+    #[test]
+    fn no_second_has_more_than_fifty_calls() {
+        let clock = FakeRelativeClock::default();
+        let all = RateLimiter::direct_with_clock(all_calls(), clock.clone());
+        let step = Duration::from_millis(5);
+        let made: Vec<usize> = (0..400)
+            .map(|_| {
+                clock.advance(step);
+                (0..60).filter(|_| all.check().is_ok()).count()
+            })
+            .collect();
+        let most = made.windows(201).map(|second| second.iter().sum::<usize>());
+        assert!(most.max() <= Some(50));
     }
 
     #[tokio::test(start_paused = true)]

@@ -18,12 +18,13 @@ use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_util::sync::CancellationToken;
 use url::{Host, Url};
 
-use self::connection::{Connection, End};
+use self::connection::{Commits, Connection, End};
 use super::api::CallError;
 use super::{Door, as_text as at};
 use crate::chat::address::safe_url;
 use crate::chat::ears::{Ears, kind_of, tell_trouble};
-use crate::chat::waits::{Patience, Waits};
+use crate::chat::waits::{Timing, Waits};
+use crate::planted;
 
 /// A server with many channels is described in a few megabytes.
 const FRAME_LIMIT: usize = 32 << 20;
@@ -31,37 +32,15 @@ const FRAME_LIMIT: usize = 32 << 20;
 const BETWEEN_SESSIONS: Duration = Duration::from_secs(5);
 const LONGEST_WAIT: Duration = Duration::from_secs(24 * 3_600);
 
-/// So often a session is tried where Discord says that it is resumed; then at the gateway, where Discord resumes it too.
-const RESUME_TRIES: u32 = 2;
-
-/// How long we wait for what. The default is for service; tests hurry.
-#[derive(Debug, Clone, Copy)]
-pub struct Timing {
-    /// Silence after which we ask whether the other side is there.
-    pub quiet: Duration,
-    /// Silence after that question which means that it isn't.
-    pub deaf: Duration,
-    /// How long each step of opening a connection may take at first.
-    pub opening: Duration,
-    /// The first wait before connecting again; doubled up to a minute.
-    pub pause: Duration,
-    /// A connection that lived this long was a good one: waits begin anew.
-    pub settled: Duration,
-}
-
-impl Default for Timing {
-    /// A silent connection is noticed within four seconds. Its session is resumed, so that impatience loses nothing. A
-    /// question each two seconds is a quarter of what Discord allows to be sent.
-    fn default() -> Self {
-        Self {
-            quiet: Duration::from_secs(2),
-            deaf: Duration::from_secs(2),
-            opening: Duration::from_millis(2_500),
-            pause: Duration::from_secs(1),
-            settled: Duration::from_secs(10),
-        }
-    }
-}
+/// In service. A silent connection is noticed within four seconds. Its session is resumed, so that impatience loses nothing.
+/// A question each two seconds is a quarter of what Discord allows to be sent.
+pub const TIMING: Timing = Timing {
+    quiet: Duration::from_secs(2),
+    deaf: Duration::from_secs(2),
+    opening: Duration::from_millis(2_500),
+    pause: Duration::from_secs(1),
+    settled: Duration::from_secs(10),
+};
 
 /// Why listening ended although nobody asked for it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -141,14 +120,17 @@ impl NotOpened {
 
 impl Gateway {
     async fn keep_connected(&self) -> Result<(), GatewayStopped> {
-        let mut waits = Waits::new(Patience {
-            opening: self.timing.opening,
-            pause: self.timing.pause,
-            settled: self.timing.settled,
-        });
+        let mut commits = Commits::new();
+        let ended = self.connect_again_and_again(&mut commits).await;
+        while commits.join_next().await.is_some() {}
+        ended
+    }
+
+    async fn connect_again_and_again(&self, commits: &mut Commits) -> Result<(), GatewayStopped> {
+        let mut waits = Waits::new(self.timing);
         let mut session: Option<Session> = None;
         let mut last_new: Option<Instant> = None;
-        let mut unopened = 0;
+        let mut in_vain: u32 = 0;
         while !self.stop.is_cancelled() {
             if session.is_none()
                 && let Some(last) = last_new
@@ -159,27 +141,30 @@ impl Gateway {
             }
             let opened = tokio::select! {
                 () = self.stop.cancelled() => break,
-                opened = self.open(waits.opening(), session.as_ref()) => opened,
+                opened = self.open(waits.opening(), resume_at(session.as_ref(), in_vain)) => opened,
             };
+            in_vain += 1;
             let mut connection = match opened {
                 Ok(connection) => connection,
                 Err(not) => {
                     tell_trouble(&self.ears, &not.why);
-                    unopened += 1;
-                    if let Some(session) = session.as_mut().filter(|_| unopened >= RESUME_TRIES) {
-                        session.resume_at.clear();
-                    }
                     self.pause(waits.next().max(not.wait)).await;
                     continue;
                 }
             };
-            unopened = 0;
-            if session.is_none() {
-                last_new = Some(Instant::now());
-            }
+            let is_new = session.is_none();
             let began = Instant::now();
+            connection.take_over(commits, &mut session);
             let end = connection.serve(&mut session, &self.stop).await;
-            connection.let_commits_end(&mut session).await;
+            let taken_up_at = connection.taken_up_at();
+            if taken_up_at.is_some() {
+                in_vain = 0;
+            }
+            if is_new {
+                // Discord counts from when it heard us, which is later than when we spoke.
+                last_new = Some(taken_up_at.unwrap_or_else(Instant::now));
+            }
+            *commits = connection.into_commits();
             waits.after(began.elapsed());
             match end {
                 End::Stopped => break,
@@ -212,19 +197,19 @@ impl Gateway {
                     ),
                 },
             }
+            if planted::is("discord-session-thrown-away") {
+                session = None;
+            }
             self.pause(waits.next()).await;
         }
         Ok(())
     }
 
-    async fn open(
-        &self,
-        limit: Duration,
-        session: Option<&Session>,
-    ) -> Result<Connection, NotOpened> {
-        let address = match session {
-            Some(session) if !session.resume_at.is_empty() => session.resume_at.clone(),
-            _ => self.ask_address(limit).await?,
+    /// Opens a connection, at the gateway itself unless another address is given.
+    async fn open(&self, limit: Duration, at: Option<String>) -> Result<Connection, NotOpened> {
+        let address = match at {
+            Some(address) => address,
+            None => self.ask_address(limit).await?,
         };
         let url =
             gateway_url(self.door.discord.api.base(), &address).map_err(NotOpened::because)?;
@@ -244,7 +229,10 @@ impl Gateway {
         let opening = Connection::greeted(
             stream,
             self.door.clone(),
-            self.timing,
+            Timing {
+                opening: limit,
+                ..self.timing
+            },
             Arc::clone(&self.ears),
         );
         timeout(limit, opening)
@@ -284,6 +272,13 @@ impl Gateway {
             () = sleep(wait) => {}
         }
     }
+}
+
+/// Where to try next, after so many tries in vain: where Discord says that the session is resumed, and each second time
+/// (`None`) at the gateway itself, where it is resumed too. Nobody may be at the first any more.
+fn resume_at(session: Option<&Session>, in_vain: u32) -> Option<String> {
+    let told = session.map(|it| it.resume_at.clone());
+    told.filter(|told| !told.is_empty() && in_vain.is_multiple_of(2))
 }
 
 /// The gateway's address, where our token may go: Discord's own, or the host that stands in for it.
@@ -361,6 +356,20 @@ mod tests {
         for (name, base, address, fine) in rows {
             assert_eq!(gateway_url(base, address).is_ok(), fine, "{name}");
         }
+    }
+
+    #[test]
+    fn who_resumes_in_vain_turns_to_the_gateway_itself_and_back() {
+        let told = "wss://resume.discord.gg".to_owned();
+        let session = Session {
+            id: "s".to_owned(),
+            resume_at: told.clone(),
+            heard: 1,
+            open: BTreeSet::new(),
+        };
+        let tried = [0, 1, 2].map(|in_vain| resume_at(Some(&session), in_vain));
+        assert_eq!(tried, [Some(told.clone()), None, Some(told)]);
+        assert_eq!(resume_at(None, 0), None);
     }
 
     #[test]

@@ -39,7 +39,7 @@ use crate::store::{Receipt, Store};
 
 pub use self::archive::read_history;
 pub use self::commands::{definition, keep_registered};
-pub use self::gateway::{GatewayStopped, Timing, run_gateway};
+pub use self::gateway::{GatewayStopped, TIMING, run_gateway};
 pub use self::http::routes;
 
 /// Where Discord is, unless somebody says otherwise.
@@ -64,6 +64,9 @@ const ROOT_AGAIN: Duration = Duration::from_millis(500);
 const ROOT_AGAIN_MAX: Duration = Duration::from_secs(30);
 /// What a repetition is answered with, if its first hearing was not.
 const HEARD_BEFORE: &str = "🔁 this came in twice, and counts once: what became of it stands in the channel or was told to you; if nothing appears within a minute, try again";
+/// The first wait before a deferred answer is sent again; doubled up to the longest.
+const ANSWER_LATER: Duration = Duration::from_secs(1);
+const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 /// Discord's token for answering lives a quarter of an hour.
 const ANSWERABLE: Duration = Duration::from_secs(14 * 60);
 
@@ -176,13 +179,6 @@ impl Discord {
         self.me.get()
     }
 
-    /// Answers an act that was deferred, as well as it goes.
-    async fn tell_later(&self, handle: &str, body: &Value) {
-        if let Err(why) = self.answered_later(handle, body).await {
-            tracing::debug!("discord: an act is not answered: {why}");
-        }
-    }
-
     fn later(&self) -> MutexGuard<'_, JoinSet<()>> {
         self.later.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -283,7 +279,8 @@ impl Door {
             let given = door.answer(&payload, &answer, began).await;
             // Said twice it is one message; in answer to a click it would be two.
             if let (Act::Command, false, Some(body)) = (again.act, given, body) {
-                door.discord.tell_later(&again.handle, &body).await;
+                let until = began + ANSWERABLE;
+                door.discord.answer_until(until, &again.handle, &body).await;
             }
         });
     }
@@ -399,11 +396,36 @@ impl Door {
                     first = another => first,
                 }
             };
-            let told = timeout_at(Instant::now() + ANSWERABLE, told).await;
+            let until = Instant::now() + ANSWERABLE;
+            let told = timeout_at(until, told).await;
             if let Some(body) = told.ok().as_ref().and_then(words_of) {
-                discord.tell_later(&handle, &body).await;
+                discord.answer_until(until, &handle, &body).await;
             }
         });
+    }
+}
+
+impl Discord {
+    /// Answers an act that was deferred, and tries for as long as it can be answered.
+    async fn answer_until(&self, until: Instant, handle: &str, body: &Value) {
+        let mut pause = ANSWER_LATER;
+        loop {
+            let why = match self.answered_later(handle, body).await {
+                Ok(_) => return,
+                Err(why) => why,
+            };
+            let wait = match why {
+                DeliveryError::Limited(wait) => Some(wait),
+                DeliveryError::Failed(_) | DeliveryError::InDoubt(_) => Some(pause),
+                DeliveryError::Gone(_) | DeliveryError::Refused(_) => None,
+            };
+            let again = wait.map(|wait| Instant::now() + wait);
+            match again.filter(|again| *again < until) {
+                Some(again) => sleep_until(again).await,
+                None => return tracing::debug!("discord: an act is not answered: {why}"),
+            }
+            pause = (pause * 2).min(LONGEST_PAUSE);
+        }
     }
 }
 

@@ -18,7 +18,7 @@ use super::acts::First;
 use super::api::{CallError, code};
 use super::inbound::{Act, Handle, moment};
 use super::{Discord, as_text, encode};
-use crate::chat::{DeliveryError, Pace, Transport, located, reference};
+use crate::chat::{DeliveryError, Pace, Transport, Within, located, reference};
 use crate::domain::{Form, Message, Place, Platform, RunId};
 use crate::store::{Mark, MessageRef};
 
@@ -67,6 +67,7 @@ impl Transport for Discord {
             between_edits: Duration::from_millis(500),
             between_looks: Duration::from_millis(200),
             read_back_after: None,
+            asks_within: Within::Channel,
         }
     }
 
@@ -78,9 +79,7 @@ impl Transport for Discord {
         mark: &Mark,
     ) -> Result<MessageRef, DeliveryError> {
         let spot = self.spot(to, thread).await?;
-        let mut body = self.encode(to, message);
-        body["nonce"] = nonce(&spot.channel, mark).into();
-        body["enforce_nonce"] = true.into();
+        let body = once(self.encode(to, message), &spot, mark);
         let posted = self.post_at(&spot, body).await;
         if let Err(why) = &posted
             && let (None, Some(root)) = (&to.thread, thread)
@@ -124,9 +123,7 @@ impl Transport for Discord {
             // It is old, and was edited often: its state is told below it.
             Err(why) if why.is(code::TOO_MANY_EDITS) => {
                 let spot = self.spot(to, Some(at)).await?;
-                let mut body = self.encode(to, message);
-                body["nonce"] = nonce(&spot.channel, mark).into();
-                body["enforce_nonce"] = true.into();
+                let body = once(self.encode(to, message), &spot, mark);
                 self.post_at(&spot, body)
                     .await
                     .map_err(CallError::of_edit)?;
@@ -144,6 +141,7 @@ impl Transport for Discord {
         speaker: &str,
         handle: Option<&str>,
         message: &Message,
+        mark: &Mark,
     ) -> Result<(), DeliveryError> {
         if let Some(handle) = handle {
             let mut body = self.encode(to, message);
@@ -159,7 +157,7 @@ impl Transport for Discord {
                 Err(First::Modal(_) | First::Run { .. }) => {}
             }
         }
-        self.say_directly(to, speaker, message).await
+        self.say_directly(to, speaker, message, mark).await
     }
 
     async fn attach(
@@ -421,6 +419,7 @@ impl Discord {
         to: &Place,
         speaker: &str,
         message: &Message,
+        mark: &Mark,
     ) -> Result<(), DeliveryError> {
         let channel = if to.space.is_empty() && to.channel != speaker {
             to.channel.clone()
@@ -436,7 +435,8 @@ impl Discord {
             channel,
             reply_to: None,
         };
-        let said = self.post_at(&spot, self.encode(to, message)).await;
+        let body = once(self.encode(to, message), &spot, mark);
+        let said = self.post_at(&spot, body).await;
         match said {
             Err(why) if why.is(code::NO_DIRECT_MESSAGES) && to.channel != speaker => {
                 let words = format!(
@@ -444,7 +444,7 @@ impl Discord {
                 );
                 let body = json!({ "content": words, "allowed_mentions": { "parse": [], "users": [speaker] } });
                 let spot = self.spot(to, None).await?;
-                self.post_at(&spot, body)
+                self.post_at(&spot, once(body, &spot, mark))
                     .await
                     .map_err(CallError::of_post)?;
                 Ok(())
@@ -511,6 +511,13 @@ fn thread_name(root: &str) -> String {
     } else {
         name
     }
+}
+
+/// A message that Discord takes once, however often it is sent within some minutes.
+fn once(mut body: Value, spot: &Spot, mark: &Mark) -> Value {
+    body["nonce"] = nonce(&spot.channel, mark).into();
+    body["enforce_nonce"] = true.into();
+    body
 }
 
 /// The same for each try of the same state of a posting in a channel: Discord makes one message of them. The roots of a

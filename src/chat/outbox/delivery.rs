@@ -208,7 +208,10 @@ impl Delivery {
             }
             (PostingKind::Whisper { speaker, handle }, _) => {
                 let handle = handle.as_deref();
-                self.transport.whisper(to, speaker, handle, message).await?;
+                let mark = due.mark();
+                self.transport
+                    .whisper(to, speaker, handle, message, &mark)
+                    .await?;
                 Ok(delivered(due, None))
             }
             (
@@ -241,7 +244,10 @@ impl Delivery {
                 info!("no form, a button instead: {why}");
                 let message = fill_in(message.clone(), &form.says);
                 let handle = Some(handle);
-                self.transport.whisper(to, speaker, handle, &message).await
+                let mark = due.mark();
+                self.transport
+                    .whisper(to, speaker, handle, &message, &mark)
+                    .await
             }
         }
     }

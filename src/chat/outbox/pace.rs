@@ -9,14 +9,17 @@ use governor::clock::{Clock as _, DefaultClock};
 use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
 use tokio::time::Instant;
 
-use crate::chat::Pace;
+use crate::chat::{Pace, Within};
 use crate::domain::{Place, PostingKind};
 use crate::planted;
 use crate::store::DuePosting;
 
-/// Until when the platform wants to hear nothing, by space and call.
-#[derive(Clone, Default)]
-pub(super) struct Blocked(Arc<Mutex<HashMap<String, Instant>>>);
+/// Until when the platform wants to hear nothing, by place and call.
+#[derive(Clone)]
+pub(super) struct Blocked {
+    until: Arc<Mutex<HashMap<String, Instant>>>,
+    within: Within,
+}
 
 impl Blocked {
     /// Remembers that the platform asks us to wait. Deliveries that were under way together may be told different times:
@@ -24,13 +27,13 @@ impl Blocked {
     pub(super) fn block(&self, due: &DuePosting, wait: Duration) {
         let until = Instant::now() + wait;
         let mut all = self.all();
-        let blocked = all.entry(block_key(due)).or_insert(until);
+        let blocked = all.entry(self.key(due)).or_insert(until);
         *blocked = until.max(*blocked);
     }
 
     /// How long this has to wait yet.
     fn rest(&self, due: &DuePosting) -> Option<Duration> {
-        let until = self.all().get(&block_key(due)).copied()?;
+        let until = self.all().get(&self.key(due)).copied()?;
         let rest = until.saturating_duration_since(Instant::now());
         (!rest.is_zero() && !planted::is("retry-after-ignored")).then_some(rest)
     }
@@ -41,7 +44,17 @@ impl Blocked {
     }
 
     fn all(&self) -> MutexGuard<'_, HashMap<String, Instant>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.until.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What a request to wait is about: the call, where the platform counts such calls together.
+    fn key(&self, due: &DuePosting) -> String {
+        let Place { space, channel, .. } = &due.posting.to;
+        let call = Call::of(due);
+        match self.within {
+            Within::Space => format!("{space}/{call:?}"),
+            Within::Channel => format!("{space}/{channel}/{call:?}"),
+        }
     }
 }
 
@@ -99,7 +112,10 @@ impl Pacer {
             posts: limiter(pace.between_posts),
             edits: limiter(pace.between_edits),
             looks: limiter(pace.between_looks),
-            blocked: Blocked::default(),
+            blocked: Blocked {
+                until: Arc::default(),
+                within: pace.asks_within,
+            },
             asked: 0,
         }
     }
@@ -145,7 +161,53 @@ fn check(limiter: Option<&DefaultKeyedRateLimiter<String>>, key: &String) -> Res
         .map_err(|not_until| not_until.wait_time_from(DefaultClock::default().now()))
 }
 
-/// What a `Retry-After` is about: the call in the space.
-fn block_key(due: &DuePosting) -> String {
-    format!("{}/{:?}", due.posting.to.space, Call::of(due))
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::{Message, Platform, Posting};
+    use crate::store::PostingId;
+
+    fn answer_in(channel: &str) -> DuePosting {
+        DuePosting {
+            id: PostingId(1),
+            version: 1,
+            posting: Posting {
+                to: Place {
+                    platform: Platform::Discord,
+                    space: "1".to_owned(),
+                    channel: channel.to_owned(),
+                    thread: None,
+                },
+                kind: PostingKind::Answer,
+                run: None,
+                message: Message::default(),
+            },
+            delivered: None,
+            delivered_version: 0,
+            last: false,
+            thread: None,
+            in_doubt: false,
+            attempts: 0,
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_request_to_wait_is_about_as_much_as_the_platform_counts_together() {
+        for (within, elsewhere) in [(Within::Channel, true), (Within::Space, false)] {
+            let mut pacer = Pacer::new(Pace {
+                between_posts: Duration::ZERO,
+                between_edits: Duration::ZERO,
+                between_looks: Duration::ZERO,
+                read_back_after: None,
+                asks_within: within,
+            });
+            pacer.blocked.block(&answer_in("2"), Duration::from_mins(1));
+            assert!(pacer.ready(&answer_in("2")).is_err(), "{within:?}");
+            assert_eq!(
+                pacer.ready(&answer_in("3")).is_ok(),
+                elsewhere,
+                "{within:?}"
+            );
+        }
+    }
 }

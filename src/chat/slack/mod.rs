@@ -25,7 +25,7 @@ use crate::domain::{Form, Message, People, Place};
 
 pub use self::history::History;
 pub use self::http::routes;
-pub use self::socket::{SocketsStopped, Timing, run_sockets};
+pub use self::socket::{SocketsStopped, TIMING, run_sockets};
 
 /// Where Slack's Web API is, unless somebody says otherwise.
 pub const API_URL: &str = "https://slack.com/api";

@@ -21,53 +21,23 @@ use super::api::{As, CallError};
 use super::{Door, as_text};
 use crate::chat::address::safe_url;
 use crate::chat::ears::{Counted, Ears, kind_of, tell_trouble};
-use crate::chat::waits::{Patience, Waits};
+use crate::chat::waits::{Timing, Waits};
 use crate::domain::Platform;
 
 /// Slack allows ten; two, so that one can be replaced or break while the other hears.
 const SOCKETS: usize = 2;
 const FRAME_LIMIT: usize = 4 << 20;
 
-/// How long we wait for what. The default is for service; tests hurry.
-#[derive(Debug, Clone, Copy)]
-pub struct Timing {
-    /// Silence after which we ask whether the other side is there.
-    pub quiet: Duration,
-    /// Silence after that question which means that it isn't.
-    pub deaf: Duration,
-    /// How long each step of opening a socket may take at first; doubled with each try, so that a slow network is
-    /// given its time in the end.
-    pub opening: Duration,
-    /// The first wait before connecting again; doubled up to a minute.
-    pub pause: Duration,
-    /// A connection that lived this long was a good one: waits begin anew.
-    pub settled: Duration,
-}
-
-impl Default for Timing {
-    /// A silent socket is noticed within four seconds, and one that doesn't open is given up soon enough for another within
-    /// five. Slack's answers to pings may take longer than that: such a socket is heard until its replacement is there, so
-    /// what is lost by impatience is nothing.
-    fn default() -> Self {
-        Self {
-            quiet: Duration::from_millis(1_250),
-            deaf: Duration::from_millis(2_250),
-            opening: Duration::from_millis(2_500),
-            pause: Duration::from_secs(1),
-            settled: Duration::from_secs(10),
-        }
-    }
-}
-
-impl Timing {
-    fn patience(self) -> Patience {
-        Patience {
-            opening: self.opening,
-            pause: self.pause,
-            settled: self.settled,
-        }
-    }
-}
+/// In service. A silent socket is noticed within four seconds, and one that doesn't open is given up soon enough for another
+/// within five. Slack's answers to pings may take longer than that: such a socket is heard until its replacement is there, so
+/// what is lost by impatience is nothing.
+pub const TIMING: Timing = Timing {
+    quiet: Duration::from_millis(1_250),
+    deaf: Duration::from_millis(2_250),
+    opening: Duration::from_millis(2_500),
+    pause: Duration::from_secs(1),
+    settled: Duration::from_secs(10),
+};
 
 /// Why listening ended although nobody asked for it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -131,7 +101,7 @@ struct NotOpened {
 
 impl Slot {
     async fn keep_connected(self) -> Result<(), SocketsStopped> {
-        let mut waits = Waits::new(self.timing.patience());
+        let mut waits = Waits::new(self.timing);
         // Those that Slack announced to close, until their replacement is there; and commits that outlive their socket.
         let mut leaving: JoinSet<()> = JoinSet::new();
         let mut replaced = CancellationToken::new();

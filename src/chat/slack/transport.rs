@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::api::{As, CallError, is_gone};
 use super::encode::{self, Encoded};
 use super::{Me, Slack, as_text};
-use crate::chat::{DeliveryError, Pace, Transport, located, reference};
+use crate::chat::{DeliveryError, Pace, Transport, Within, located, reference};
 use crate::domain::{Form, Message, Place, Platform, RunId};
 use crate::store::{Mark, MessageRef};
 
@@ -34,6 +34,7 @@ impl Transport for Slack {
             between_edits: some_of_fifty,
             between_looks: some_of_fifty,
             read_back_after: Some(READ_BACK_AFTER),
+            asks_within: Within::Space,
         }
     }
 
@@ -86,6 +87,7 @@ impl Transport for Slack {
         speaker: &str,
         _: Option<&str>,
         message: &Message,
+        _: &Mark,
     ) -> Result<(), DeliveryError> {
         if to.channel == speaker {
             return self.tell_directly(to, message).await;

@@ -8,7 +8,7 @@ use tracing::error;
 use super::edges::Edges;
 use crate::chat::Ears;
 use crate::chat::discord::{
-    Discord, DiscordSettings, Door, SetupError, Timing, keep_registered, read_history, routes,
+    Discord, DiscordSettings, Door, SetupError, TIMING, keep_registered, read_history, routes,
     run_gateway,
 };
 use crate::cli::app::App;
@@ -61,7 +61,7 @@ fn listen(mut edges: Edges, door: &Door) -> Edges {
     let (ears, watched) = watch::channel(Ears::default());
     let (heard, cancel) = (door.clone(), edges.stage.cancel.clone());
     edges.stage.spawn(async move {
-        if let Err(why) = run_gateway(heard, Timing::default(), ears, cancel.clone()).await {
+        if let Err(why) = run_gateway(heard, TIMING, ears, cancel.clone()).await {
             error!("{why}");
             // Deaf and honest: /readyz says no, running steps go on.
             cancel.cancelled().await;

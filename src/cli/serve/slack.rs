@@ -8,7 +8,7 @@ use tracing::error;
 use super::edges::Edges;
 use crate::chat::Ears;
 use crate::chat::slack::{
-    Door, History, SetupError, Slack, SlackSettings, Timing, routes, run_sockets,
+    Door, History, SetupError, Slack, SlackSettings, TIMING, routes, run_sockets,
 };
 use crate::cli::app::App;
 use crate::config;
@@ -68,7 +68,7 @@ fn listen_by_socket(edges: &mut Edges, door: Door) -> watch::Receiver<Ears> {
     let (ears, watched) = watch::channel(Ears::default());
     let cancel = edges.stage.cancel.clone();
     edges.stage.spawn(async move {
-        if let Err(why) = run_sockets(door, Timing::default(), ears, cancel.clone()).await {
+        if let Err(why) = run_sockets(door, TIMING, ears, cancel.clone()).await {
             error!("{why}");
             // Deaf and honest: /readyz says no, HTTP and running steps go on.
             cancel.cancelled().await;

@@ -258,7 +258,7 @@ async fn people_are_heard_over_http() {
 #[tokio::test]
 async fn people_are_heard_over_sockets() {
     let fake = FakeSlack::start().await;
-    let app = App::over_sockets(&fake, Timing::default()).await;
+    let app = App::over_sockets(&fake, TIMING).await;
     people_are_heard(&fake, &app).await;
     assert_eq!(fake.unacknowledged(), 0);
 }

@@ -156,7 +156,7 @@ async fn a_whisper_reaches_the_person_even_where_we_are_not() {
     let fake = FakeSlack::start().await;
     let app = App::start(&fake).await;
     app.slack
-        .whisper(&place("C1"), "UANA", None, &said("only you"))
+        .whisper(&place("C1"), "UANA", None, &said("only you"), &mark(1))
         .await
         .unwrap();
     assert_eq!(
@@ -164,7 +164,13 @@ async fn a_whisper_reaches_the_person_even_where_we_are_not() {
         ["only you"]
     );
     app.slack
-        .whisper(&place("C3"), "UANA", None, &said("not a member there"))
+        .whisper(
+            &place("C3"),
+            "UANA",
+            None,
+            &said("not a member there"),
+            &mark(2),
+        )
         .await
         .unwrap();
     assert_eq!(

@@ -8,7 +8,7 @@ use crate::fakes::slack::{Kind, Order};
 #[tokio::test]
 async fn every_kind_of_envelope_is_acknowledged() {
     let fake = FakeSlack::start().await;
-    let app = App::over_sockets(&fake, Timing::default()).await;
+    let app = App::over_sockets(&fake, TIMING).await;
     for (number, (name, payload)) in fixtures().into_iter().enumerate() {
         let envelope = format!("fixture-{number}");
         let mut frame = payload.clone();
@@ -66,7 +66,7 @@ async fn every_kind_of_envelope_is_acknowledged() {
 #[tokio::test]
 async fn a_slow_commit_does_not_hold_up_the_next() {
     let fake = FakeSlack::start().await;
-    let app = App::over_sockets(&fake, Timing::default()).await;
+    let app = App::over_sockets(&fake, TIMING).await;
     app.heard.slow(1_500);
     let slow = async {
         tokio::join!(
@@ -152,7 +152,7 @@ async fn too_many_sockets_make_us_wait_longer_and_longer() {
     fake.send_away(Some("too_many_websockets"));
     let timing = Timing {
         pause: Duration::from_millis(100),
-        ..Timing::default()
+        ..TIMING
     };
     app.listen(timing);
     tokio::time::sleep(Duration::from_millis(1_500)).await;
@@ -259,7 +259,7 @@ async fn what_could_not_be_recorded_is_said_or_comes_again() {
 #[tokio::test]
 async fn duplicates_over_both_sockets_have_one_identity() {
     let fake = FakeSlack::start().await;
-    let app = App::over_sockets(&fake, Timing::default()).await;
+    let app = App::over_sockets(&fake, TIMING).await;
     let delivery = fake.slash_delivery("UANA", "C1", "flush-cache prod");
     assert_eq!(delivery.kind, Kind::Command);
     for _ in 0..20 {
@@ -275,7 +275,7 @@ async fn what_waited_in_the_socket_while_we_were_stopped_is_as_old_as_it_can_be(
     let mut app = App::start(&fake).await;
     let before = app.door.clock.now();
     app.door.clock = Clock::steered(before);
-    app.listen(Timing::default());
+    app.listen(TIMING);
     app.connected(2).await;
     // A process that was stopped finds that the clock went on, and what was sent meanwhile.
     let after = before + jiff::SignedDuration::from_mins(5);

@@ -324,14 +324,14 @@ impl Stage {
         let user = format!("U{number}");
         let sent = self
             .adapter
-            .whisper(&place(Platform::Slack), &user, None, message)
+            .whisper(&place(Platform::Slack), &user, None, message, &mark(0))
             .await;
         sent.map_err(|why| format!("slack took no whisper: {why}"))?;
         self.whispered.push((user, marks.clone()));
         for (columns, console) in &self.screens {
             let sent = console
                 .transport
-                .whisper(&place(Platform::Console), "ana", None, message)
+                .whisper(&place(Platform::Console), "ana", None, message, &mark(0))
                 .await;
             sent.map_err(|why| why.to_string())?;
             console.judge(marks, *columns)?;

@@ -32,6 +32,7 @@ const fn trial(proof: &'static str, rounds: u32, seed: u64) -> Trial {
 pub(super) const TRIALS: &[Trial] = &[
     trial("dbdown", 1, 0),
     trial("storm429", 1, 7),
+    trial("reconnect", 30, 7),
     trial("kill9", 2, 7),
     trial("dup", 4, 7),
     trial("gap", 1, 7),
@@ -259,6 +260,24 @@ pub(super) const BUGS: &[Bug] = &[
             "Discord: a mutant ended the gateway's connection",
             "Discord: nobody answered mutant",
         ],
+    },
+    Bug {
+        name: "discord-wait-for-all-ignored",
+        does: "When Discord wants to hear nothing at all for a while, only calls of the same kind wait.",
+        proof: "storm429",
+        says: &["before Retry-After had passed"],
+    },
+    Bug {
+        name: "discord-session-thrown-away",
+        does: "No session of Discord's is resumed: each connection begins a new one.",
+        proof: "reconnect",
+        says: &["identifies, although"],
+    },
+    Bug {
+        name: "discord-silence-unnoticed",
+        does: "A connection to Discord through which nothing comes any more is kept.",
+        proof: "reconnect",
+        says: &["no connections that hear within"],
     },
     // What is shown.
     Bug {

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use crate::fakes::slack::{BOT_USER, FakeSlack, Posted, render};
+use super::Sky;
 
 /// Steps of each command.
 pub(super) const STEPS: u32 = 3;
@@ -72,57 +72,72 @@ pub(super) struct Judged {
     pub(super) lines: usize,
 }
 
-/// Holds each thread against what was typed.
-pub(super) fn judge(slack: &FakeSlack, jobs: &[Job]) -> Judged {
-    let mut judged = Judged::default();
-    for job in jobs {
-        let messages = slack.messages(&job.channel);
-        let ours: Vec<&Posted> = messages.iter().filter(|it| it.user == BOT_USER).collect();
-        judge_one(job, &ours, &mut judged);
-    }
-    let mut seen: HashMap<String, String> = HashMap::new();
-    let mut channels: Vec<&str> = jobs.iter().map(|job| job.channel.as_str()).collect();
+/// A message of midwatch's, as people see it.
+pub(super) struct Told {
+    pub(super) id: String,
+    /// Id of the first message of its thread.
+    pub(super) thread: Option<String>,
+    pub(super) text: String,
+    pub(super) files: usize,
+    /// What no other message may have, too.
+    pub(super) only_once: Option<String>,
+}
+
+/// The channels in which something is typed.
+pub(super) fn channels(jobs: &[Job]) -> Vec<String> {
+    let mut channels: Vec<String> = jobs.iter().map(|job| job.channel.clone()).collect();
     channels.dedup();
-    for message in channels.iter().flat_map(|channel| slack.messages(channel)) {
-        let id = message.metadata["event_payload"]["id"].as_str();
-        let Some(id) = id.filter(|_| message.user == BOT_USER) else {
-            continue;
-        };
-        if let Some(before) = seen.insert(id.to_owned(), message.ts.clone()) {
-            let text = render(&message);
+    channels
+}
+
+/// Holds each thread against what was typed.
+pub(super) fn judge<S: Sky>(sky: &S, jobs: &[Job]) -> Judged {
+    let mut judged = Judged::default();
+    let mut seen: HashMap<String, String> = HashMap::new();
+    for channel in channels(jobs) {
+        let told = sky.told(&channel);
+        for job in jobs.iter().filter(|job| job.channel == channel) {
+            judge_one(job, &told, &mut judged);
+        }
+        for message in told {
+            let Some(before) = message
+                .only_once
+                .and_then(|it| seen.insert(it, message.id.clone()))
+            else {
+                continue;
+            };
             judged.for_good = true;
             judged.complaints.push(format!(
-                "posted twice, as {before} and {}: {text}",
-                message.ts
+                "posted twice, as {before} and {}: {}",
+                message.id, message.text
             ));
         }
     }
+    sky.judge_more(&mut judged);
     judged
 }
 
-fn judge_one(job: &Job, ours: &[&Posted], judged: &mut Judged) {
+fn judge_one(job: &Job, told: &[Told], judged: &mut Judged) {
     let mut complain = |what: String| judged.complaints.push(format!("{}: {what}", job.tag));
-    let is_root =
-        |it: &&&Posted| it.thread.is_none() && tag_of(it).as_deref() == Some(job.tag.as_str());
-    let roots: Vec<&&Posted> = ours.iter().filter(is_root).collect();
+    let is_root = |it: &&Told| it.thread.is_none() && tag_of(it) == Some(job.tag.as_str());
+    let roots: Vec<&Told> = told.iter().filter(is_root).collect();
     let [root] = roots[..] else {
         return complain(format!("{} root messages", roots.len()));
     };
-    let text = render(root);
-    let headline = text.lines().next().unwrap_or_default();
+    let headline = root.text.lines().next().unwrap_or_default();
     if !headline.contains(job.ending.headline()) {
         complain(format!("the root says: {headline}"));
     }
-    let in_thread = |it: &&&Posted| it.thread.as_ref() == Some(&root.ts);
-    let thread: Vec<&&Posted> = ours.iter().filter(in_thread).collect();
+    let in_thread = |it: &&Told| it.thread.as_ref() == Some(&root.id);
+    let thread: Vec<&Told> = told.iter().filter(in_thread).collect();
     // Last lines alone carry a checkpoint.
     let last: Vec<usize> = (0..thread.len())
-        .filter(|n| render(thread[*n]).contains("\u{2014} midwatch/"))
+        .filter(|n| thread[*n].text.contains("\u{2014} midwatch/"))
         .collect();
     match last[..] {
         [at] if at + 1 == thread.len() => {
-            if !render(thread[at]).contains(job.ending.headline()) {
-                complain(format!("its last line says: {}", render(thread[at])));
+            if !thread[at].text.contains(job.ending.headline()) {
+                complain(format!("its last line says: {}", thread[at].text));
             }
         }
         [at] => complain(format!(
@@ -132,7 +147,7 @@ fn judge_one(job: &Job, ours: &[&Posted], judged: &mut Judged) {
         )),
         _ => complain(format!("{} last lines", last.len())),
     }
-    let files = thread.iter().filter(|it| !it.files.is_empty()).count();
+    let files = thread.iter().filter(|it| it.files > 0).count();
     let files_owed = usize::from(job.ending == Ending::Prints);
     if files != files_owed {
         complain(format!("{files} files in its thread, not {files_owed}"));
@@ -141,29 +156,23 @@ fn judge_one(job: &Job, ours: &[&Posted], judged: &mut Judged) {
 }
 
 /// The tag among the arguments that a root names.
-fn tag_of(message: &Posted) -> Option<String> {
-    let text = render(message);
-    let (_, after) = text.split_once("tag=")?;
-    Some(
-        after
-            .chars()
-            .take_while(char::is_ascii_alphanumeric)
-            .collect(),
-    )
+fn tag_of(message: &Told) -> Option<&str> {
+    let (_, after) = message.text.split_once("tag=")?;
+    after.split(|c: char| !c.is_ascii_alphanumeric()).next()
 }
 
-const PEOPLE: &str = "people:\n  ann: { name: Ann, slack: U1 }\ngroups:\n  crew: [ann]\n";
-
-/// The files of a midwatch that serves these channels.
-pub(super) fn files(channels: &[&str]) -> Vec<(String, String)> {
+/// The files of a midwatch that serves these channels for this person.
+pub(super) fn files(channels: &[String], person: &str) -> Vec<(String, String)> {
+    let channels: Vec<String> = channels.iter().map(|it| format!("\"{it}\"")).collect();
     let book = format!(
         "project: sea\nabout: The proof's own.\nowner: crew\nchannels: [{}]\nenvironments: {{ here: {{}} }}\n\
          rules:\n  - {{ may: everything, who: crew }}\n  - otherwise: ask Ann\n\
          escalation:\n  - {{ at: 0m, call: crew }}\n",
         channels.join(", ")
     );
+    let people = format!("people:\n  ann: {{ name: Ann, {person} }}\ngroups:\n  crew: [ann]\n");
     let mut files = vec![
-        ("runbooks/people.yaml".to_owned(), PEOPLE.to_owned()),
+        ("runbooks/people.yaml".to_owned(), people),
         ("runbooks/sea.yaml".to_owned(), book),
     ];
     for ending in Ending::ALL {

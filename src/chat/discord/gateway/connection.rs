@@ -13,9 +13,10 @@ use tokio_tungstenite::tungstenite::{Error, Message};
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
 use tokio_util::sync::CancellationToken;
 
-use super::{Session, Timing};
+use super::Session;
 use crate::chat::discord::{Door, as_text as at};
 use crate::chat::ears::{Counted, Ears, kind_of};
+use crate::chat::waits::Timing;
 use crate::domain::Platform;
 use crate::planted;
 
@@ -56,11 +57,23 @@ pub(super) struct Connection {
     door: Door,
     timing: Timing,
     ears: Arc<watch::Sender<Ears>>,
+    /// When Discord first told us an event over it: it took up our session, or began one.
+    taken_up_at: Option<Instant>,
     counted: Option<Counted>,
     every: Duration,
     beats_at: Instant,
-    /// Number of an event, and whether it is durable.
-    commits: JoinSet<(u64, bool)>,
+    commits: Commits,
+}
+
+/// Events that are made durable. They outlive their connection.
+pub(super) type Commits = JoinSet<Committed>;
+
+/// What became of an event.
+pub(super) struct Committed {
+    /// Its session and its number there.
+    session: String,
+    number: u64,
+    is_durable: bool,
 }
 
 impl Connection {
@@ -81,6 +94,7 @@ impl Connection {
                     door,
                     timing,
                     ears,
+                    taken_up_at: None,
                     counted: None,
                     every,
                     // Not all at once after an outage.
@@ -90,6 +104,14 @@ impl Connection {
             }
         }
         Err("discord closed the gateway before greeting".to_owned())
+    }
+
+    /// Takes over what an earlier connection began: what of that is not durable yet, Discord is asked for again.
+    pub(super) fn take_over(&mut self, commits: &mut Commits, session: &mut Option<Session>) {
+        self.commits = std::mem::take(commits);
+        while let Some(done) = self.commits.try_join_next() {
+            self.settle(done, session);
+        }
     }
 
     pub(super) async fn serve(
@@ -102,6 +124,7 @@ impl Connection {
         }
         let mut asked = false;
         let mut patience = Instant::now() + self.timing.quiet;
+        let answered_by = Instant::now() + self.timing.opening;
         loop {
             let reading = self.commits.len() < AT_ONCE;
             tokio::select! {
@@ -123,8 +146,12 @@ impl Connection {
                         return end;
                     }
                 }
+                // Who only acknowledges our heartbeats leaves us deaf.
+                () = sleep_until(answered_by), if reading && self.taken_up_at.is_none() => {
+                    return End::Lost("discord's gateway takes up no session".to_owned());
+                }
                 () = sleep_until(patience), if reading => {
-                    if asked {
+                    if asked && !planted::is("discord-silence-unnoticed") {
                         return End::Silent;
                     }
                     asked = true;
@@ -137,12 +164,15 @@ impl Connection {
         }
     }
 
-    /// What was begun is not given up because the connection broke.
-    pub(super) async fn let_commits_end(mut self, session: &mut Option<Session>) {
-        drop(self.counted.take());
-        while let Some(done) = self.commits.join_next().await {
-            self.settle(done, session);
-        }
+    /// When Discord took up our session over it, or began one.
+    pub(super) fn taken_up_at(&self) -> Option<Instant> {
+        self.taken_up_at
+    }
+
+    /// What was begun is not given up because the connection broke, and doesn't hold up the next one: an interaction's
+    /// first answer may take three seconds.
+    pub(super) fn into_commits(self) -> Commits {
+        self.commits
     }
 
     async fn introduce(&mut self, session: Option<&Session>) -> Result<(), End> {
@@ -223,6 +253,7 @@ impl Connection {
         let number = frame["s"].as_u64().unwrap_or(0);
         let data = frame["d"].take();
         let kind = at(frame, "/t");
+        self.taken_up_at.get_or_insert_with(Instant::now);
         if kind == "READY" {
             *session = Some(Session {
                 id: at(&data, "/session_id").to_owned(),
@@ -247,9 +278,17 @@ impl Connection {
                 if let Some(session) = session {
                     session.open.insert(number);
                 }
+                let session = session
+                    .as_ref()
+                    .map_or_else(String::new, |it| it.id.clone());
                 let (door, kind) = (self.door.clone(), kind.to_owned());
-                self.commits
-                    .spawn(async move { (number, door.hear(&kind, &data).await) });
+                self.commits.spawn(async move {
+                    Committed {
+                        session,
+                        number,
+                        is_durable: door.hear(&kind, &data).await,
+                    }
+                });
             }
             _ => {}
         }
@@ -257,15 +296,15 @@ impl Connection {
 
     fn settle(
         &mut self,
-        done: Result<(u64, bool), tokio::task::JoinError>,
+        done: Result<Committed, tokio::task::JoinError>,
         session: &mut Option<Session>,
     ) {
         match done {
-            Ok((number, kept)) => {
-                if let Some(session) = session {
-                    session.open.remove(&number);
+            Ok(done) => {
+                if let Some(session) = session.as_mut().filter(|it| it.id == done.session) {
+                    session.open.remove(&done.number);
                 }
-                if !kept {
+                if !done.is_durable {
                     self.missed();
                 }
             }

@@ -15,9 +15,9 @@ use tokio_util::sync::CancellationToken;
 use super::super::http::{ephemeral, form_error};
 use super::super::inbound::{self, Delivery};
 use super::super::{Door, as_text};
-use super::Timing;
 use crate::chat::door::{Heard, MISUNDERSTOOD, Taken, take};
 use crate::chat::ears::{Counted, kind_of};
+use crate::chat::waits::Timing;
 use crate::domain::Platform;
 use crate::planted;
 

@@ -1,6 +1,7 @@
 //! The gateway: sessions that number their events and can be resumed, and what is set about it.
 
 mod socket;
+mod steering;
 mod talk;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -15,7 +16,7 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
-use super::{FakeDiscord, Inner, State};
+use super::{Inner, State};
 
 /// Which events one wants to hear.
 pub(crate) mod intent {
@@ -39,7 +40,9 @@ pub(crate) enum Order {
     Close(u16, &'static str),
     /// End without a close frame, as a broken network does.
     Cut,
-    /// Neither read nor write any more, but stay open.
+    /// The same, with a reset.
+    Reset,
+    /// Hear and say nothing any more, but stay open.
     Deafen,
 }
 
@@ -53,6 +56,8 @@ pub(super) struct Gateway {
     counts: Counts,
     /// An address that is told instead of ours.
     elsewhere: Option<String>,
+    /// The same, for those who resume.
+    resumes_elsewhere: Option<String>,
 }
 
 pub(super) struct Session {
@@ -79,6 +84,9 @@ struct Settings {
     refuse_resume: bool,
     shut: bool,
     invalid_next: usize,
+    mute_next: usize,
+    stall_next: usize,
+    shut_resumes: bool,
 }
 
 #[derive(Default)]
@@ -105,10 +113,14 @@ impl Default for Gateway {
                 refuse_resume: false,
                 shut: false,
                 invalid_next: 0,
+                mute_next: 0,
+                stall_next: 0,
+                shut_resumes: false,
             },
             identified: VecDeque::new(),
             counts: Counts::default(),
             elsewhere: None,
+            resumes_elsewhere: None,
         }
     }
 }
@@ -180,7 +192,8 @@ impl State {
 
     /// Where a session is resumed: the same port, another path.
     fn resume_url(&self) -> String {
-        format!("ws://{}/resume", self.address)
+        let ours = format!("ws://{}/resume", self.address);
+        self.gateway.resumes_elsewhere.clone().unwrap_or(ours)
     }
 
     pub(super) fn gateway_bot_json(&self) -> Value {
@@ -190,10 +203,24 @@ impl State {
     }
 }
 
+impl Gateway {
+    /// Whether this connection is one on which nothing is said.
+    pub(super) fn stalls(&mut self) -> bool {
+        let stalls = self.settings.stall_next > 0;
+        self.settings.stall_next -= usize::from(stalls);
+        stalls
+    }
+}
+
 /// Makes a websocket of a request.
 pub(super) fn upgraded(inner: &Arc<Inner>, mut request: Request) -> Response {
     let key = request.headers().get("sec-websocket-key").cloned();
-    let Some(key) = key.filter(|_| !inner.state().gateway.settings.shut) else {
+    let resumes = request.uri().path().starts_with("/resume");
+    let shut = {
+        let settings = &inner.state().gateway.settings;
+        settings.shut || (resumes && settings.shut_resumes)
+    };
+    let Some(key) = key.filter(|_| !shut) else {
         return StatusCode::SERVICE_UNAVAILABLE.into_response();
     };
     if request.headers().contains_key("authorization") {
@@ -202,7 +229,6 @@ pub(super) fn upgraded(inner: &Arc<Inner>, mut request: Request) -> Response {
             .violation("the bot's token in a header to the gateway");
     }
     let asked = request.uri().query().unwrap_or_default().to_owned();
-    let resumes = request.uri().path().starts_with("/resume");
     let upgrade = hyper::upgrade::on(&mut request);
     let weak = Arc::downgrade(inner);
     inner.own(async move {
@@ -216,166 +242,4 @@ pub(super) fn upgraded(inner: &Arc<Inner>, mut request: Request) -> Response {
         ("sec-websocket-accept", derive_accept_key(key.as_bytes())),
     ];
     (StatusCode::SWITCHING_PROTOCOLS, headers).into_response()
-}
-
-impl FakeDiscord {
-    /// How often a client is to show that it lives; 41.25 seconds.
-    pub(crate) fn set_heartbeat(&self, interval: Duration) {
-        self.state().gateway.settings.heartbeat = interval;
-    }
-
-    /// Between two identifies; five seconds. Sooner is a violation and an invalid session.
-    pub(crate) fn set_identify_pause(&self, pause: Duration) {
-        self.state().gateway.settings.identify_pause = pause;
-    }
-
-    /// So many identifies are left for the day; a thousand.
-    pub(crate) fn set_identifies_left(&self, left: usize) {
-        self.state().gateway.settings.identifies_left = left;
-    }
-
-    /// So many events of a session are kept for who resumes.
-    pub(crate) fn set_kept_events(&self, events: usize) {
-        self.state().gateway.settings.kept_events = events;
-    }
-
-    /// Whether no session can be resumed.
-    pub(crate) fn refuse_resume(&self, refuse: bool) {
-        self.state().gateway.settings.refuse_resume = refuse;
-    }
-
-    /// The next identifies are answered with an invalid session.
-    pub(crate) fn invalid_sessions_next(&self, sessions: usize) {
-        self.state().gateway.settings.invalid_next = sessions;
-    }
-
-    /// Whether the gateway takes no connection.
-    pub(crate) fn shut_gateway(&self, shut: bool) {
-        self.state().gateway.settings.shut = shut;
-    }
-
-    /// `GET /gateway` and `/gateway/bot` tell this address; `None`: ours again.
-    pub(crate) fn point_gateway_at(&self, url: Option<&str>) {
-        self.state().gateway.elsewhere = url.map(str::to_owned);
-    }
-
-    /// Ids of the sessions that can hear or be resumed.
-    pub(crate) fn sessions(&self) -> Vec<String> {
-        self.state().gateway.sessions.keys().cloned().collect()
-    }
-
-    /// How many sessions have a connection through which something goes.
-    pub(crate) fn listening(&self) -> usize {
-        let gateway = &self.state().gateway;
-        let hears = |number: u64| gateway.connections.get(&number).is_some_and(|it| !it.deaf);
-        gateway
-            .sessions
-            .values()
-            .filter(|it| it.connection.is_some_and(hears))
-            .count()
-    }
-
-    /// Numbers of the connections that are open.
-    pub(crate) fn connections(&self) -> Vec<u64> {
-        self.state().gateway.connections.keys().copied().collect()
-    }
-
-    /// Connections that were ever opened.
-    pub(crate) fn connections_opened(&self) -> usize {
-        self.state().gateway.counts.opened
-    }
-
-    pub(crate) fn identifies(&self) -> usize {
-        self.state().gateway.counts.identifies
-    }
-
-    /// Tries to resume, whether they succeeded or not.
-    pub(crate) fn resumes(&self) -> usize {
-        self.state().gateway.counts.resumes
-    }
-
-    /// Tries to resume that succeeded.
-    pub(crate) fn resumed(&self) -> usize {
-        self.state().gateway.counts.resumed
-    }
-
-    /// Tries to resume at another address than the one that was told for it.
-    pub(crate) fn resumes_elsewhere(&self) -> usize {
-        self.state().gateway.counts.resumes_elsewhere
-    }
-
-    pub(crate) fn heartbeats(&self) -> usize {
-        self.state().gateway.counts.beats
-    }
-
-    /// Forgets all sessions: who comes back finds theirs invalid.
-    pub(crate) fn forget_sessions(&self) {
-        self.state().gateway.sessions.clear();
-    }
-
-    /// Does this to one connection; `false` when it is gone already.
-    pub(crate) fn order_connection(&self, number: u64, order: Order) -> bool {
-        let gateway = &mut self.state().gateway;
-        let Some(connection) = gateway.connections.get_mut(&number) else {
-            return false;
-        };
-        connection.deaf |= matches!(order, Order::Deafen);
-        connection.orders.try_send(order).is_ok()
-    }
-
-    /// Breaks all connections, as a network does.
-    pub(crate) fn cut_gateway(&self) {
-        self.state().gateway.order(|| Order::Cut);
-    }
-
-    /// Closes all connections with this code. After 4007, 4009 and those from 4010 nothing can be resumed.
-    pub(crate) fn close_gateway(&self, code: u16) {
-        let gateway = &mut self.state().gateway;
-        gateway.order(|| Order::Close(code, "as you were told"));
-        if matches!(code, 1000 | 1001 | 4004 | 4007 | 4009..) {
-            gateway.sessions.clear();
-        }
-    }
-
-    /// Leaves all connections open but deaf and dumb: no event, no acknowledgement.
-    pub(crate) fn deafen_gateway(&self) {
-        for number in self.connections() {
-            self.order_connection(number, Order::Deafen);
-        }
-    }
-
-    /// Asks all clients to come again and resume (op 7).
-    pub(crate) fn ask_reconnect(&self) {
-        self.send_raw(&json!({ "op": 7, "d": null }).to_string());
-    }
-
-    /// Asks all clients for a heartbeat at once (op 1).
-    pub(crate) fn ask_heartbeat(&self) {
-        self.send_raw(&json!({ "op": 1, "d": null }).to_string());
-    }
-
-    /// Tells all clients that their session is invalid (op 9); `resumable`: they may try.
-    pub(crate) fn invalidate_sessions(&self, resumable: bool) {
-        self.send_raw(&json!({ "op": 9, "d": resumable }).to_string());
-        if !resumable {
-            self.forget_sessions();
-        }
-    }
-
-    /// Sends any text to all connections.
-    pub(crate) fn send_raw(&self, text: &str) {
-        self.state().gateway.order(|| Order::Send(text.to_owned()));
-    }
-
-    /// Sends any bytes as a text to all connections.
-    pub(crate) fn send_bytes(&self, bytes: &[u8]) {
-        self.state()
-            .gateway
-            .order(|| Order::SendBytes(bytes.to_vec()));
-    }
-
-    /// Tells every session an event, known or unknown to anybody, with its number.
-    pub(crate) fn tell_event(&self, event: &str, data: &Value) {
-        self.state().tell(event, |_| Some(data.clone()));
-    }
 }

@@ -7,7 +7,7 @@ use tokio::time::Instant;
 
 use super::rest::Request;
 use super::routes::pattern;
-use super::weather::Scope;
+use super::weather::{Scope, UNDER_WAY};
 use super::{FakeDiscord, State};
 
 const GLOBAL: usize = 50;
@@ -32,12 +32,21 @@ pub(crate) enum Limit {
 pub(super) struct Pace {
     off: bool,
     limits: HashMap<Limit, (usize, Duration)>,
-    /// By what is counted together → when it began, and how many came since.
-    buckets: HashMap<String, (Instant, usize)>,
+    /// By what is counted together.
+    buckets: HashMap<String, Bucket>,
+    judged: bool,
     global: VecDeque<Instant>,
     global_limit: usize,
     /// By channel, when messages older than an hour were edited; Discord's own milliseconds.
     pub(super) old_edits: HashMap<String, Vec<i64>>,
+}
+
+struct Bucket {
+    began: Instant,
+    /// How many calls came since.
+    taken: usize,
+    /// The answer to one of them is late or lost: the caller can't know what is left.
+    untold: bool,
 }
 
 impl Default for Pace {
@@ -46,6 +55,7 @@ impl Default for Pace {
             off: false,
             limits: HashMap::new(),
             buckets: HashMap::new(),
+            judged: false,
             global: VecDeque::new(),
             global_limit: GLOBAL,
             old_edits: HashMap::new(),
@@ -57,11 +67,18 @@ impl Pace {
     /// As if so much time had gone by.
     pub(super) fn pass(&mut self, time: Duration) {
         self.global.clear();
-        self.buckets.retain(|_, (began, _)| {
-            let earlier = began.checked_sub(time);
-            *began = earlier.unwrap_or(*began);
+        self.buckets.retain(|_, bucket| {
+            let earlier = bucket.began.checked_sub(time);
+            bucket.began = earlier.unwrap_or(bucket.began);
             earlier.is_some()
         });
+    }
+
+    /// What is left in this call's bucket is not told in time.
+    pub(super) fn untold(&mut self, request: &Request) {
+        if let Some(bucket) = self.buckets.get_mut(&key(request)) {
+            bucket.untold = true;
+        }
     }
 }
 
@@ -126,6 +143,12 @@ pub(super) fn taken(
     }
     if !open && global.len() >= state.pace.global_limit {
         let wait = SECOND.saturating_sub(now - global[0]);
+        if state.pace.judged {
+            state.violation(format!(
+                "more than {} calls in a second",
+                state.pace.global_limit
+            ));
+        }
         return (Vec::new(), Some((Scope::Global, wait)));
     }
     if !open {
@@ -138,14 +161,25 @@ pub(super) fn taken(
         .get(&limit)
         .copied()
         .unwrap_or(limit.usual());
-    let (began, taken) = state.pace.buckets.entry(key(request)).or_insert((now, 0));
-    if now - *began >= per {
-        (*began, *taken) = (now, 0);
+    let fresh = || Bucket {
+        began: now,
+        taken: 0,
+        untold: false,
+    };
+    let bucket = state.pace.buckets.entry(key(request)).or_insert_with(fresh);
+    if now - bucket.began >= per {
+        *bucket = fresh();
     }
-    let rest = per.saturating_sub(now - *began);
-    let full = *taken >= count;
-    *taken += usize::from(!full);
-    let left = count - *taken;
+    let rest = per.saturating_sub(now - bucket.began);
+    let full = bucket.taken >= count;
+    bucket.taken += usize::from(!full);
+    let left = count - bucket.taken;
+    // Who called when nobody had been answered yet can't know of the bucket.
+    let unknown = bucket.untold || now < bucket.began + UNDER_WAY;
+    if full && state.pace.judged && !unknown {
+        let (key, taken) = (key(request), bucket.taken);
+        state.violation(format!("{key}: more than {taken} calls in {per:?}"));
+    }
     #[expect(
         clippy::cast_precision_loss,
         reason = "a time of day with milliseconds"
@@ -161,7 +195,7 @@ pub(super) fn taken(
         ),
         (
             "x-ratelimit-bucket",
-            bucket(&format!(
+            name_of(&format!(
                 "{limit:?} {}",
                 if limit == Limit::Others {
                     pattern(request)
@@ -175,7 +209,7 @@ pub(super) fn taken(
 }
 
 /// A name that says nothing and is the same each time.
-fn bucket(what: &str) -> String {
+fn name_of(what: &str) -> String {
     let hash = what.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
         (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
     });
@@ -191,6 +225,11 @@ impl FakeDiscord {
     /// So many calls of all kinds are taken in a second; fifty.
     pub(crate) fn set_global_limit(&self, calls: usize) {
         self.state().pace.global_limit = calls;
+    }
+
+    /// Calls beyond a limit are violations from now on, unless the caller can't know how many are left.
+    pub(crate) fn judge_pace(&self) {
+        self.state().pace.judged = true;
     }
 
     /// Whether there are any limits; so it begins.

@@ -30,6 +30,13 @@ pub(super) struct Request {
     broken: bool,
 }
 
+impl Request {
+    /// Whether it goes by an interaction's token: such calls the limit for all does not count.
+    pub(super) fn is_open(&self) -> bool {
+        ["webhooks", "interactions"].contains(&self.path[0].as_str())
+    }
+}
+
 /// Status and body; `null` is none.
 pub(super) type Answer = Result<(u16, Value), Refused>;
 
@@ -109,6 +116,10 @@ async fn call(Extract(inner): Extract<Weak<Inner>>, request: Incoming) -> Respon
         return StatusCode::SERVICE_UNAVAILABLE.into_response();
     };
     if request.headers().contains_key("sec-websocket-key") {
+        if inner.state().gateway.stalls() {
+            drop(inner);
+            return std::future::pending().await; // Until the other side gives up.
+        }
         return gateway::upgraded(&inner, request);
     }
     let (parts, body) = request.into_parts();
@@ -206,7 +217,7 @@ fn understood(
 fn answered(state: &mut State, request: &Request, token: Option<&str>) -> (Response, Duration) {
     let route = pattern(request);
     state.calls.push((request.method.clone(), route.clone()));
-    let open = ["webhooks", "interactions"].contains(&request.path[0].as_str());
+    let open = request.is_open();
     let fate = weather::fate(state, request);
     if let Fate::Failed(status) = fate {
         return (
@@ -243,9 +254,14 @@ fn answered(state: &mut State, request: &Request, token: Option<&str>) -> (Respo
     let done = answer.is_ok();
     let response = told(state, request, &route, answer, headers);
     if fate == Fate::Cut && done {
+        state.pace.untold(request);
         return (cut(), Duration::ZERO);
     }
-    (response, state.weather.delay())
+    let delay = state.weather.delay();
+    if !delay.is_zero() {
+        state.pace.untold(request);
+    }
+    (response, delay)
 }
 
 /// The answer in HTTP; errors are remembered, and our own mistakes are.

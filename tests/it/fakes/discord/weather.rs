@@ -9,7 +9,7 @@ use super::rest::Request;
 use super::{FakeDiscord, State, pace};
 
 /// A call that was under way when another was refused can't know of it.
-const UNDER_WAY: Duration = Duration::from_millis(150);
+pub(super) const UNDER_WAY: Duration = Duration::from_millis(150);
 /// What clocks and the way may differ.
 const EARLY: Duration = Duration::from_millis(50);
 
@@ -41,6 +41,10 @@ impl Scope {
 pub(crate) struct Storm {
     /// It is refused with 429 and a wait of a fifth of a second to two seconds.
     pub(crate) refuse: f64,
+    /// Of those refused, so many are for all of the bot's calls; interactions aside.
+    pub(crate) for_all: f64,
+    /// Of those refused, so many are refused by the shield before Discord.
+    pub(crate) shielded: f64,
     /// It is answered with 500, 502 or 503 and nothing is done.
     pub(crate) fail: f64,
     /// It is done, and the connection is cut before the answer.
@@ -112,7 +116,12 @@ pub(super) fn fate(state: &mut State, request: &Request) -> Fate {
     if weather.strikes(storm.refuse) {
         weather.toll.refused += 1;
         let wait = Duration::from_secs_f64(0.2 + weather.chance() * 1.8);
-        let scope = if weather.chance() < 0.2 {
+        let open = request.is_open();
+        let scope = if !open && weather.strikes(storm.shielded) {
+            Scope::Cloudflare
+        } else if !open && weather.strikes(storm.for_all) {
+            Scope::Global
+        } else if weather.chance() < 0.2 {
             Scope::Shared
         } else {
             Scope::User
@@ -146,8 +155,7 @@ pub(super) fn refused(state: &mut State, request: &Request, scope: Scope, wait: 
 pub(super) fn expect_patience(state: &mut State, request: &Request) {
     let now = Instant::now();
     let key = pace::key(request);
-    let open = ["webhooks", "interactions"].contains(&request.path[0].as_str());
-    let global = if open {
+    let global = if request.is_open() {
         None
     } else {
         state.weather.quiet.get("").copied()

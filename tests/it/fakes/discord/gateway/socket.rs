@@ -7,9 +7,11 @@ use std::time::Duration;
 use futures_util::{SinkExt, StreamExt};
 use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
+use hyper_util::server::conn::auto::upgrade::downcast;
 use serde_json::{Value, json};
+use tokio::net::TcpStream;
 use tokio::sync::mpsc;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::protocol::Role;
@@ -23,7 +25,7 @@ use super::{Connection, Order, talk};
 /// How long Discord believes in a connection through which nothing goes any more.
 const BELIEVED: Duration = Duration::from_secs(30);
 
-type Socket = WebSocketStream<TokioIo<Upgraded>>;
+type Socket = WebSocketStream<TcpStream>;
 
 /// How what is sent is packed.
 struct Packing {
@@ -46,8 +48,10 @@ impl Packing {
 }
 
 pub(super) async fn serve(upgraded: Upgraded, weak: Weak<Inner>, asked: &str, resumes: bool) {
+    let plain = downcast::<TokioIo<TcpStream>>(upgraded).expect("what we listen on is plain");
+    let (stream, begun) = (plain.io.into_inner(), plain.read_buf.to_vec());
     let mut socket: Socket =
-        WebSocketStream::from_raw_socket(TokioIo::new(upgraded), Role::Server, None).await;
+        WebSocketStream::from_partially_read(stream, begun, Role::Server, None).await;
     let query: Vec<(Cow<str>, Cow<str>)> = url::form_urlencoded::parse(asked.as_bytes()).collect();
     let given = |name: &str| {
         query
@@ -92,7 +96,12 @@ pub(super) async fn serve(upgraded: Upgraded, weak: Weak<Inner>, asked: &str, re
                 }
                 Some(Order::Deafen) => {
                     todo.close();
-                    tokio::time::sleep(BELIEVED).await;
+                    let ends = async { while socket.next().await.is_some_and(|frame| frame.is_ok()) {} };
+                    let _ = timeout(BELIEVED, ends).await; // Then nobody believes in it any more.
+                    open = false;
+                }
+                Some(Order::Reset) => {
+                    socket.get_ref().set_zero_linger().unwrap();
                     open = false;
                 }
                 Some(Order::Cut) | None => open = false,
@@ -160,7 +169,7 @@ async fn close(socket: &mut Socket, code: u16, why: &'static str) {
     // Whoever is gone already needs no farewell; whoever is not shall get it before the connection ends.
     if socket.close(Some(frame)).await.is_ok() {
         let farewell = async { while socket.next().await.is_some_and(|frame| frame.is_ok()) {} };
-        let _ = tokio::time::timeout(Duration::from_secs(1), farewell).await;
+        let _ = timeout(Duration::from_secs(1), farewell).await;
     }
 }
 

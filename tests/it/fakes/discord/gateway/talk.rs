@@ -43,6 +43,10 @@ pub(super) fn heard(state: &mut State, number: u64, frame: &Value, resumes: bool
             state.gateway.send(number, ack.to_string());
             Ok(())
         }
+        Some(2 | 6) if state.gateway.settings.mute_next > 0 => {
+            state.gateway.settings.mute_next -= 1;
+            Ok(())
+        }
         Some(2 | 6) if known => Err((4005, "Already authenticated.")),
         Some(2) => identify(state, number, data),
         Some(6) => {
