@@ -13,6 +13,7 @@ mod groups;
 mod http;
 mod inbound;
 mod rooms;
+mod threads;
 mod transport;
 
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
@@ -29,7 +30,8 @@ use self::acts::{Acts, First};
 use self::api::{Api, CallError, code};
 use self::inbound::{Act, Handle};
 use self::rooms::{Room, Rooms};
-use self::transport::{EPHEMERAL, Threads, id};
+use self::threads::Threads;
+use self::transport::{EPHEMERAL, id};
 use super::door::{Heard, MISUNDERSTOOD, Taken, take};
 use super::{CurrentCatalog, DeliveryError, Intake};
 use crate::clock::Clock;
@@ -54,8 +56,6 @@ const HEAR_LIMIT: Duration = Duration::from_millis(2_400);
 const ANSWER_LIMIT: Duration = Duration::from_secs(3);
 /// The wait before an answer is sent again whose arrival is not known.
 const ANSWER_AGAIN: Duration = Duration::from_millis(50);
-/// Discord's token for answering lives a quarter of an hour.
-const ANSWERABLE: Duration = Duration::from_secs(14 * 60);
 
 /// What we need to know to speak with Discord.
 #[derive(Debug)]
@@ -99,8 +99,10 @@ pub struct Discord {
     me: OnceLock<Me>,
     rooms: Rooms,
     acts: Acts,
+    /// Messages, whose runs may begin where nothing can be told.
+    said: Acts,
     threads: Mutex<Threads>,
-    /// Acts that were deferred, until their runs begin.
+    /// Acts that were deferred and messages, until their runs begin.
     later: Mutex<JoinSet<()>>,
 }
 
@@ -142,6 +144,7 @@ impl Discord {
             me: OnceLock::new(),
             rooms: Rooms::default(),
             acts: Acts::default(),
+            said: Acts::default(),
             threads: Mutex::default(),
             later: Mutex::default(),
         })
@@ -207,9 +210,13 @@ impl Door {
             return false;
         };
         let heard = inbound::message(data, kind == "MESSAGE_UPDATE", room, me, self.clock.now());
-        let is_new = matches!(heard, Heard::Inbound(_)) && kind == "MESSAGE_CREATE";
+        let said = match &heard {
+            Heard::Inbound(said) if kind == "MESSAGE_CREATE" => Some(self.await_beginning(said)),
+            Heard::Inbound(_) | Heard::Ignored(_) | Heard::Malformed(_) => None,
+        };
         let taken = take(Platform::Discord, &self.intake, heard, deadline).await;
-        if is_new && matches!(taken, Taken::Kept(Receipt::New)) {
+        if let (Some(said), Taken::Kept(Receipt::New)) = (said, &taken) {
+            self.tell_speaker_later(said);
             self.mark_as_heard(data).await;
         }
         !matches!(taken, Taken::NotKept(_))
@@ -327,36 +334,6 @@ impl Door {
         self.tell_run_later(act, handle, waits);
         Some(Reply::First(deferred(act)))
     }
-
-    /// A command whose run begins after its first answer was put off: that message must not think for ever.
-    fn tell_run_later(
-        &self,
-        act: Act,
-        handle: String,
-        waits: Option<tokio::sync::oneshot::Receiver<First>>,
-    ) {
-        let Some(waits) = waits.filter(|_| act == Act::Command) else {
-            return;
-        };
-        let discord = Arc::clone(&self.discord);
-        discord.acts.defer(&handle);
-        let mut later = self.discord.later();
-        while later.try_join_next().is_some() {}
-        later.spawn(async move {
-            let told = timeout_at(Instant::now() + ANSWERABLE, waits).await;
-            if let Ok(Ok(First::Run {
-                guild,
-                channel,
-                message,
-            })) = told
-            {
-                let body = told_there(&guild, &channel, &message);
-                if let Err(why) = discord.answered_later(&handle, &body).await {
-                    tracing::debug!("discord: an act is not answered: {why}");
-                }
-            }
-        });
-    }
 }
 
 /// What an interaction is answered with.
@@ -394,18 +371,20 @@ fn deferred(act: Act) -> Value {
 }
 
 fn whispered(words: &str) -> Value {
-    let data = json!({ "content": words, "flags": EPHEMERAL, "allowed_mentions": { "parse": [] } });
-    json!({ "type": 4, "data": data })
+    json!({ "type": 4, "data": whisper_of(words) })
+}
+
+/// Words of our own that one person sees.
+fn whisper_of(words: &str) -> Value {
+    json!({ "content": words, "flags": EPHEMERAL, "allowed_mentions": { "parse": [] } })
 }
 
 /// Where a run is told.
 fn told_there(guild: &str, channel: &str, message: &str) -> Value {
     let guild = if guild.is_empty() { "@me" } else { guild };
-    json!({
-        "content": format!("▶ it began, and is told here: https://discord.com/channels/{guild}/{channel}/{message}"),
-        "flags": EPHEMERAL,
-        "allowed_mentions": { "parse": [] },
-    })
+    whisper_of(&format!(
+        "▶ it began, and is told here: https://discord.com/channels/{guild}/{channel}/{message}"
+    ))
 }
 
 /// The text at a JSON pointer; empty when there is none.
