@@ -40,7 +40,7 @@ const HELP: &[&str] = &[
     "messages CHANNEL, whispers USER, commands, keep, bodies, calls METHOD PATTERN, state",
 ];
 
-pub fn discord(arguments: &[OsString]) {
+pub(crate) fn discord(arguments: &[OsString]) {
     let port = arguments.first().and_then(|port| port.to_str());
     let port = port.map_or(0, |port| port.parse().expect("a port"));
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
