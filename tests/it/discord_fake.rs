@@ -1,5 +1,6 @@
 //! The fake Discord itself, by a plain client: each of its rules, and that its answers are Discord's.
 
+mod clients;
 mod gateway;
 mod interactions;
 mod judged;

@@ -118,7 +118,7 @@ impl Story {
     }
 
     /// Waits for the root message that says this.
-    async fn root(&self, channel: &str, says: &str) -> Posted {
+    pub(crate) async fn root(&self, channel: &str, says: &str) -> Posted {
         let found = |discord: &FakeDiscord| {
             let mut all = discord.messages(channel).into_iter();
             all.find(|it| it.author == BOT_USER && read(it).contains(says))
@@ -127,7 +127,7 @@ impl Story {
     }
 
     /// Waits until the run's thread has a line with these words; answers all lines.
-    async fn thread(&self, root: &Posted, says: &str) -> Vec<String> {
+    pub(crate) async fn thread(&self, root: &Posted, says: &str) -> Vec<String> {
         let found = |discord: &FakeDiscord| {
             let thread = discord.thread_of(&root.id)?;
             let lines: Vec<String> = thread.iter().map(read).collect();
@@ -139,7 +139,7 @@ impl Story {
         self.wait_for(&format!("line with `{says}`"), found).await
     }
 
-    async fn direct(&self, user: &str, says: &str) -> Posted {
+    pub(crate) async fn direct(&self, user: &str, says: &str) -> Posted {
         let found = |discord: &FakeDiscord| {
             let mut all = discord.direct_messages(user).into_iter();
             all.find(|it| it.author == BOT_USER && read(it).contains(says))

@@ -35,6 +35,7 @@ mod copy_story;
 mod cursors;
 mod discord_fake;
 mod discord_story;
+mod discord_strangers;
 mod dockerfile;
 #[allow(dead_code, reason = "each story uses its part of the fakes")]
 mod fakes;

@@ -62,6 +62,7 @@ mod proxy;
 mod reconnect;
 mod sim;
 mod ssrf;
+mod standin;
 mod storm429;
 mod tamper;
 
@@ -144,6 +145,7 @@ const PARTS: &[(&str, fn(&[OsString]))] = &[
     ("utter", canary::utter),
     ("panic", canary::panic_aloud),
     ("ssrf", ssrf::inside),
+    ("discord", standin::discord),
 ];
 
 /// One needs a network of its own, which not every machine lets its tests have; the other a build that is not for use.

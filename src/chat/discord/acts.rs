@@ -1,5 +1,5 @@
 //! Interactions that await their first answer. A form can be that alone, so the door waits a moment for what the one
-//! path has to say before it defers.
+//! path has to say before it defers. And messages, until it is known that their runs can be told where they stand.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 

@@ -52,6 +52,7 @@ pub(super) mod code {
     pub(in super::super) const ANSWERED: u64 = 40_060;
     pub(in super::super) const NO_ACCESS: u64 = 50_001;
     pub(in super::super) const NO_DIRECT_MESSAGES: u64 = 50_007;
+    pub(in super::super) const NOT_A_TEXT_CHANNEL: u64 = 50_008;
     pub(in super::super) const NO_PERMISSION: u64 = 50_013;
     pub(in super::super) const NOT_IN_THIS_CHANNEL: u64 = 50_024;
     pub(in super::super) const TOKEN_GONE: u64 = 50_027;
@@ -59,6 +60,9 @@ pub(super) mod code {
     pub(in super::super) const LOCKED: u64 = 160_005;
     pub(in super::super) const THREAD_EXISTS: u64 = 160_004;
     pub(in super::super) const THREADS_FULL: u64 = 160_006;
+    pub(in super::super) const NEWS_THREADS_FULL: u64 = 160_007;
+    /// Replies need *Read Message History*.
+    pub(in super::super) const NO_REPLY: u64 = 160_002;
 }
 
 /// The calls that we make, with our token.
@@ -209,10 +213,7 @@ impl Api {
     }
 
     async fn call(&self, request: Request<'_>) -> Result<Value, CallError> {
-        let key = Key {
-            method: request.method_ref().reqwest_method(),
-            route: request.route_ref().ratelimiting_bucket(),
-        };
+        let key = Key::of(&request);
         self.all.check().map_err(|until| {
             CallError::Limited(until.wait_time_from(DefaultClock::default().now()))
         })?;
@@ -242,6 +243,25 @@ fn all_calls() -> Quota {
 struct Key {
     method: Method,
     route: RatelimitingBucket,
+    /// Each interaction has a bucket of its own, which the library doesn't know.
+    token: Option<String>,
+}
+
+impl Key {
+    fn of(request: &Request<'_>) -> Self {
+        let route = request.route_ref();
+        Self {
+            method: request.method_ref().reqwest_method(),
+            route: route.ratelimiting_bucket(),
+            token: match route {
+                Route::WebhookFollowupMessages { token, .. }
+                | Route::WebhookOriginalInteractionResponse { token, .. } => {
+                    Some((*token).to_owned())
+                }
+                _ => None,
+            },
+        }
+    }
 }
 
 /// How much may be said yet, and until when nothing.
@@ -304,9 +324,9 @@ impl Buckets {
                 _ => return,
             }
         };
-        // What is no answer of Discord's own comes from its shield, and that one means the whole of us.
+        // What is not said in JSON is not said by Discord but by its shield, of this machine's address.
         let global = headers.contains_key("x-ratelimit-global")
-            || body.is_none_or(|body| body.is_null() || body["global"] == true);
+            || body.is_none_or(|body| body["global"] == true || !body.is_object());
         if limited && global && !planted::is("discord-wait-for-all-ignored") {
             self.quiet_until = self.quiet_until.max(Some(full_at));
         }
@@ -368,6 +388,11 @@ fn told(
     if is_refused_token(status, body.as_ref().ok()) {
         return Err(CallError::NotAllowed);
     }
+    if status == StatusCode::FORBIDDEN && !body.as_ref().is_ok_and(Value::is_object) {
+        return Err(CallError::NotDone(
+            "discord's shield refuses us (http status 403)".to_owned(),
+        ));
+    }
     if status.is_client_error() {
         let body = body.unwrap_or_default();
         return Err(CallError::Refused {
@@ -422,13 +447,11 @@ mod tests {
     use super::*;
 
     fn key(channel: u64) -> Key {
-        Key {
-            method: Method::POST,
-            route: Route::ChannelMessages {
-                channel_id: channel.into(),
-            }
-            .ratelimiting_bucket(),
-        }
+        let channel_id = channel.into();
+        Key::of(&Request::new(
+            Route::ChannelMessages { channel_id },
+            LightMethod::Post,
+        ))
     }
 
     fn headers(pairs: &[(&'static str, &str)]) -> HeaderMap {
@@ -481,12 +504,48 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_429_of_the_shield_before_discord_is_for_all() {
+    async fn a_429_that_is_no_json_is_about_all_that_we_call() {
         let mut buckets = Buckets::default();
-        let wait = headers(&[("retry-after", "3600")]);
-        buckets.note(key(1), StatusCode::TOO_MANY_REQUESTS, &wait, None);
-        let wait = Duration::from_secs(3_600);
+        let status = StatusCode::TOO_MANY_REQUESTS;
+        let ban = headers(&[("retry-after", "600")]);
+        buckets.note(key(1), status, &ban, None);
+        let wait = Duration::from_secs(600);
         assert_eq!(buckets.begin(&key(2)), Err(CallError::Limited(wait)));
+        let mut buckets = Buckets::default();
+        buckets.note(key(1), status, &HeaderMap::new(), Some(&Value::Null));
+        assert_eq!(buckets.begin(&key(2)), Err(CallError::Limited(WAIT_UNSAID)));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn each_interaction_has_a_bucket_of_its_own() {
+        let of = |token| {
+            let application_id = 1_u64.into();
+            let route = Route::WebhookOriginalInteractionResponse {
+                application_id,
+                token,
+            };
+            Key::of(&Request::new(route, LightMethod::Patch))
+        };
+        let mut buckets = Buckets::default();
+        let left = headers(&[
+            ("x-ratelimit-remaining", "0"),
+            ("x-ratelimit-reset-after", "5"),
+        ]);
+        buckets.note(of("one"), StatusCode::OK, &left, None);
+        assert!(buckets.begin(&of("one")).is_err());
+        assert!(buckets.begin(&of("two")).is_ok());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_bucket_that_is_full_again_at_once_holds_nothing_up() {
+        let mut buckets = Buckets::default();
+        let none_left = headers(&[
+            ("x-ratelimit-remaining", "0"),
+            ("x-ratelimit-reset-after", "0.000"),
+            ("x-ratelimit-bucket", "another than before"),
+        ]);
+        buckets.note(key(1), StatusCode::OK, &none_left, None);
+        assert!(buckets.begin(&key(1)).is_ok());
     }
 
     #[test]
@@ -551,6 +610,10 @@ mod tests {
                 .is(code::TOKEN_GONE)
         );
         assert_eq!(of(204, Value::Null), Ok(Value::Null));
+        assert!(matches!(
+            of(403, Value::Null).unwrap_err().of_post(),
+            DeliveryError::Failed(_)
+        ));
         assert_eq!(
             of(429, json!({ "retry_after": 0.5 })),
             Err(CallError::Limited(Duration::from_millis(500)))

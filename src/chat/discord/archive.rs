@@ -14,7 +14,7 @@ use tokio::sync::watch;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
-use super::api::CallError;
+use super::api::{CallError, code};
 use super::inbound::{self, id_at, moment};
 use super::rooms::Room;
 use super::transport::{PAGE, id, words};
@@ -28,8 +28,11 @@ use crate::domain::{Inbound, InboundKey, Place, Platform, RunId};
 use crate::planted;
 use crate::store::RunThread;
 
-/// Text channels, and those with announcements.
-const TEXT_KINDS: [u64; 2] = [0, 5];
+/// Channels in which something can be written to us, or in whose threads: with text, voices, announcements, a stage, posts
+/// of a forum or pictures.
+const TEXT_KINDS: [u64; 6] = [0, 2, 5, 13, 15, 16];
+/// Answers that mean that a channel has no messages of its own.
+const NO_MESSAGES: [u64; 2] = [code::NOT_IN_THIS_CHANNEL, code::NOT_A_TEXT_CHANNEL];
 /// Persons whose direct messages are read.
 const DIRECT: usize = 100;
 /// Discord looks askance at many that are opened at once.
@@ -216,10 +219,18 @@ impl Messages {
         route: Route<'_>,
         parameters: Vec<(&'static str, String)>,
     ) -> Result<Value, NotRead> {
+        Ok(self.read(route, parameters).await?)
+    }
+
+    async fn read(
+        &self,
+        route: Route<'_>,
+        parameters: Vec<(&'static str, String)>,
+    ) -> Result<Value, CallError> {
         loop {
             match self.door.discord.api.get(route, parameters.clone()).await {
                 Err(CallError::Limited(wait)) => sleep(wait).await,
-                answer => return Ok(answer?),
+                answer => return answer,
             }
         }
     }
@@ -231,12 +242,13 @@ impl Messages {
     ) -> Result<Vec<Value>, NotRead> {
         let channel = of.thread.as_deref().unwrap_or(&of.channel);
         let channel_id = id(channel)?.into();
-        let page = self
-            .get(Route::ChannelMessages { channel_id }, wanted)
-            .await?;
-        match page {
-            Value::Array(messages) => Ok(messages),
-            _ => Err(NotRead::NotNow("discord lists no messages".to_owned())),
+        let route = Route::ChannelMessages { channel_id };
+        match self.read(route, wanted).await {
+            Ok(Value::Array(messages)) => Ok(messages),
+            // A forum has threads alone.
+            Err(why) if why.is_one_of(&NO_MESSAGES) => Ok(Vec::new()),
+            Err(why) => Err(why.into()),
+            Ok(_) => Err(NotRead::NotNow("discord lists no messages".to_owned())),
         }
     }
 

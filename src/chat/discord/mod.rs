@@ -12,10 +12,12 @@ mod gateway;
 mod groups;
 mod http;
 mod inbound;
+mod later;
 mod rooms;
+mod threads;
 mod transport;
 
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use ed25519_dalek::VerifyingKey;
@@ -24,17 +26,19 @@ use serde_json::{Value, json};
 use serenity::http::{LightMethod, Route};
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
-use tokio::time::{Instant, sleep, sleep_until, timeout_at};
+use tokio::time::{Instant, sleep_until, timeout_at};
 
 use self::acts::{Acts, First};
 use self::api::{Api, CallError, code};
 use self::inbound::{Act, Handle};
+use self::later::ANSWERABLE;
 use self::rooms::{Room, Rooms};
-use self::transport::{EPHEMERAL, Threads, id};
+use self::threads::Threads;
+use self::transport::{EPHEMERAL, id};
 use super::door::{Heard, MISUNDERSTOOD, Taken, take};
-use super::{CurrentCatalog, DeliveryError, Intake, located};
+use super::{CurrentCatalog, DeliveryError, Intake};
 use crate::clock::Clock;
-use crate::domain::{Form, Message, People, Place, Platform, RunId};
+use crate::domain::{Form, Message, People, Platform, RunId};
 use crate::store::{Receipt, Store};
 
 pub use self::archive::read_history;
@@ -57,18 +61,8 @@ const HEAR_LIMIT: Duration = Duration::from_millis(2_400);
 const ANSWER_LIMIT: Duration = Duration::from_secs(3);
 /// The wait before an answer is sent again whose arrival is not known.
 const ANSWER_AGAIN: Duration = Duration::from_millis(50);
-/// Acts that were answered by others or will be, and that we look after; above so many, others alone answer.
-const MOST_LATER: usize = 512;
-/// How often it is looked whether another replica posted a run's first message: twice as long each time.
-const ROOT_AGAIN: Duration = Duration::from_millis(500);
-const ROOT_AGAIN_MAX: Duration = Duration::from_secs(30);
 /// What a repetition is answered with, if its first hearing was not.
 const HEARD_BEFORE: &str = "🔁 this came in twice, and counts once: what became of it stands in the channel or was told to you; if nothing appears within a minute, try again";
-/// The first wait before a deferred answer is sent again; doubled up to the longest.
-const ANSWER_LATER: Duration = Duration::from_secs(1);
-const LONGEST_PAUSE: Duration = Duration::from_secs(30);
-/// Discord's token for answering lives a quarter of an hour.
-const ANSWERABLE: Duration = Duration::from_secs(14 * 60);
 
 /// What we need to know to speak with Discord.
 #[derive(Debug)]
@@ -112,8 +106,10 @@ pub struct Discord {
     me: OnceLock<Me>,
     rooms: Rooms,
     acts: Acts,
+    /// Messages, whose runs may begin where nothing can be told.
+    said: Acts,
     threads: Mutex<Threads>,
-    /// Acts that were deferred, until their runs begin.
+    /// Acts that were deferred and messages, until their runs begin.
     later: Mutex<JoinSet<()>>,
 }
 
@@ -155,6 +151,7 @@ impl Discord {
             me: OnceLock::new(),
             rooms: Rooms::default(),
             acts: Acts::default(),
+            said: Acts::default(),
             threads: Mutex::default(),
             later: Mutex::default(),
         })
@@ -177,10 +174,6 @@ impl Discord {
     /// Our own account, once [`Discord::identify`] has succeeded.
     pub fn me(&self) -> Option<&Me> {
         self.me.get()
-    }
-
-    fn later(&self) -> MutexGuard<'_, JoinSet<()>> {
-        self.later.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Where a message stands: in a channel, or in a thread of one.
@@ -220,9 +213,13 @@ impl Door {
             return false;
         };
         let heard = inbound::message(data, kind == "MESSAGE_UPDATE", room, me, self.clock.now());
-        let is_new = matches!(heard, Heard::Inbound(_)) && kind == "MESSAGE_CREATE";
+        let said = match &heard {
+            Heard::Inbound(said) if kind == "MESSAGE_CREATE" => Some(self.await_beginning(said)),
+            Heard::Inbound(_) | Heard::Ignored(_) | Heard::Malformed(_) => None,
+        };
         let taken = take(Platform::Discord, &self.intake, heard, deadline).await;
-        if is_new && matches!(taken, Taken::Kept(Receipt::New)) {
+        if let (Some(said), Taken::Kept(Receipt::New)) = (said, &taken) {
+            self.tell_speaker_later(said);
             self.mark_as_heard(data).await;
         }
         !matches!(taken, Taken::NotKept(_))
@@ -260,13 +257,8 @@ impl Door {
     /// Who heard it first answers, here or another replica: unless what there is to say came to this one, or nobody does.
     /// What else is heard does not wait for that.
     fn answer_last(&self, payload: &Value, again: Repetition, began: Instant) {
-        let mut later = self.discord.later();
-        while later.try_join_next().is_some() {}
-        if later.len() >= MOST_LATER {
-            return;
-        }
         let (door, payload) = (self.clone(), payload.clone());
-        later.spawn(async move {
+        self.later(async move {
             let first = async { again.waits?.await.ok() };
             let first = timeout_at(began + FIRST_ANSWER_HERE, first).await;
             let Some(first) = first.ok().flatten() else {
@@ -371,61 +363,9 @@ impl Door {
             (Taken::NotKept(why), _) => return Some(Reply::First(whispered(why))),
         }
         if let (Act::Command, Some(waits), Some((run, place))) = (act, waits, begins) {
-            let another = root_of_another(self.store.clone(), run, place);
-            self.tell_run_later(handle, waits, another);
+            self.tell_run_later(handle, waits, run, place);
         }
         Some(Reply::First(deferred(act)))
-    }
-
-    /// A command whose run begins after its first answer was put off: that message must not think for ever. The run's
-    /// first message is posted here or by another replica.
-    fn tell_run_later(
-        &self,
-        handle: String,
-        here: oneshot::Receiver<First>,
-        another: impl Future<Output = First> + Send + 'static,
-    ) {
-        let discord = Arc::clone(&self.discord);
-        discord.acts.defer(&handle);
-        let mut later = self.discord.later();
-        while later.try_join_next().is_some() {}
-        later.spawn(async move {
-            let told = async {
-                tokio::select! {
-                    Ok(first) = here => first,
-                    first = another => first,
-                }
-            };
-            let until = Instant::now() + ANSWERABLE;
-            let told = timeout_at(until, told).await;
-            if let Some(body) = told.ok().as_ref().and_then(words_of) {
-                discord.answer_until(until, &handle, &body).await;
-            }
-        });
-    }
-}
-
-impl Discord {
-    /// Answers an act that was deferred, and tries for as long as it can be answered.
-    async fn answer_until(&self, until: Instant, handle: &str, body: &Value) {
-        let mut pause = ANSWER_LATER;
-        loop {
-            let why = match self.answered_later(handle, body).await {
-                Ok(_) => return,
-                Err(why) => why,
-            };
-            let wait = match why {
-                DeliveryError::Limited(wait) => Some(wait),
-                DeliveryError::Failed(_) | DeliveryError::InDoubt(_) => Some(pause),
-                DeliveryError::Gone(_) | DeliveryError::Refused(_) => None,
-            };
-            let again = wait.map(|wait| Instant::now() + wait);
-            match again.filter(|again| *again < until) {
-                Some(again) => sleep_until(again).await,
-                None => return tracing::debug!("discord: an act is not answered: {why}"),
-            }
-            pause = (pause * 2).min(LONGEST_PAUSE);
-        }
     }
 }
 
@@ -504,39 +444,21 @@ fn repeated(act: Act) -> Value {
     }
 }
 
-/// Waits until the first message of a run stands there that another replica posted.
-async fn root_of_another(store: Store, run: RunId, place: Place) -> First {
-    let mut pause = ROOT_AGAIN;
-    loop {
-        if !store.has_replicas() {
-            std::future::pending::<()>().await;
-        }
-        sleep(pause).await;
-        pause = (pause * 2).min(ROOT_AGAIN_MAX);
-        let root = store.root_of(run, &place).await.ok().flatten();
-        if let Some((channel, message)) = root.as_ref().and_then(|root| located(root).ok()) {
-            return First::Run {
-                guild: place.space,
-                channel: channel.to_owned(),
-                message: message.to_owned(),
-            };
-        }
-    }
+fn whispered(words: &str) -> Value {
+    json!({ "type": 4, "data": whisper_of(words) })
 }
 
-fn whispered(words: &str) -> Value {
-    let data = json!({ "content": words, "flags": EPHEMERAL, "allowed_mentions": { "parse": [] } });
-    json!({ "type": 4, "data": data })
+/// Words of our own that one person sees.
+fn whisper_of(words: &str) -> Value {
+    json!({ "content": words, "flags": EPHEMERAL, "allowed_mentions": { "parse": [] } })
 }
 
 /// Where a run is told.
 fn told_there(guild: &str, channel: &str, message: &str) -> Value {
     let guild = if guild.is_empty() { "@me" } else { guild };
-    json!({
-        "content": format!("▶ it began, and is told here: https://discord.com/channels/{guild}/{channel}/{message}"),
-        "flags": EPHEMERAL,
-        "allowed_mentions": { "parse": [] },
-    })
+    whisper_of(&format!(
+        "▶ it began, and is told here: https://discord.com/channels/{guild}/{channel}/{message}"
+    ))
 }
 
 /// The text at a JSON pointer; empty when there is none.

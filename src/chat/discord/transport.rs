@@ -1,9 +1,5 @@
 //! The sending side: each intention as calls of the REST API, each failure as what is true afterwards.
-//!
-//! A run's thread begins from its root and has the root's id. Where there can be no thread, lines answer the root.
 
-use std::collections::{HashMap, HashSet};
-use std::sync::{MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -11,13 +7,12 @@ use jiff::SignedDuration;
 use serde_json::{Value, json};
 use serenity::http::{LightMethod, Route};
 use sha2::{Digest, Sha256};
-use tokio::time::Instant;
-use tracing::warn;
 
 use super::acts::First;
 use super::api::{CallError, code};
 use super::inbound::{Act, Handle, moment};
-use super::{Discord, as_text, encode};
+use super::threads::{NOT_PERMITTED, Spot};
+use super::{Discord, as_text, encode, whisper_of};
 use crate::chat::{DeliveryError, Pace, Transport, Within, located, reference};
 use crate::domain::{Form, Message, Place, Platform, RunId};
 use crate::store::{Mark, MessageRef};
@@ -29,30 +24,8 @@ const PAGES_SEARCHED: usize = 10;
 pub(super) const PAGE: &str = "100";
 /// Discord's longest nonce has 25 characters.
 const NONCE_CHARS: usize = 24;
-const THREAD_NAME_CHARS: usize = 100;
-/// Minutes without a line after which a thread is put away; whoever writes into it brings it back.
-const PUT_AWAY_AFTER: u32 = 4_320;
-/// How long a channel is taken for one that has no threads; somebody may allow them.
-const NO_THREADS_FOR: Duration = Duration::from_secs(600);
-/// Above so many, what is known of threads is forgotten.
-const MOST_THREADS: usize = 10_000;
 /// An answer to an act that this old is not waited for any more.
 const ACT_ENDS: SignedDuration = SignedDuration::from_secs(10);
-
-/// What is known of runs' threads. A restart forgets it, and asks again.
-#[derive(Default)]
-pub(super) struct Threads {
-    begun: HashSet<String>,
-    /// Roots and channels that can have none, until then.
-    none: HashMap<String, Instant>,
-}
-
-/// Where a line goes.
-struct Spot {
-    channel: String,
-    /// The message that it answers.
-    reply_to: Option<String>,
-}
 
 #[async_trait]
 impl Transport for Discord {
@@ -79,29 +52,16 @@ impl Transport for Discord {
         mark: &Mark,
     ) -> Result<MessageRef, DeliveryError> {
         let spot = self.spot(to, thread).await?;
-        let body = once(self.encode(to, message), &spot, mark);
+        let body = once(self.encode(to, message), &spot, Some(mark));
         let posted = self.post_at(&spot, body).await;
-        if let Err(why) = &posted
-            && let (None, Some(root)) = (&to.thread, thread)
-            && why.is_one_of(&[code::UNKNOWN_CHANNEL, code::ARCHIVED, code::LOCKED])
-        {
-            // Somebody deleted the thread or locked it: the channel above is told.
-            let (_, root) = located(root)?;
-            self.threads().no_thread(root);
-            return Err(DeliveryError::Failed(format!(
-                "the thread takes no more lines: {why}"
-            )));
+        if let (Err(why), None, Some(root)) = (&posted, &to.thread, thread) {
+            self.thread_refuses(root, why)?;
+        }
+        if let (None, Some(run)) = (thread, RunId::parse(&mark.id)) {
+            self.tell_beginning(to, run, posted.as_ref());
         }
         let posted = posted.map_err(CallError::of_post)?;
         let (channel, id) = (as_text(&posted, "/channel_id"), as_text(&posted, "/id"));
-        if let (None, Some(run)) = (thread, RunId::parse(&mark.id)) {
-            let first = First::Run {
-                guild: to.space.clone(),
-                channel: channel.to_owned(),
-                message: id.to_owned(),
-            };
-            self.acts.began(run, first);
-        }
         reference(Platform::Discord, channel, id)
     }
 
@@ -123,7 +83,7 @@ impl Transport for Discord {
             // It is old, and was edited often: its state is told below it.
             Err(why) if why.is(code::TOO_MANY_EDITS) => {
                 let spot = self.spot(to, Some(at)).await?;
-                let body = once(self.encode(to, message), &spot, mark);
+                let body = once(self.encode(to, message), &spot, Some(mark));
                 self.post_at(&spot, body)
                     .await
                     .map_err(CallError::of_edit)?;
@@ -157,7 +117,8 @@ impl Transport for Discord {
                 Err(First::Modal(_) | First::Run { .. }) => {}
             }
         }
-        self.say_directly(to, speaker, message, mark).await
+        self.say_directly(to, speaker, self.encode(to, message), Some(mark))
+            .await
     }
 
     async fn attach(
@@ -186,8 +147,22 @@ impl Transport for Discord {
             "enforce_nonce": true,
         });
         let sent = self.api.send_file(route, &body, name, text).await;
-        sent.map_err(CallError::of_post)?;
-        Ok(())
+        let Some(why) = sent.err() else {
+            return Ok(());
+        };
+        if !why.is(code::NO_PERMISSION) {
+            return Err(why.of_post());
+        }
+        // The line above says that the rest is in the file.
+        let words = format!(
+            "📎 `{name}` can't be attached: midwatch has no *Attach Files* in this channel"
+        );
+        let mut body = whisper_of(&words);
+        body["flags"] = 0.into();
+        body["nonce"] = short_digest(&named).into();
+        body["enforce_nonce"] = true.into();
+        let said = self.post_at(&spot, body).await;
+        said.map(|_| ()).map_err(CallError::of_post)
     }
 
     /// A form can only be an interaction's first answer, from the process that heard it.
@@ -289,10 +264,6 @@ impl Discord {
         encode::message(message, &self.catalog.load().people, &to.space)
     }
 
-    fn threads(&self) -> MutexGuard<'_, Threads> {
-        self.threads.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     async fn post_at(&self, spot: &Spot, mut body: Value) -> Result<Value, CallError> {
         if let Some(message) = &spot.reply_to {
             body["message_reference"] =
@@ -306,65 +277,43 @@ impl Discord {
         let route = Route::ChannelMessages {
             channel_id: channel.into(),
         };
-        self.api.send(LightMethod::Post, route, &body).await
+        let posted = self.api.send(LightMethod::Post, route, &body).await;
+        match posted {
+            // Then it stands there without saying what it answers.
+            Err(why) if why.is(code::NO_REPLY) && spot.reply_to.is_some() => {
+                body["message_reference"] = Value::Null;
+                let route = Route::ChannelMessages {
+                    channel_id: channel.into(),
+                };
+                self.api.send(LightMethod::Post, route, &body).await
+            }
+            posted => posted,
+        }
     }
 
-    /// Where a message for this place goes; a run's thread is begun where there is none yet.
-    async fn spot(&self, to: &Place, root: Option<&MessageRef>) -> Result<Spot, DeliveryError> {
-        let plain = |channel: &str| Spot {
-            channel: channel.to_owned(),
-            reply_to: None,
-        };
-        let Some(root) = root.filter(|_| to.thread.is_none()) else {
-            return Ok(plain(to.thread.as_deref().unwrap_or(&to.channel)));
-        };
-        let (channel, message) = located(root)?;
-        if !to.space.is_empty() && self.has_thread(channel, message).await? {
-            return Ok(plain(message));
-        }
-        Ok(Spot {
-            channel: channel.to_owned(),
-            reply_to: Some(message.to_owned()),
-        })
-    }
-
-    async fn has_thread(&self, channel: &str, root: &str) -> Result<bool, DeliveryError> {
-        {
-            let mut threads = self.threads();
-            if threads.can_have_none(root) || threads.can_have_none(channel) {
-                return Ok(false);
+    /// Tells who waits for it where the run is told, or that it can't be told there.
+    fn tell_beginning(&self, to: &Place, run: RunId, posted: Result<&Value, &CallError>) {
+        let first = match posted {
+            Ok(root) => First::Run {
+                guild: to.space.clone(),
+                channel: as_text(root, "/channel_id").to_owned(),
+                message: as_text(root, "/id").to_owned(),
+            },
+            Err(why) if why.is_one_of(&NOT_PERMITTED) => {
+                let reference = run.reference(4);
+                First::Message(whisper_of(&format!(
+                    "▶ it began, and can't be told here: midwatch may not see this channel or write in it. `/ops show {reference}` says what becomes of it; whoever manages the channel can give *View Channel* and *Send Messages*"
+                )))
             }
-            if threads.begun.contains(root) {
-                return Ok(true);
-            }
-        }
-        let message = self
-            .api
-            .get(message_route(channel, root)?, Vec::new())
-            .await;
-        let message = message.map_err(CallError::of_edit)?;
-        let body = json!({
-            "name": thread_name(&words(&message)),
-            "auto_archive_duration": PUT_AWAY_AFTER,
-        });
-        let route = Route::ChannelMessageThreads {
-            channel_id: id(channel)?.into(),
-            message_id: id(root)?.into(),
+            Err(_) => return,
         };
-        match self.api.send(LightMethod::Post, route, &body).await {
-            Ok(_) => {}
-            Err(why) if why.is(code::THREAD_EXISTS) => {}
-            Err(why) if why.is_one_of(&NO_THREADS) => {
-                warn!(
-                    "discord: lines of runs in channel {channel} answer their first message, since {why}"
-                );
-                self.threads().no_thread(channel);
-                return Ok(false);
+        match first {
+            First::Message(body) => {
+                self.said.began(run, First::Message(body.clone()));
+                self.acts.began(run, First::Message(body));
             }
-            Err(why) => return Err(why.of_edit()),
+            first => self.acts.began(run, first),
         }
-        self.threads().begin(root);
-        Ok(true)
     }
 
     /// Answers an act that was deferred. `false` when it can't be answered any more.
@@ -414,12 +363,12 @@ impl Discord {
     }
 
     /// To that person alone. Where they take no direct messages they are told so, in the place where they spoke.
-    async fn say_directly(
+    pub(super) async fn say_directly(
         &self,
         to: &Place,
         speaker: &str,
-        message: &Message,
-        mark: &Mark,
+        body: Value,
+        mark: Option<&Mark>,
     ) -> Result<(), DeliveryError> {
         let channel = if to.space.is_empty() && to.channel != speaker {
             to.channel.clone()
@@ -431,12 +380,8 @@ impl Discord {
                 .await;
             as_text(&opened.map_err(CallError::of_edit)?, "/id").to_owned()
         };
-        let spot = Spot {
-            channel,
-            reply_to: None,
-        };
-        let body = once(self.encode(to, message), &spot, mark);
-        let said = self.post_at(&spot, body).await;
+        let spot = Spot::plain(&channel);
+        let said = self.post_at(&spot, once(body, &spot, mark)).await;
         match said {
             Err(why) if why.is(code::NO_DIRECT_MESSAGES) && to.channel != speaker => {
                 let words = format!(
@@ -454,13 +399,6 @@ impl Discord {
     }
 }
 
-/// Answers that mean that there can be no thread: the lines stay in the channel then.
-const NO_THREADS: [u64; 4] = [
-    code::NOT_IN_THIS_CHANNEL,
-    code::NO_PERMISSION,
-    code::NO_ACCESS,
-    code::THREADS_FULL,
-];
 /// Answers that mean that an interaction can't be answered with its token.
 const TOKEN_OVER: [u64; 4] = [
     code::UNKNOWN_WEBHOOK,
@@ -469,54 +407,12 @@ const TOKEN_OVER: [u64; 4] = [
     code::TOKEN_GONE,
 ];
 
-impl Threads {
-    fn begin(&mut self, root: &str) {
-        if self.begun.len() >= MOST_THREADS {
-            self.begun.clear();
-        }
-        self.begun.insert(root.to_owned());
+/// A message that Discord takes once with this mark, however often it is sent within some minutes.
+fn once(mut body: Value, spot: &Spot, mark: Option<&Mark>) -> Value {
+    if let Some(mark) = mark {
+        body["nonce"] = nonce(&spot.channel, mark).into();
+        body["enforce_nonce"] = true.into();
     }
-
-    fn no_thread(&mut self, of: &str) {
-        let now = Instant::now();
-        self.begun.remove(of);
-        if self.none.len() >= MOST_THREADS {
-            self.none.clear();
-        }
-        self.none.insert(of.to_owned(), now + NO_THREADS_FOR);
-    }
-
-    fn can_have_none(&mut self, of: &str) -> bool {
-        let until = self.none.get(of).copied();
-        if until.is_some_and(|until| until <= Instant::now()) {
-            self.none.remove(of);
-        }
-        self.none.contains_key(of)
-    }
-}
-
-/// The root's first line, without marks.
-fn thread_name(root: &str) -> String {
-    let first = root
-        .lines()
-        .find(|line| !line.trim().is_empty())
-        .unwrap_or("");
-    let plain: String = first
-        .chars()
-        .filter(|c| !matches!(c, '*' | '`' | '\\'))
-        .collect();
-    let name: String = plain.trim().chars().take(THREAD_NAME_CHARS).collect();
-    if name.is_empty() {
-        "run".to_owned()
-    } else {
-        name
-    }
-}
-
-/// A message that Discord takes once, however often it is sent within some minutes.
-fn once(mut body: Value, spot: &Spot, mark: &Mark) -> Value {
-    body["nonce"] = nonce(&spot.channel, mark).into();
-    body["enforce_nonce"] = true.into();
     body
 }
 
@@ -532,7 +428,7 @@ fn short_digest(of: &str) -> String {
     digest
 }
 
-fn message_route(channel: &str, message: &str) -> Result<Route<'static>, DeliveryError> {
+pub(super) fn message_route(channel: &str, message: &str) -> Result<Route<'static>, DeliveryError> {
     Ok(Route::ChannelMessage {
         channel_id: id(channel)?.into(),
         message_id: id(message)?.into(),

@@ -15,6 +15,7 @@ mod pace;
 mod people;
 mod reading;
 mod rest;
+mod rights;
 mod routes;
 mod rules;
 mod signing;
@@ -43,8 +44,8 @@ pub(crate) use self::messages::Posted;
 pub(crate) use self::pace::Limit;
 pub(crate) use self::people::Answered;
 pub(crate) use self::rest::Refusal;
+pub(crate) use self::rights::permission;
 pub(crate) use self::weather::{Scope, Storm};
-pub(crate) use self::world::permission;
 
 pub(crate) const BOT_TOKEN: &str = "NzAwMDAwMDAwMDAwMDAwMDAy.Fake.discord-bot-token";
 pub(crate) const APP: &str = "700000000000000001";
@@ -104,6 +105,8 @@ struct State {
     weather: weather::Weather,
     violations: Vec<String>,
     calls: Vec<(String, String)>,
+    /// Each body that was sent to us, with its method and pattern, once somebody wants to read them.
+    bodies: Option<Vec<(String, Value)>>,
     refusals: Vec<Refusal>,
     invalid: usize,
     last_id: u64,
@@ -148,9 +151,14 @@ impl Default for Settings {
 impl FakeDiscord {
     /// Opens a Discord with the guild, channels and people named above.
     pub(crate) async fn start() -> Self {
+        Self::start_at(0).await
+    }
+
+    /// The same at a port of this machine; 0 is any.
+    pub(crate) async fn start_at(port: u16) -> Self {
         // Whoever comes second finds it installed: that is what we want.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let listener = TcpListener::bind(("127.0.0.1", port)).await.unwrap();
         let address = listener.local_addr().unwrap();
         let fake = Self {
             inner: Arc::new(Inner {
@@ -238,6 +246,17 @@ impl FakeDiscord {
         calls
             .filter(|(with, what)| with == method && what == pattern)
             .count()
+    }
+
+    /// From now on every body that is sent to us is kept; see [`Self::bodies`].
+    pub(crate) fn keep_bodies(&self) {
+        self.state().bodies.get_or_insert_default();
+    }
+
+    /// What was sent: method and pattern, and the body. First answers of interactions have the callback's, by whichever way
+    /// they came.
+    pub(crate) fn bodies(&self) -> Vec<(String, Value)> {
+        self.state().bodies.clone().unwrap_or_default()
     }
 
     /// Calls that were answered with an error, in their order.
@@ -336,6 +355,7 @@ impl State {
             weather: weather::Weather::default(),
             violations: Vec::new(),
             calls: Vec::new(),
+            bodies: None,
             refusals: Vec::new(),
             invalid: 0,
             last_id: 0,
@@ -360,6 +380,12 @@ impl State {
         let now = u64::try_from(self.now_ms() - EPOCH_MS).unwrap() << 22;
         self.last_id = now.max(self.last_id + 1);
         self.last_id.to_string()
+    }
+
+    fn note_body(&mut self, route: String, body: &Value) {
+        if let Some(bodies) = self.bodies.as_mut().filter(|_| !body.is_null()) {
+            bodies.push((route, body.clone()));
+        }
     }
 
     fn violation(&mut self, what: impl Into<String>) {

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::gateway::intent;
-use super::world::{DM, THREAD, role_json};
+use super::world::{DM, role_json};
 use super::{BOT_USER, Posted, State, permission};
 
 impl State {
@@ -51,6 +51,7 @@ impl State {
         }
         let [whole, bare] = [true, false].map(|privileged| {
             let mut data = self.message_json(message, privileged);
+            data["channel_type"] = channel.kind.into();
             if let Some(guild) = &channel.guild {
                 data["guild_id"] = guild.as_str().into();
                 data["member"] = self.bare_member_json(guild, &message.author);
@@ -70,12 +71,12 @@ impl State {
     /// A channel or thread as it is now.
     pub(super) fn tell_channel(&mut self, event: &str, id: &str) {
         let channel = &self.channels[id];
-        let mut data = self.channel_json(channel);
+        let mut data = self.told_channel_json(channel);
         if event == "THREAD_CREATE" {
             data["newly_created"] = true.into();
         }
         if event == "THREAD_DELETE" {
-            data = json!({ "id": id, "guild_id": channel.guild, "parent_id": channel.parent, "type": THREAD });
+            data = json!({ "id": id, "guild_id": channel.guild, "parent_id": channel.parent, "type": channel.kind });
         }
         self.tell_with(event, intent::GUILDS, &data);
     }

@@ -175,7 +175,7 @@ pub(super) fn callback(state: &mut State, request: &Request, id: &str, token: &s
     if request
         .query
         .get("with_response")
-        .is_none_or(|it| it != "true")
+        .is_none_or(|it| !["true", "1"].contains(&it.to_lowercase().as_str()))
     {
         return Ok((204, Value::Null));
     }

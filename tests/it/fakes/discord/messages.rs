@@ -2,11 +2,11 @@
 
 use serde_json::{Map, Value, json};
 
-use super::rest::{Answer, Refused, Request};
+use super::rest::{Answer, Refused, Request, id_of};
 use super::rules::{self, Draft};
 use super::threads::Act;
 use super::upload::Upload;
-use super::world::{CATEGORY, DM, time};
+use super::world::{CATEGORY, DM, FORUM, time};
 use super::{APP, BOT_USER, State, permission};
 
 /// After so long edits are rationed.
@@ -142,7 +142,7 @@ impl State {
 
 pub(super) fn create(state: &mut State, request: &Request, channel: &str) -> Answer {
     let here = state.visible(channel)?;
-    if here.kind == CATEGORY {
+    if [CATEGORY, FORUM].contains(&here.kind) {
         let says = "Cannot send messages in a non-text channel";
         return Err(Refused::new(400, 50_008, says));
     }
@@ -174,6 +174,10 @@ pub(super) fn create(state: &mut State, request: &Request, channel: &str) -> Ans
         }
     }
     let refers_to = reference(state, channel, &request.body)?;
+    if refers_to.is_some() && state.allowed(&here) & permission::READ_MESSAGE_HISTORY == 0 {
+        let says = "Cannot reply without permission to read message history";
+        return Err(Refused::new(400, 160_002, says));
+    }
     if here.archived {
         state.set_archived(channel, false);
     }
@@ -313,8 +317,8 @@ fn pinged(allowed: &Value, words: &str) -> Vec<String> {
     let all = allowed.is_null() || rules::list(&allowed["parse"]).contains(&json!("users"));
     let mut pinged = Vec::new();
     for user in mentioned(words) {
-        if (all || rules::list(&allowed["users"]).contains(&json!(user))) && !pinged.contains(&user)
-        {
+        let named = rules::list(&allowed["users"]).iter().filter_map(id_of);
+        if (all || named.into_iter().any(|it| it == user)) && !pinged.contains(&user) {
             pinged.push(user);
         }
     }
@@ -377,11 +381,11 @@ fn reference(
     channel: &str,
     body: &Value,
 ) -> Result<Option<(String, String)>, Refused> {
-    let Some(id) = body["message_reference"]["message_id"].as_str() else {
+    let Some(id) = id_of(&body["message_reference"]["message_id"]) else {
         return Ok(None);
     };
-    if state.message(channel, id).is_ok() {
-        return Ok(Some((channel.to_owned(), id.to_owned())));
+    if state.message(channel, &id).is_ok() {
+        return Ok(Some((channel.to_owned(), id)));
     }
     if body["message_reference"]["fail_if_not_exists"] == false {
         return Ok(None);

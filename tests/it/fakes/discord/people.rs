@@ -275,6 +275,7 @@ impl FakeDiscord {
     pub(crate) fn take_answer(&self, id: &str, body: &str) {
         let mut state = self.state();
         let answer: Value = serde_json::from_str(body).unwrap_or_default();
+        state.note_body("POST /interactions/{}/{}/callback".to_owned(), &answer);
         if let Err(refused) = interactions::answer(&mut state, id, &answer, &[]) {
             state.violation(format!("an answer in an HTTP body: {refused:?}: {body}"));
         }

@@ -2,6 +2,7 @@
 
 use super::messages::Posted;
 use super::rest::{Answer, Refused, Request};
+use super::world::{CATEGORY, FORUM};
 use super::{State, permission};
 
 pub(super) fn one(state: &mut State, channel: &str, id: &str) -> Answer {
@@ -14,6 +15,10 @@ pub(super) fn one(state: &mut State, channel: &str, id: &str) -> Answer {
 /// A page of messages, newest first.
 pub(super) fn page(state: &mut State, request: &Request, channel: &str) -> Answer {
     let here = state.visible(channel)?;
+    if [CATEGORY, FORUM].contains(&here.kind) {
+        let says = "Cannot execute action on this channel type";
+        return Err(Refused::new(400, 50_024, says));
+    }
     let number = |name: &str| {
         request
             .query

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::rest::{Answer, Refused, Request};
+use super::rest::{Answer, Refused, Request, id_of};
 use super::world::role_json;
 use super::{
     APP, BOT_USER, State, commands, gateway, interactions, messages, permission, reading, signing,
@@ -40,10 +40,7 @@ pub(super) fn dispatch(state: &mut State, request: &Request) -> Answer {
         ("GET", ["users", "@me", "guilds"]) => Ok((200, state.my_guilds_json())),
         ("GET", ["guilds", guild, rest @ ..]) => guild_route(state, request, guild, rest),
         ("POST", ["users", "@me", "channels"]) => {
-            let user = request.body["recipient_id"]
-                .as_str()
-                .unwrap_or_default()
-                .to_owned();
+            let user = id_of(&request.body["recipient_id"]).unwrap_or_default();
             if !state.users.contains_key(&user) {
                 return Err(Refused::new(404, 10_013, "Unknown User"));
             }
@@ -130,6 +127,8 @@ fn guild_route(state: &mut State, request: &Request, guild: &str, rest: &[&str])
                 .channels
                 .values()
                 .filter(|it| it.guild.as_deref() == Some(guild) && it.parent.is_none());
+            // Since November 2026 those that it can't see are left out.
+            let here = here.filter(|it| state.allowed(it) & permission::VIEW_CHANNEL != 0);
             Ok((200, here.map(|it| state.channel_json(it)).collect()))
         }
         ["roles"] => Ok((
@@ -192,7 +191,7 @@ impl State {
     fn my_guilds_json(&self) -> Value {
         let guilds = self.guilds.iter().map(|(id, guild)| {
             json!({ "id": id, "name": guild.name, "icon": null, "banner": null, "owner": false,
-                    "permissions": permission::USUAL.to_string(), "features": [] })
+                    "permissions": permission::EVERYBODY.to_string(), "features": [] })
         });
         guilds.collect()
     }

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::messages::Posted;
 use super::rest::{Answer, Refused, Request};
 use super::rules;
-use super::world::{Channel, DM, TEXT, THREAD};
+use super::world::{ANNOUNCEMENT_THREAD, ANNOUNCEMENTS, Channel, DM, FORUM, TEXT, THREAD, THREADS};
 use super::{BOT_USER, FakeDiscord, State, permission};
 
 const ARCHIVE_MINUTES: [u64; 4] = [60, 1_440, 4_320, 10_080];
@@ -47,7 +47,7 @@ impl State {
         act: Act,
         files: bool,
     ) -> Result<(), Refused> {
-        let posting = if channel.kind == THREAD {
+        let posting = if THREADS.contains(&channel.kind) {
             permission::SEND_MESSAGES_IN_THREADS
         } else {
             permission::SEND_MESSAGES
@@ -127,7 +127,7 @@ pub(super) fn alone(state: &mut State, request: &Request, channel: &str) -> Answ
 /// A channel in which the bot may make threads.
 fn parent(state: &State, channel: &str) -> Result<Channel, Refused> {
     let here = state.visible(channel)?;
-    if here.kind != TEXT {
+    if ![TEXT, ANNOUNCEMENTS].contains(&here.kind) {
         let says = "Cannot execute action on this channel type";
         return Err(Refused::new(400, 50_024, says));
     }
@@ -144,7 +144,11 @@ fn made(state: &mut State, body: &Value, parent: &Channel, id: &str) -> Result<V
         id: id.to_owned(),
         guild: parent.guild.clone(),
         name: body["name"].as_str().unwrap_or_default().to_owned(),
-        kind: THREAD,
+        kind: if parent.kind == ANNOUNCEMENTS {
+            ANNOUNCEMENT_THREAD
+        } else {
+            THREAD
+        },
         parent: Some(parent.id.clone()),
         owner: Some(BOT_USER.to_owned()),
         archive_minutes: archive_minutes(body)?.unwrap_or(1_440),
@@ -198,7 +202,7 @@ fn system(
 pub(super) fn change(state: &mut State, request: &Request, id: &str) -> Answer {
     let before = state.visible(id)?;
     let body = &request.body;
-    if before.kind != THREAD {
+    if !THREADS.contains(&before.kind) {
         return Err(Refused::new(403, 50_013, "Missing Permissions"));
     }
     let minutes = archive_minutes(body)?;
@@ -233,7 +237,7 @@ pub(super) fn active(state: &State, guild: &str) -> Value {
         .channels
         .values()
         .filter(|it| it.guild.as_deref() == Some(guild));
-    let seen = here.filter(|it| it.kind == THREAD && !it.archived);
+    let seen = here.filter(|it| THREADS.contains(&it.kind) && !it.archived);
     let seen = seen.filter(|it| state.allowed(it) & permission::VIEW_CHANNEL != 0);
     let threads: Vec<Value> = seen.map(|it| state.channel_json(it)).collect();
     json!({ "threads": threads, "members": [], "has_more": false })
@@ -317,6 +321,39 @@ impl FakeDiscord {
         let mut state = self.state();
         state.channels.get_mut(thread).unwrap().locked = false;
         state.set_archived(thread, false);
+    }
+
+    /// A person begins a post in a forum: a thread of its own whose first message has its id.
+    pub(crate) fn forum_post(&self, forum: &str, user: &str, title: &str, text: &str) -> Posted {
+        let mut state = self.state();
+        assert_eq!(state.channels[forum].kind, FORUM, "that is no forum");
+        let id = state.next_id();
+        let thread = Channel {
+            id: id.clone(),
+            guild: state.channels[forum].guild.clone(),
+            name: title.to_owned(),
+            kind: THREAD,
+            parent: Some(forum.to_owned()),
+            owner: Some(user.to_owned()),
+            archive_minutes: 4_320,
+            archive_changed_ms: state.now_ms(),
+            ..Channel::default()
+        };
+        state.channels.insert(id.clone(), thread);
+        state.tell_channel("THREAD_CREATE", &id);
+        let message = Posted {
+            id: id.clone(),
+            at_ms: state.now_ms(),
+            channel: id,
+            author: user.to_owned(),
+            content: text.to_owned(),
+            pings: super::messages::mentioned(text),
+            ..Posted::default()
+        };
+        let message = state.keep(message);
+        drop(state);
+        self.inner.changed();
+        message
     }
 
     /// Locks a thread that stays open: nobody but moderators writes in it.

@@ -1,42 +1,27 @@
 //! Who and what there is: people, guilds, roles, channels; and how they look on the wire.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
+use super::rights::{Overwrite, permission};
 use super::{
     ALICE, APP, BEN, BOT_USER, CLEO, EPOCH_MS, FakeDiscord, GENERAL, GUILD, HERMIT, HIDDEN, LEADS,
     OPS, OTHER_BOT, STRANGER, State, VOICE,
 };
 
-/// Discord's permission bits, as far as they matter here.
-pub(crate) mod permission {
-    pub(crate) const ADD_REACTIONS: u64 = 1 << 6;
-    pub(crate) const VIEW_CHANNEL: u64 = 1 << 10;
-    pub(crate) const SEND_MESSAGES: u64 = 1 << 11;
-    pub(crate) const MANAGE_MESSAGES: u64 = 1 << 13;
-    pub(crate) const ATTACH_FILES: u64 = 1 << 15;
-    pub(crate) const READ_MESSAGE_HISTORY: u64 = 1 << 16;
-    pub(crate) const MENTION_EVERYONE: u64 = 1 << 17;
-    pub(crate) const MANAGE_THREADS: u64 = 1 << 34;
-    pub(crate) const CREATE_PUBLIC_THREADS: u64 = 1 << 35;
-    pub(crate) const SEND_MESSAGES_IN_THREADS: u64 = 1 << 38;
-    /// What the bot has where nothing was taken from it.
-    pub(crate) const USUAL: u64 = ADD_REACTIONS
-        | VIEW_CHANNEL
-        | SEND_MESSAGES
-        | ATTACH_FILES
-        | READ_MESSAGE_HISTORY
-        | CREATE_PUBLIC_THREADS
-        | SEND_MESSAGES_IN_THREADS;
-}
-
 pub(super) const TEXT: u8 = 0;
 pub(super) const DM: u8 = 1;
 pub(super) const VOICE_KIND: u8 = 2;
 pub(super) const CATEGORY: u8 = 4;
+pub(super) const ANNOUNCEMENTS: u8 = 5;
+pub(super) const ANNOUNCEMENT_THREAD: u8 = 10;
 pub(super) const THREAD: u8 = 11;
+pub(super) const STAGE: u8 = 13;
+pub(super) const FORUM: u8 = 15;
+/// All kinds of threads.
+pub(super) const THREADS: [u8; 2] = [ANNOUNCEMENT_THREAD, THREAD];
 
 pub(super) struct User {
     pub(super) name: String,
@@ -48,6 +33,7 @@ pub(super) struct User {
 pub(super) struct Role {
     pub(super) id: String,
     pub(super) name: String,
+    pub(super) permissions: u64,
 }
 
 pub(super) struct Guild {
@@ -55,6 +41,8 @@ pub(super) struct Guild {
     pub(super) roles: Vec<Role>,
     /// User → roles.
     pub(super) members: BTreeMap<String, Vec<String>>,
+    /// Members in a time-out.
+    pub(super) silenced: BTreeSet<String>,
 }
 
 /// A channel, thread or direct-message channel.
@@ -64,8 +52,7 @@ pub(super) struct Channel {
     pub(super) guild: Option<String>,
     pub(super) name: String,
     pub(super) kind: u8,
-    /// The bot's permissions here.
-    pub(super) allowed: u64,
+    pub(super) overwrites: Vec<Overwrite>,
     pub(super) parent: Option<String>,
     pub(super) owner: Option<String>,
     pub(super) recipient: Option<String>,
@@ -74,6 +61,9 @@ pub(super) struct Channel {
     pub(super) archive_minutes: u64,
     pub(super) archive_changed_ms: i64,
 }
+
+/// How long a time-out lasts yet.
+const TIME_OUT_MS: i64 = 60 * 60 * 1_000;
 
 impl State {
     /// What is there in the beginning.
@@ -102,32 +92,27 @@ impl State {
                 .map(|user| (user.to_owned(), Vec::new()))
                 .into_iter()
                 .collect(),
+            silenced: BTreeSet::new(),
         };
         self.guilds.insert(GUILD.to_owned(), guild);
-        for (id, name, kind, allowed) in [
-            (GENERAL, "general", TEXT, permission::USUAL),
-            (OPS, "ops", TEXT, permission::USUAL),
-            (HIDDEN, "hidden", TEXT, 0),
-            (VOICE, "voice", VOICE_KIND, permission::USUAL),
+        for (id, name, kind) in [
+            (GENERAL, "general", TEXT),
+            (OPS, "ops", TEXT),
+            (HIDDEN, "hidden", TEXT),
+            (VOICE, "voice", VOICE_KIND),
         ] {
-            self.put_channel(GUILD, id, name, kind, allowed);
+            self.put_channel(GUILD, id, name, kind);
         }
+        let hidden = self.channels.get_mut(HIDDEN).unwrap();
+        hidden.overwrites = vec![Overwrite::only(BOT_USER, 0)];
     }
 
-    pub(super) fn put_channel(
-        &mut self,
-        guild: &str,
-        id: &str,
-        name: &str,
-        kind: u8,
-        allowed: u64,
-    ) {
+    pub(super) fn put_channel(&mut self, guild: &str, id: &str, name: &str, kind: u8) {
         let channel = Channel {
             id: id.to_owned(),
             guild: Some(guild.to_owned()),
             name: name.to_owned(),
             kind,
-            allowed,
             ..Channel::default()
         };
         self.channels.insert(id.to_owned(), channel);
@@ -144,19 +129,11 @@ impl State {
         let channel = Channel {
             id: id.clone(),
             kind: DM,
-            allowed: u64::MAX,
             recipient: Some(user.to_owned()),
             ..Channel::default()
         };
         self.channels.insert(id.clone(), channel);
         id
-    }
-
-    /// What the bot may do in a channel; a thread is as its parent.
-    pub(super) fn allowed(&self, channel: &Channel) -> u64 {
-        let parent = channel.parent.as_ref();
-        let parent = parent.and_then(|parent| self.channels.get(parent));
-        parent.map_or(channel.allowed, |parent| parent.allowed)
     }
 
     pub(super) fn user_json(&self, id: &str) -> Value {
@@ -170,7 +147,9 @@ impl State {
     pub(super) fn bare_member_json(&self, guild: &str, user: &str) -> Value {
         let guild = self.guilds.get(guild);
         let roles = guild.and_then(|guild| guild.members.get(user)).cloned();
-        json!({ "avatar": null, "banner": null, "communication_disabled_until": null, "flags": 0,
+        let silenced = guild.is_some_and(|guild| guild.silenced.contains(user));
+        let until = silenced.then(|| time(self.now_ms() + TIME_OUT_MS));
+        json!({ "avatar": null, "banner": null, "communication_disabled_until": until, "flags": 0,
                 "joined_at": time(EPOCH_MS), "nick": null, "pending": false, "premium_since": null,
                 "roles": roles.unwrap_or_default(), "mute": false, "deaf": false })
     }
@@ -200,7 +179,7 @@ impl State {
         shown["name"] = channel.name.as_str().into();
         shown["parent_id"] = json!(channel.parent);
         shown["rate_limit_per_user"] = 0.into();
-        if channel.kind == THREAD {
+        if THREADS.contains(&channel.kind) {
             let count = here().count();
             let created = moment_of(&channel.id);
             shown["owner_id"] = json!(channel.owner);
@@ -212,12 +191,21 @@ impl State {
                 "archive_timestamp": time(channel.archive_changed_ms), "create_timestamp": time(created) });
             return shown;
         }
-        let denied = permission::USUAL & !channel.allowed;
         shown["position"] = 0.into();
         shown["nsfw"] = false.into();
         shown["topic"] = Value::Null;
-        shown["permission_overwrites"] = json!([{ "id": BOT_USER, "type": 1, "allow": "0",
-                                                  "deny": denied.to_string() }]);
+        shown["permission_overwrites"] = channel.overwrites.iter().map(Overwrite::json).collect();
+        if [VOICE_KIND, STAGE].contains(&channel.kind) {
+            shown["bitrate"] = 64_000.into();
+            shown["user_limit"] = 0.into();
+            shown["rtc_region"] = Value::Null;
+        }
+        if channel.kind == FORUM {
+            shown["available_tags"] = json!([]);
+            shown["default_reaction_emoji"] = Value::Null;
+            shown["default_sort_order"] = Value::Null;
+            shown["default_forum_layout"] = 0.into();
+        }
         shown
     }
 
@@ -246,8 +234,8 @@ impl State {
                 .channels
                 .values()
                 .filter(|it| it.guild.as_deref() == Some(id));
-            here.filter(|it| (it.kind == THREAD) == threads && !it.archived)
-                .map(|it| self.channel_json(it))
+            here.filter(|it| THREADS.contains(&it.kind) == threads && !it.archived)
+                .map(|it| self.told_channel_json(it))
                 .collect()
         };
         shown["channels"] = of(false).into();
@@ -286,11 +274,12 @@ pub(super) fn role(id: &str, name: &str) -> Role {
     Role {
         id: id.to_owned(),
         name: name.to_owned(),
+        permissions: permission::EVERYBODY,
     }
 }
 
 pub(super) fn role_json(role: &Role) -> Value {
-    json!({ "id": role.id, "name": role.name, "permissions": "0", "position": 0, "color": 0,
+    json!({ "id": role.id, "name": role.name, "permissions": role.permissions.to_string(), "position": 0, "color": 0,
             "colors": { "primary_color": 0, "secondary_color": null, "tertiary_color": null }, "hoist": false,
             "managed": false, "mentionable": false, "icon": null, "unicode_emoji": null, "flags": 0 })
 }
@@ -308,18 +297,6 @@ pub(super) fn moment_of(id: &str) -> i64 {
 }
 
 impl FakeDiscord {
-    /// Takes these permissions from the bot in a channel, and gives all other usual ones.
-    pub(crate) fn deny(&self, channel: &str, permissions: u64) {
-        self.allow(channel, permission::USUAL & !permissions);
-    }
-
-    /// The bot has these permissions in a channel, and no others.
-    pub(crate) fn allow(&self, channel: &str, permissions: u64) {
-        let mut state = self.state();
-        state.channels.get_mut(channel).unwrap().allowed = permissions;
-        state.tell_channel("CHANNEL_UPDATE", channel);
-    }
-
     /// Whether this person takes direct messages.
     pub(crate) fn refuse_dms(&self, user: &str, refuses: bool) {
         self.state().users.get_mut(user).unwrap().refuses_dms = refuses;
@@ -332,6 +309,7 @@ impl FakeDiscord {
             name: name.to_owned(),
             roles: vec![role(id, "@everyone")],
             members: BTreeMap::from([(BOT_USER.to_owned(), Vec::new())]),
+            silenced: BTreeSet::new(),
         };
         state.guilds.insert(id.to_owned(), guild);
         state.tell_guild(id);
@@ -339,15 +317,18 @@ impl FakeDiscord {
 
     /// A text channel in which the bot may do the usual.
     pub(crate) fn add_channel(&self, guild: &str, id: &str, name: &str) {
-        let mut state = self.state();
-        state.put_channel(guild, id, name, TEXT, permission::USUAL);
-        state.tell_channel("CHANNEL_CREATE", id);
+        self.add_channel_of(TEXT, guild, id, name);
     }
 
     /// A category: nobody writes in it.
     pub(crate) fn add_category(&self, guild: &str, id: &str, name: &str) {
+        self.add_channel_of(CATEGORY, guild, id, name);
+    }
+
+    /// A channel of any kind, by Discord's number.
+    pub(crate) fn add_channel_of(&self, kind: u8, guild: &str, id: &str, name: &str) {
         let mut state = self.state();
-        state.put_channel(guild, id, name, CATEGORY, permission::USUAL);
+        state.put_channel(guild, id, name, kind);
         state.tell_channel("CHANNEL_CREATE", id);
     }
 

@@ -107,8 +107,9 @@ pub(super) async fn serve(upgraded: Upgraded, weak: Weak<Inner>, asked: &str, re
                 Some(Order::Cut) | None => open = false,
             },
             frame = socket.next() => match frame {
-                Some(Ok(Message::Text(text))) => {
-                    let heard = hear(&weak, number, text.as_str(), resumes, &mut packing);
+                // Some clients send the same as bytes.
+                Some(Ok(frame @ (Message::Text(_) | Message::Binary(_)))) => {
+                    let heard = hear(&weak, number, &frame.into_data(), resumes, &mut packing);
                     if let Err((code, why)) = heard {
                         close(&mut socket, code, why).await;
                         open = false;
@@ -117,10 +118,6 @@ pub(super) async fn serve(upgraded: Upgraded, weak: Weak<Inner>, asked: &str, re
                 Some(Ok(Message::Close(frame))) => {
                     let code = frame.map_or(1005, |frame| u16::from(frame.code));
                     leaves = [1000, 1001].contains(&code);
-                    open = false;
-                }
-                Some(Ok(Message::Binary(_))) => {
-                    close(&mut socket, 4002, "Error while decoding payload.").await;
                     open = false;
                 }
                 Some(Err(_)) | None => open = false,
@@ -143,7 +140,7 @@ pub(super) async fn serve(upgraded: Upgraded, weak: Weak<Inner>, asked: &str, re
 fn hear(
     weak: &Weak<Inner>,
     number: u64,
-    text: &str,
+    text: &[u8],
     resumes: bool,
     packing: &mut Packing,
 ) -> talk::Heard {
@@ -151,7 +148,7 @@ fn hear(
         return Err((1001, "going away"));
     };
     let frame: Value =
-        serde_json::from_str(text).map_err(|_| (4002, "Error while decoding payload."))?;
+        serde_json::from_slice(text).map_err(|_| (4002, "Error while decoding payload."))?;
     if text.len() > 4_096 {
         return Err((4002, "Error while decoding payload."));
     }

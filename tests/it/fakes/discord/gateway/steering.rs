@@ -171,11 +171,18 @@ impl FakeDiscord {
         self.send_raw(&json!({ "op": 1, "d": null }).to_string());
     }
 
-    /// Tells all clients that their session is invalid (op 9); `resumable`: they may try.
+    /// Tells all clients that their session is invalid (op 9); `resumable`: they may try, over the same connection too.
     pub(crate) fn invalidate_sessions(&self, resumable: bool) {
         self.send_raw(&json!({ "op": 9, "d": resumable }).to_string());
+        let gateway = &mut self.state().gateway;
+        for connection in gateway.connections.values_mut() {
+            connection.session = None;
+        }
+        for session in gateway.sessions.values_mut() {
+            session.connection = None;
+        }
         if !resumable {
-            self.forget_sessions();
+            gateway.sessions.clear();
         }
     }
 
