@@ -51,6 +51,8 @@ const SETTLE_MORE: Duration = Duration::from_millis(500);
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// How often is looked whether people see what they wait for.
 const SEEN_EVERY: Duration = Duration::from_millis(1_500);
+/// In which what was told is heard.
+const COUNTED_WITHIN: Duration = Duration::from_secs(1);
 /// In which a run that should not be would begin, and say so.
 const MOMENT: Duration = Duration::from_secs(3);
 
@@ -279,6 +281,10 @@ impl<P: Platform> House<P> {
         let others = self.homes.len() - 1;
         let mut up = self.up.write().await;
         let bot = up[replica].take().expect("it is up");
+        if others == 0 {
+            // Not all that is told is acknowledged: it is heard and counted before it goes.
+            tokio::time::sleep(COUNTED_WITHIN).await;
+        }
         self.count(&bot).await;
         bot.signal(Signal::TERM);
         let stopped = tokio::task::spawn_blocking(move || bot.stop());

@@ -1,6 +1,7 @@
 //! Slash commands: what can be registered, and what a person can make of it.
 
 use std::collections::BTreeSet;
+use std::sync::LazyLock;
 
 use regex::Regex;
 use serde_json::{Value, json};
@@ -106,9 +107,11 @@ fn chars(part: &Value) -> usize {
 }
 
 fn named(path: &str, part: &Value) -> Checked {
-    let pattern = Regex::new(r"^[-_'\p{L}\p{N}\p{Devanagari}\p{Thai}]{1,32}$").unwrap();
+    // Once for all: to build it takes long, and everybody waits for it.
+    static PATTERN: LazyLock<Regex> =
+        LazyLock::new(|| Regex::new(r"^[-_'\p{L}\p{N}\p{Devanagari}\p{Thai}]{1,32}$").unwrap());
     let name = part["name"].as_str().unwrap_or_default();
-    if !pattern.is_match(name) || name.to_lowercase() != name {
+    if !PATTERN.is_match(name) || name.to_lowercase() != name {
         let says = format!("Command name is invalid: {name:?}");
         return Err(Refused::form(
             &format!("{path}.name"),
