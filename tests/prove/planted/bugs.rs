@@ -31,7 +31,7 @@ const fn trial(proof: &'static str, rounds: u32, seed: u64) -> Trial {
 /// Those that depend most on time first, those that only need the processor last: two lanes begin at both ends.
 pub(super) const TRIALS: &[Trial] = &[
     trial("dbdown", 1, 0),
-    trial("storm429", 1, 7),
+    trial("storm429", 2, 7),
     trial("reconnect", 30, 7),
     trial("kill9", 2, 7),
     trial("dup", 4, 7),

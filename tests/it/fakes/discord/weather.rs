@@ -161,11 +161,14 @@ pub(super) fn expect_patience(state: &mut State, request: &Request) {
         state.weather.quiet.get("").copied()
     };
     let own = state.weather.quiet.get(&key).copied();
-    for (since, until) in [own, global].into_iter().flatten() {
+    for (whose, quiet) in [("its own", own), ("that for all", global)] {
+        let Some((since, until)) = quiet else {
+            continue;
+        };
         if now > since + UNDER_WAY && now + EARLY < until {
-            let rest = until - now;
+            let (rest, after) = (until - now, now - since);
             state.violation(format!(
-                "{key}: called {rest:?} before Retry-After had passed"
+                "{key}: called {rest:?} before Retry-After had passed, {whose}, {after:?} after the refusal"
             ));
         }
     }
