@@ -101,15 +101,13 @@ impl Refusal {
                     .code("runbooks/people.yaml")
                     .plain(" to add it"),
             ),
-            Self::Fault { code } => Message::new(
+            Self::Fault { code } => said(
                 Text::new()
-                    .plain("💥 something broke on our side — ref ")
+                    .plain("💥 something broke on our side, ref ")
                     .code(code.as_str())
                     .plain("; nothing was done"),
-            )
-            .text(Text::from(
-                "try once more; if it stays, tell whoever runs me this ref",
-            )),
+                Text::from("try once more; if it stays, tell whoever runs me this ref"),
+            ),
         }
     }
 
@@ -202,8 +200,9 @@ fn corrected(wrong: Text, nearest: Option<&Meant>, hint: Text, example: &str) ->
     said(wrong.plain("; nothing was done"), help).buttons(nearest.map(button).unwrap_or_default())
 }
 
+/// The first line says what to do next as well: on a locked phone nobody sees more.
 fn said(wrong: Text, help: Text) -> Message {
-    Message::new(wrong).text(help)
+    Message::new(joined(wrong.plain(" — "), help))
 }
 
 /// As it is typed in chat: whoever copies it at night must not have to know what stands before it.
@@ -405,11 +404,12 @@ mod tests {
     }
 
     #[test]
-    fn every_refusal_says_in_its_first_line_that_nothing_was_done() {
+    fn every_refusal_says_in_its_first_line_that_nothing_was_done_and_what_to_do() {
         for refusal in all() {
             let shown = printed(&refusal.message());
             let first = shown.lines().next().unwrap();
-            assert!(first.ends_with("nothing was done"), "{first}");
+            let (_, next) = first.split_once("; nothing was done — ").unwrap();
+            assert!(!next.is_empty(), "{first}");
         }
     }
 }

@@ -112,7 +112,7 @@ pub(crate) fn masked(home: &Home, text: &str) -> String {
     for (pattern, name) in [
         // The first message is printed as it is when its turn comes; the engine may be further by then.
         (
-            r"(?m)^⏳ (.*) (is about to start|is running: .*, [\d.]+ m?s) · ref",
+            r"(?m)^⏳ (.*) (is about to start|is running: .*, [\d.]+ m?s); wait, or cancel · ref",
             "⏳ $1 BEGINS · ref",
         ),
         (
@@ -181,11 +181,11 @@ fn kims_flush_of_prod_waits_for_team_shop_and_runs_with_anas_consent() {
 
     let refused = typed(&home, &["/as kim", &approve, "/as bo", &approve]);
     assert_eq!(refused.code, Some(1), "{}", refused.out);
-    let own = "⛔ you asked for this yourself; consent has to come from somebody else; nothing was done\n\
+    let own = "⛔ you asked for this yourself; consent has to come from somebody else; nothing was done — \
                ask for 1 approval of team-shop\n";
     assert_eq!(answer(&refused.out, 2), own);
     let not_counted = format!(
-        "⛔ your consent doesn't count for run {reference}; nothing was done\nit needs 1 approval of team-shop\n"
+        "⛔ your consent doesn't count for run {reference}; nothing was done — it needs 1 approval of team-shop\n"
     );
     assert_eq!(answer(&refused.out, 0), not_counted);
 
@@ -458,12 +458,12 @@ fn what_makes_no_sense_gets_one_short_message_with_an_example_that_works() {
         );
         if let Some(meant) = meant {
             let question = format!("did you mean {meant}?");
-            check(message.lines().any(|line| line == question), &question);
+            check(first.contains(&question), &question);
         }
         examples.extend(
             message
                 .lines()
-                .filter_map(|line| line.strip_prefix("for example /ops ").map(str::to_owned)),
+                .filter_map(|line| Some(line.split_once("for example /ops ")?.1.to_owned())),
         );
     }
     assert!(

@@ -37,28 +37,27 @@ fn held(invocation: &Invocation, hold: &Hold, rule: &RuleRef, now: Timestamp) ->
     let message = match hold {
         Hold::Late { by, lost: true } => Message::new(start("⏸").plain(format!(
             " was held: it was sent {} ago, and the database was set back to an older state since: it may have run \
-             already; nothing was done again",
+             already; nothing was done again; look for its thread",
             show_elapsed(*by)
         )))
-        .text(Text::new().plain("look for its thread, what it shows really happened. did it not run? press the button, or type ").code(format!("/ops {again}")))
+        .text(Text::new().plain("what it shows really happened. did it not run? press the button, or type ").code(format!("/ops {again}")))
         .buttons(vec![Button::primary("Run it now", again)]),
         Hold::Late { by, lost: false } => Message::new(start("⏸").plain(format!(
-            " was held: it reached us {} after it was sent; nothing was done",
+            " was held: it reached us {} after it was sent; nothing was done; ask again if it is still wanted",
             show_elapsed(*by)
         )))
-        .text(Text::new().plain("still wanted? press the button, or type ").code(format!("/ops {again}")))
+        .text(Text::new().plain("press the button, or type ").code(format!("/ops {again}")))
         .buttons(vec![Button::primary("Run it now", again)]),
         Hold::Running { other } if other.outcome == Some(Outcome::NeedsAttention) => Message::new(
-            start("⏸").plain(format!(" was held: run {} of the same target ended with an unknown outcome; nothing was done", other.reference)),
+            start("⏸").plain(format!(" was held: run {} of the same target ended with an unknown outcome; nothing was done; settle that one first", other.reference)),
         )
-        .text(Text::new().plain("look at it with ").code(format!("/ops show {}", other.reference)).plain(", then settle it"))
+        .text(Text::new().plain("look at it with ").code(format!("/ops show {}", other.reference)))
         .buttons(vec![Button::plain("Show it", format!("show {}", other.reference))]),
-        Hold::Running { other } => Message::new(start("⏸").plain(" was held: it is running already; nothing was started twice"))
+        Hold::Running { other } => Message::new(start("⏸").plain(" was held: it is running already; nothing was started twice; follow it with ").code(format!("/ops show {}", other.reference)))
             .text(about(other, now))
-            .text(Text::new().plain("follow it with ").code(format!("/ops show {}", other.reference)))
             .buttons(vec![Button::plain("Show it", format!("show {}", other.reference))]),
         Hold::JustDone { other, fresh } => Message::new(
-            start("⏸").plain(format!(" was held: someone just did it (less than {} ago); nothing was done", show_duration(*fresh))),
+            start("⏸").plain(format!(" was held: someone just did it (less than {} ago); nothing was done; see run {} before you ask again", show_duration(*fresh), other.reference)),
         )
         .text(about(other, now))
         .text(Text::new().plain("run it all the same: ").code(format!("/ops {again} --again")))
@@ -99,23 +98,41 @@ fn denied(title: &str, denial: &Denial, rule: Option<&RuleRef>) -> Message {
         None => text,
     };
     match denial {
-        Denial::Gone => Message::new(start.plain(" is not in the catalog any more; nothing was done"))
-            .text(Text::new().plain("see what there is: ").code("/ops list")),
-        Denial::NoRule { routes, contact, on_call } => {
-            let mut message = Message::new(at(start.plain(" is not yours to run: no rule allows it; nothing was done")));
+        Denial::Gone => Message::new(
+            start
+                .plain(" is not in the catalog any more; nothing was done; see what there is with ")
+                .code("/ops list"),
+        ),
+        Denial::NoRule {
+            routes,
+            contact,
+            on_call,
+        } => {
+            let start = start.plain(format!(
+                " is not yours to run: no rule allows it; nothing was done; next: {contact}"
+            ));
+            let mut message = Message::new(at(start));
             for route in routes {
                 message = message.text(route_in_words(route));
             }
-            message.text(contact_in_words(contact, on_call))
+            with_on_call(message, on_call)
         }
-        Denial::Never { reason, contact, on_call } => {
-            Message::new(at(start.plain(format!(" is forbidden here: {reason}; nothing was done"))))
-                .text(contact_in_words(contact, on_call))
+        Denial::Never {
+            reason,
+            contact,
+            on_call,
+        } => {
+            let start = start.plain(format!(
+                " is forbidden here: {reason}; nothing was done; next: {contact}"
+            ));
+            with_on_call(Message::new(at(start)), on_call)
         }
-        Denial::BreakGlass { contact, on_call } => Message::new(at(start.plain(
-            " is allowed to you by break-glass only, and this version can't break glass yet; nothing was done",
-        )))
-        .text(contact_in_words(contact, on_call)),
+        Denial::BreakGlass { contact, on_call } => {
+            let start = start.plain(format!(
+                " is allowed to you by break-glass only, and this version can't break glass yet; nothing was done; next: {contact}"
+            ));
+            with_on_call(Message::new(at(start)), on_call)
+        }
     }
 }
 
@@ -138,18 +155,17 @@ fn route_in_words(route: &Route) -> Text {
     text.plain(" · ").code(route.at.to_string())
 }
 
-fn contact_in_words(contact: &str, on_call: &[PersonId]) -> Text {
-    let mut text = Text::new().plain(format!("next: {contact}"));
+fn with_on_call(message: Message, on_call: &[PersonId]) -> Message {
+    let mut text = Text::new();
     for (position, person) in on_call.iter().enumerate() {
-        text = text
-            .plain(if position == 0 {
-                " · on call now: "
-            } else {
-                ", "
-            })
-            .person(person);
+        let between = if position == 0 { "on call now: " } else { ", " };
+        text = text.plain(between).person(person);
     }
-    text
+    if on_call.is_empty() {
+        message
+    } else {
+        message.text(text)
+    }
 }
 
 /// One line that says how a decision ends; what `examples` in runbooks are compared with.

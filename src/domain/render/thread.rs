@@ -98,6 +98,7 @@ fn buttons(run: &Run) -> Vec<Button> {
     }
 }
 
+/// What is true now, and what its reader should do: alone on a locked phone it has to be enough.
 pub(super) fn headline(run: &Run, now: Timestamp) -> Text {
     let title = title(&run.invocation);
     let total = run.steps.len();
@@ -135,21 +136,27 @@ pub(super) fn headline(run: &Run, now: Timestamp) -> Text {
                 if missing == 1 { "" } else { "s" },
                 groups(&terms.of)
             ));
-            return text.time(*until).plain(format!(" · ref {}", run.reference));
+            return text.time(*until).plain(format!(
+                "; they approve or reject it · ref {}",
+                run.reference
+            ));
         }
-        Phase::Queued { .. } => ("⏳", " is about to start".to_owned()),
+        Phase::Queued { .. } => ("⏳", " is about to start; wait, or cancel".to_owned()),
         Phase::Running if run.cancelled_by.is_some() => {
-            ("⏳", format!(" is being cancelled, {took}"))
+            ("⏳", format!(" is being cancelled, {took}; wait"))
         }
         Phase::Running => match current {
-            Some(position) => ("⏳", format!(" is running: {}, {took}", step(position))),
-            None => ("⏳", format!(" is running, {took}")),
+            Some(position) => (
+                "⏳",
+                format!(" is running: {}, {took}; wait, or cancel", step(position)),
+            ),
+            None => ("⏳", format!(" is running, {took}; wait, or cancel")),
         },
-        Phase::Finished(Outcome::Succeeded) => ("✅", format!(" succeeded in {took}")),
+        Phase::Finished(Outcome::Succeeded) => ("✅", format!(" succeeded in {took}; nothing is left to do")),
         Phase::Finished(Outcome::Failed) => (
             "❌",
             format!(
-                " failed at {}, after {took}",
+                " failed at {}, after {took}; see why before you ask again",
                 current.map_or_else(|| "the start".to_owned(), step)
             ),
         ),
@@ -159,21 +166,24 @@ pub(super) fn headline(run: &Run, now: Timestamp) -> Text {
                 text = text.plain(" by ").person(by);
             }
             return text.plain(format!(
-                " before it began; nothing was done · ref {}",
+                " before it began; nothing was done; ask again if it is still wanted · ref {}",
                 run.reference
             ));
         }
         Phase::Finished(Outcome::Cancelled) => (
             "🛑",
-            format!(" was cancelled after {} of {total} steps", run.steps_done()),
+            format!(
+                " was cancelled after {} of {total} steps; see what was done before you ask again",
+                run.steps_done()
+            ),
         ),
         Phase::Finished(Outcome::Expired) if run.plan.is_none() => (
             "⌛",
-            " expired: nobody consented in time; nothing was done".to_owned(),
+            " expired: nobody consented in time; nothing was done; ask again if it is still wanted".to_owned(),
         ),
         Phase::Finished(Outcome::Expired) => (
             "⌛",
-            " expired: it was not started in time; nothing was done".to_owned(),
+            " expired: it was not started in time; nothing was done; ask again if it is still wanted".to_owned(),
         ),
         Phase::Finished(Outcome::NeedsAttention) => {
             let where_ = run

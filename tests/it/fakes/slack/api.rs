@@ -80,6 +80,10 @@ fn answered(
         state.trouble.fail_next -= 1;
         return (StatusCode::SERVICE_UNAVAILABLE.into_response(), None);
     }
+    if let Some(host) = state.trouble.redirect.take() {
+        let to = [("location", format!("{host}/api/{method}"))];
+        return ((StatusCode::TEMPORARY_REDIRECT, to).into_response(), None);
+    }
     weather::expect_patience(&mut state, method, body);
     let too_fast = history::too_fast(&mut state, method);
     if let Some(wait) = too_fast.or_else(|| groups::too_fast(&mut state, method)) {
@@ -99,6 +103,8 @@ fn answered(
         .filter(|_| before.is_none() && ["chat.postMessage", "chat.update"].contains(&method));
     let echo = echo.map(|answer| json!({ "method": method, "message": answer["message"] }));
     match &answer {
+        // What the workspace forbids nobody knows before.
+        Err("edit_window_closed") => {}
         Err(error) if !weather::is_excused(&state, body) => {
             state.violation(format!("{method}: {error}"));
         }
@@ -277,6 +283,9 @@ fn update(state: &mut State, body: &Value) -> Answer {
     reachable(state, &channel)?;
     check_message(state, body)?;
     let ts = text(body, "ts").ok_or("message_not_found")?;
+    if state.trouble.edits_closed {
+        return Err("edit_window_closed");
+    }
     let found = state
         .messages
         .iter_mut()
