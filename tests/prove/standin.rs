@@ -60,55 +60,70 @@ async fn serve(port: u16) {
             let mut task = tokio::task::JoinSet::new();
             task.spawn(async move { obeyed(&fake, line.trim()).await });
             let answer = task.join_next().await.and_then(Result::ok);
-            println!(
-                "{}",
-                answer.unwrap_or_else(|| json!({ "error": "that can't be done: see above" }))
-            );
+            let answer = answer.unwrap_or_else(|| json!({ "error": "see above" }));
+            println!("{answer}");
         }
     }
 }
 
+/// Does what a line says; what it answers is `{}`, or what was asked for.
 async fn obeyed(fake: &FakeDiscord, line: &str) -> Value {
     let (verb, rest) = line.split_once(' ').unwrap_or((line, ""));
-    let words = |count: usize| {
-        let mut words: Vec<&str> = rest.splitn(count, ' ').map(named).collect();
-        words.resize(count, "");
-        words
-    };
-    let [one, two, three] = words(3)[..] else {
-        unreachable!()
-    };
-    let pairs = |nth: usize| -> Vec<(&str, &str)> {
-        rest.split(' ')
-            .skip(nth)
-            .filter_map(|pair| pair.split_once('='))
-            .collect()
-    };
+    let [one, two, three] = words::<3>(rest);
     let number = |text: &str| text.parse::<usize>().expect("a number");
+    match verb {
+        "edit" => {
+            let message = fake.message(one).expect("a message");
+            fake.edit(&message, words::<2>(rest)[1]);
+        }
+        "delete" => fake.delete(one),
+        "event" => {
+            let [name, data] = words::<2>(rest);
+            fake.tell_event(name, &serde_json::from_str(data).expect("an event in JSON"));
+        }
+        "raw" => fake.send_raw(rest),
+        "http" => fake.use_http(one),
+        "gateway" => fake.use_gateway(),
+        "reconnect" => fake.ask_reconnect(),
+        "invalidate" => fake.invalidate_sessions(one == "true"),
+        "cut" => fake.cut_gateway(),
+        "beat" => fake.ask_heartbeat(),
+        "refuse" => {
+            let scope = match two {
+                "global" => Scope::Global,
+                "shared" => Scope::Shared,
+                "cloudflare" => Scope::Cloudflare,
+                _ => Scope::User,
+            };
+            let wait = Duration::from_secs_f64(three.parse().expect("seconds"));
+            fake.refuse_next_as(number(one), scope, wait);
+        }
+        "fail" => fake.fail_next(number(one)),
+        "allow" => fake.allow(one, two.parse().expect("permissions")),
+        "unlimited" => fake.keep_pace(false),
+        "keep" => fake.keep_bodies(),
+        _ => return answered(fake, verb, rest).await,
+    }
+    json!({})
+}
+
+async fn answered(fake: &FakeDiscord, verb: &str, rest: &str) -> Value {
+    let [one, two, three] = words::<3>(rest);
+    let pairs = |nth: usize| -> Vec<(&str, &str)> {
+        let words = rest.split(' ').skip(nth);
+        words.filter_map(|pair| pair.split_once('=')).collect()
+    };
+    let command = three.split(' ').next().unwrap();
     match verb {
         "say" => shown(&fake.say(one, two, three)),
         "mention" => shown(&fake.mention(one, two, three)),
-        "dm" => shown(&fake.direct_message(one, words(2)[1])),
-        "edit" => {
-            let message = fake.message(one).expect("a message");
-            fake.edit(&message, words(2)[1]);
-            json!({})
-        }
-        "delete" => {
-            fake.delete(one);
-            json!({})
-        }
-        "slash" => {
-            let (command, options) = (three.split(' ').next().unwrap(), pairs(3));
-            told(&fake.slash(one, two, command, &options).await.seen)
-        }
+        "dm" => shown(&fake.direct_message(one, words::<2>(rest)[1])),
+        "slash" => told(&fake.slash(one, two, command, &pairs(3)).await.seen),
         "typing" => {
-            let (command, mut options) = (three.split(' ').next().unwrap(), pairs(3));
+            let mut options = pairs(3);
             let focused = options.pop().expect("an option in which is typed");
-            json!(
-                fake.autocomplete(one, two, command, &options, focused)
-                    .await
-            )
+            let offered = fake.autocomplete(one, two, command, &options, focused);
+            json!(offered.await)
         }
         "click" => {
             let message = fake.message(one).expect("a message");
@@ -119,68 +134,39 @@ async fn obeyed(fake: &FakeDiscord, line: &str) -> Value {
             told(&fake.submit(&form, &pairs(1)).await.seen)
         }
         "interaction" => {
-            let [kind, channel, user, data] = words(4)[..] else {
-                unreachable!()
-            };
+            let [kind, channel, user, data] = words::<4>(rest);
             let data = serde_json::from_str(data).expect("data in JSON");
             let kind = kind.parse().expect("a kind of interaction");
             let payload = fake.payload_of(kind, channel, user, data);
             told(&fake.deliver(&payload).await.seen)
         }
-        "event" => {
-            fake.tell_event(
-                one,
-                &serde_json::from_str(words(2)[1]).expect("an event in JSON"),
-            );
-            json!({})
-        }
-        "raw" => done(fake.send_raw(rest)),
-        "http" => done(fake.use_http(one)),
-        "gateway" => done(fake.use_gateway()),
-        "reconnect" => done(fake.ask_reconnect()),
-        "invalidate" => done(fake.invalidate_sessions(one == "true")),
-        "cut" => done(fake.cut_gateway()),
-        "beat" => done(fake.ask_heartbeat()),
-        "refuse" => {
-            let scope = match two {
-                "global" => Scope::Global,
-                "shared" => Scope::Shared,
-                "cloudflare" => Scope::Cloudflare,
-                _ => Scope::User,
-            };
-            let wait = Duration::from_secs_f64(three.parse().expect("seconds"));
-            done(fake.refuse_next_as(number(one), scope, wait))
-        }
-        "fail" => done(fake.fail_next(number(one))),
-        "allow" => done(fake.allow(one, two.parse().expect("permissions"))),
-        "unlimited" => done(fake.keep_pace(false)),
         "messages" => fake.messages(one).iter().map(shown).collect(),
         "whispers" => fake.whispers(one).iter().map(shown).collect(),
         "commands" => json!(fake.commands(GUILD)),
-        "keep" => done(fake.keep_bodies()),
         "bodies" => json!(fake.bodies()),
         "calls" => json!(fake.calls(one, two)),
         "state" => {
+            let refusals = fake.refusals();
+            let refusals = refusals
+                .iter()
+                .map(|it| json!([it.route, it.status, it.code]));
             json!({ "violations": fake.violations(), "sessions": fake.sessions(), "listening": fake.listening(),
-                           "identifies": fake.identifies(), "resumed": fake.resumed(), "heartbeats": fake.heartbeats(),
-                           "refusals": fake.refusals().iter().map(|it| json!([it.route, it.status, it.code]))
-                               .collect::<Vec<_>>() })
+                    "identifies": fake.identifies(), "resumed": fake.resumed(), "heartbeats": fake.heartbeats(),
+                    "refusals": refusals.collect::<Vec<_>>() })
         }
         _ => json!(HELP),
     }
 }
 
+/// The first words, by their ids where they name something; the last has all the rest, and what is missing is empty.
+fn words<const COUNT: usize>(rest: &str) -> [&str; COUNT] {
+    let mut words = rest.splitn(COUNT, ' ').map(named);
+    std::array::from_fn(|_| words.next().unwrap_or_default())
+}
+
 fn named(word: &str) -> &str {
     let known = NAMES.iter().find(|(name, _)| *name == word);
     known.map_or(word, |(_, id)| id)
-}
-
-#[expect(
-    clippy::unit_arg,
-    reason = "what is done without an answer reads as one line"
-)]
-fn done(_: ()) -> Value {
-    json!({})
 }
 
 fn shown(message: &Posted) -> Value {
