@@ -5,7 +5,9 @@ use std::time::{Duration, Instant};
 use super::stage::{At, Done, Stage, Who};
 
 /// How long anything may take to be seen.
-const PATIENCE: Duration = Duration::from_secs(40);
+const PATIENCE: Duration = Duration::from_secs(60);
+/// Between two looks: each reads all that was said, and the fakes need their time too.
+const AGAIN: Duration = Duration::from_millis(150);
 /// How long the ledger is left alone between two looks: each is a process of its own.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
 
@@ -29,7 +31,7 @@ async fn found(stage: &mut dyn Stage, at: At, says: &[&str]) -> Done<String> {
             began.elapsed() < PATIENCE,
             "nobody sees {says:?}; the latest: {latest:#?}"
         );
-        tokio::time::sleep(Duration::from_millis(50)).await;
+        tokio::time::sleep(AGAIN).await;
     }
 }
 
@@ -81,7 +83,7 @@ pub(crate) async fn told(stage: &mut dyn Stage, who: Who, says: &str) -> String 
             began.elapsed() < PATIENCE,
             "{who:?} is not told `{says}`: {all:#?}"
         );
-        tokio::time::sleep(Duration::from_millis(50)).await;
+        tokio::time::sleep(AGAIN).await;
     }
 }
 
@@ -122,7 +124,7 @@ pub(crate) async fn asked(stage: &mut dyn Stage, who: Who, text: &str) -> Done<S
             return Ok(new);
         }
         assert!(began.elapsed() < PATIENCE, "`{text}` begins no run");
-        tokio::time::sleep(Duration::from_millis(50)).await;
+        tokio::time::sleep(AGAIN).await;
     }
 }
 

@@ -6,7 +6,7 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use axum::Router;
-use axum::body::{Body, to_bytes};
+use axum::body::to_bytes;
 use axum::extract::{Request, State as Extract};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
@@ -88,12 +88,12 @@ fn answered(
     let too_fast = history::too_fast(&mut state, method);
     if let Some(wait) = too_fast.or_else(|| groups::too_fast(&mut state, method)) {
         weather::refused(&mut state, &weather::key(method, body), wait);
-        return (limited(wait), None);
+        return (weather::limited(wait), None);
     }
     let refuse = writing && is_refused(&mut state, method, body);
     let fate = weather::fate(&mut state, method, body, refuse);
     if let Fate::Refused(wait) = fate {
-        return (limited(wait), None);
+        return (weather::limited(wait), None);
     }
     let before = (fate == Fate::Lost).then(|| state.messages.clone());
     let answer = token(method, headers).and_then(|()| dispatch(inner, &mut state, method, body));
@@ -117,11 +117,11 @@ fn answered(
                 }
             }
             if fate == Fate::Cut {
-                return (cut(), echo);
+                return (weather::cut(), echo);
             }
             if writing && state.trouble.drop_answer_next > 0 {
                 state.trouble.drop_answer_next -= 1;
-                return (cut(), echo);
+                return (weather::cut(), echo);
             }
         }
     }
@@ -140,26 +140,6 @@ fn answered(
             .into_response(),
         echo,
     )
-}
-
-/// A response whose connection breaks in the middle.
-fn cut() -> Response {
-    let broken = futures_util::stream::once(async { Err::<String, _>(io::Error::other("cut")) });
-    (
-        [("content-type", "application/json")],
-        Body::from_stream(broken),
-    )
-        .into_response()
-}
-
-/// "Too fast", and when to come again.
-fn limited(wait: Duration) -> Response {
-    let headers = [
-        ("retry-after", wait.as_secs().to_string()),
-        ("content-type", "application/json".to_owned()),
-    ];
-    let error = json!({ "ok": false, "error": "ratelimited" }).to_string();
-    (StatusCode::TOO_MANY_REQUESTS, headers, error).into_response()
 }
 
 fn is_refused(state: &mut State, method: &str, body: &Value) -> bool {
