@@ -89,7 +89,7 @@ pub(super) fn furnished(home: Home, names: &Names) -> Home {
         assert!(text.contains(from), "{name} has no `{from}`");
         home.write(name, &text.replacen(from, to, 1));
     };
-    let more: String = names
+    let more: Vec<String> = names
         .channels
         .iter()
         .map(|it| format!("\"{it}\", "))
@@ -97,7 +97,7 @@ pub(super) fn furnished(home: Home, names: &Names) -> Home {
     change(
         "runbooks/shop.yaml",
         "channels: [shop, ",
-        &format!("channels: [shop, {more}"),
+        &format!("channels: [shop, {}", more.concat()),
     );
     change(
         "runbooks/people.yaml",

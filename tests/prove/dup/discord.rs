@@ -34,7 +34,7 @@ pub(super) enum Door {
 }
 
 pub(super) struct Discord {
-    discord: FakeDiscord,
+    fake: FakeDiscord,
     door: Door,
     channels: Vec<String>,
     said: Mutex<Vec<Posted>>,
@@ -86,7 +86,7 @@ impl Discord {
             }
         }
         Self {
-            discord,
+            fake: discord,
             door,
             channels: channels.to_vec(),
             said: Mutex::default(),
@@ -113,7 +113,7 @@ impl Discord {
     }
 
     fn mention(&self, user: &str, channel: &str, text: &str) -> Thing<Delivery> {
-        let said = self.discord.mention(channel, user, text);
+        let said = self.fake.mention(channel, user, text);
         let mut lately = self.said.lock().unwrap();
         lately.push(said.clone());
         Thing {
@@ -132,7 +132,7 @@ impl Discord {
         runs: (&'static Kind, String),
     ) -> Thing<Delivery> {
         let text = [("text", runs.0.name)];
-        let payload = self.discord.slash_payload(channel, user, "say", &text);
+        let payload = self.fake.slash_payload(channel, user, "say", &text);
         opening(self.act(channel, user, payload), runs)
     }
 
@@ -141,20 +141,20 @@ impl Discord {
     fn goes_on(&self, act: &Act, channel: &str) -> Option<Thing<Delivery>> {
         let runs = act.opens.clone()?;
         let id = act.payload["id"].as_str().unwrap();
-        let mut forms = self.discord.modals(act.user).into_iter();
+        let mut forms = self.fake.modals(act.user).into_iter();
         if let Some(form) = forms.find(|form| form.interaction == id) {
-            let payload = self.discord.submit_payload(&form, &[("tag", &runs.1)]);
+            let payload = self.fake.submit_payload(&form, &[("tag", &runs.1)]);
             return Some(Thing {
                 runs: Some(runs),
                 ..self.act(channel, act.user, payload)
             });
         }
-        let whispers = self.discord.whispers(act.user).into_iter();
+        let whispers = self.fake.whispers(act.user).into_iter();
         let mut mine = whispers.filter(|it| it.interaction["id"] == id);
         let whisper = mine.next_back()?;
         let text = whisper.text();
         if text.contains(&format!("[{FILL_IN}]")) {
-            let payload = self.discord.click_payload(&whisper, FILL_IN, act.user);
+            let payload = self.fake.click_payload(&whisper, FILL_IN, act.user);
             return Some(opening(self.act(channel, act.user, payload), runs));
         }
         let again = text.contains("came in twice");
@@ -165,11 +165,11 @@ impl Discord {
     async fn over_the_gateway(&self, delivery: &Delivery) -> Option<String> {
         match delivery {
             Delivery::Message(message) => {
-                self.discord.tell_again(message);
+                self.fake.tell_again(message);
                 None
             }
             Delivery::Act(act) => {
-                let answered = self.discord.deliver(&act.payload).await;
+                let answered = self.fake.deliver(&act.payload).await;
                 wrong_sight(&answered.seen)
             }
         }
@@ -178,13 +178,13 @@ impl Discord {
     /// Tells one, and hands the answer on if it is the one that arrives.
     async fn over_http(&self, act: &Act, address: &str) -> Option<String> {
         let number = act.told.fetch_add(1, Ordering::Relaxed);
-        let answer = self.discord.request(address, &act.payload, PATIENCE).await;
+        let answer = self.fake.request(address, &act.payload, PATIENCE).await;
         let Some((200, body)) = answer else {
             return Some(format!("{answer:?}"));
         };
         let said: Value = serde_json::from_str(&body).unwrap_or_default();
         if number == act.arrives {
-            self.discord
+            self.fake
                 .take_answer(act.payload["id"].as_str().unwrap(), &body);
         }
         let words = said["data"]["content"].as_str().unwrap_or_default();
@@ -229,16 +229,16 @@ impl Platform for Discord {
     fn settings(&self, home: Home) -> Home {
         let home = home
             .setting("DISCORD_TOKEN", BOT_TOKEN)
-            .setting("DISCORD_API_URL", self.discord.api_url());
+            .setting("DISCORD_API_URL", self.fake.api_url());
         match self.door {
-            Door::Http => home.setting("DISCORD_PUBLIC_KEY", self.discord.public_key()),
+            Door::Http => home.setting("DISCORD_PUBLIC_KEY", self.fake.public_key()),
             Door::Gateway => home,
         }
     }
 
     fn hears(&self, replicas: usize) -> bool {
-        let listening = self.door == Door::Http || self.discord.listening() == replicas;
-        let offered = |channel: &String| !self.discord.commands(&guild(channel)).is_empty();
+        let listening = self.door == Door::Http || self.fake.listening() == replicas;
+        let offered = |channel: &String| !self.fake.commands(&guild(channel)).is_empty();
         listening && self.channels.iter().all(offered)
     }
 
@@ -257,14 +257,12 @@ impl Platform for Discord {
             (6..8, _) => {
                 let says = format!("say-0:{} {tag}", kind.name);
                 let data = json!({ "component_type": 2, "custom_id": says });
-                let payload = self.discord.payload_of(COMPONENT, channel, user, data);
+                let payload = self.fake.payload_of(COMPONENT, channel, user, data);
                 self.act(channel, user, payload)
             }
             _ => {
                 let options = [("tag", tag.as_str())];
-                let payload = self
-                    .discord
-                    .slash_payload(channel, user, kind.name, &options);
+                let payload = self.fake.slash_payload(channel, user, kind.name, &options);
                 self.act(channel, user, payload)
             }
         };
@@ -285,15 +283,15 @@ impl Platform for Discord {
             return Some(Vec::new());
         }
         let (_, tag) = of.runs.as_ref()?;
-        let root = self.discord.messages(&of.channel).into_iter();
+        let root = self.fake.messages(&of.channel).into_iter();
         let root = root
             .filter(|it| it.author == BOT_USER)
             .find(|it| tag_of(it).as_ref() == Some(tag))?;
-        let thread = self.discord.thread_of(&root.id).unwrap_or_default();
+        let thread = self.fake.thread_of(&root.id).unwrap_or_default();
         let mut asking = std::iter::once(root).chain(thread);
         let asking = asking.find(|it| it.text().contains("[Approve]"))?;
         let presses = LEADS.iter().map(|lead| {
-            let payload = self.discord.click_payload(&asking, "Approve", lead.discord);
+            let payload = self.fake.click_payload(&asking, "Approve", lead.discord);
             self.act(&of.channel, lead.discord, payload)
         });
         Some(presses.collect())
@@ -324,7 +322,7 @@ impl Platform for Discord {
     /// A connection is cut, sent away, or its session is forgotten; the one that is alone hears afterwards what was told
     /// again meanwhile.
     fn trouble(&self, alone: bool, random: &mut StdRng) {
-        let connections = self.discord.connections();
+        let connections = self.fake.connections();
         let Some(connection) = connections.choose(random) else {
             return;
         };
@@ -336,11 +334,11 @@ impl Platform for Discord {
             3 => op(9, true.into()),
             _ => op(9, false.into()),
         };
-        self.discord.order_connection(*connection, order);
+        self.fake.order_connection(*connection, order);
         if alone {
             let said = self.said.lock().unwrap();
             for message in said.iter().rev().take(LATELY) {
-                self.discord.tell_again(message);
+                self.fake.tell_again(message);
             }
         }
     }
@@ -354,7 +352,7 @@ impl Platform for Discord {
         let runs: HashMap<_, _> = runs.collect();
         let mut lines = Vec::new();
         let ours = |channel: &str| -> Vec<Posted> {
-            let messages = self.discord.messages(channel).into_iter();
+            let messages = self.fake.messages(channel).into_iter();
             messages.filter(|it| it.author == BOT_USER).collect()
         };
         let line = |message: &Posted, part: Part| Line {
@@ -373,7 +371,7 @@ impl Platform for Discord {
                 run_of.insert(root.id.clone(), run.copied());
                 lines.push(line(&root, part));
             }
-            for thread in self.discord.threads(channel) {
+            for thread in self.fake.threads(channel) {
                 let run = run_of.get(&thread).copied().flatten();
                 lines.extend(ours(&thread).iter().map(|message| {
                     let part = run.map_or(Part::Stray, |run| Part::Line(run.to_string()));
@@ -382,7 +380,7 @@ impl Platform for Discord {
             }
         }
         for person in TYPISTS.iter().chain(&LEADS) {
-            let direct = self.discord.direct_messages(person.discord);
+            let direct = self.fake.direct_messages(person.discord);
             lines.extend(direct.iter().map(|message| line(message, Part::Stray)));
         }
         lines
@@ -394,7 +392,7 @@ impl Platform for Discord {
             let Delivery::Act(act) = &thing.told_as[0] else {
                 return None;
             };
-            let seen = self.discord.seen(act.payload["id"].as_str().unwrap());
+            let seen = self.fake.seen(act.payload["id"].as_str().unwrap());
             let thinks =
                 matches!(seen, Seen::Thinking { .. }).then(|| "it thinks for ever".to_owned());
             let why = wrong_sight(&seen).or(thinks)?;
@@ -404,7 +402,7 @@ impl Platform for Discord {
     }
 
     fn violations(&self) -> Vec<String> {
-        self.discord.violations()
+        self.fake.violations()
     }
 }
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
+use midwatch::clock::Clock;
 
 use super::people::{Platform, Who, Written};
 use crate::bot::{Bot, Home};
@@ -23,7 +24,7 @@ const PATIENCE: Duration = Duration::from_secs(15);
 
 #[derive(Clone)]
 pub(super) struct Discord {
-    discord: FakeDiscord,
+    fake: FakeDiscord,
     /// Nobody listens, and Discord keeps what it would have told.
     keeps: Arc<AtomicBool>,
     /// What was written meanwhile.
@@ -38,7 +39,7 @@ impl Discord {
         }
         discord.set_patience(PATIENCE);
         Self {
-            discord,
+            fake: discord,
             keeps: Arc::default(),
             missed: Arc::default(),
         }
@@ -79,7 +80,7 @@ impl Platform for Discord {
 
     fn settings(&self, home: Home) -> Home {
         home.setting("DISCORD_TOKEN", BOT_TOKEN)
-            .setting("DISCORD_API_URL", self.discord.api_url())
+            .setting("DISCORD_API_URL", self.fake.api_url())
     }
 
     fn channel(&self, number: usize) -> String {
@@ -96,7 +97,7 @@ impl Platform for Discord {
     }
 
     fn direct(&self, who: Who) -> String {
-        self.discord.direct_with(account(who))
+        self.fake.direct_with(account(who))
     }
 
     fn to_us(&self, text: &str) -> String {
@@ -104,7 +105,7 @@ impl Platform for Discord {
     }
 
     fn begins_thread(&self, ago: Duration, channel: &str) -> String {
-        self.discord.began_thread_before(ago, ALICE, channel)
+        self.fake.began_thread_before(ago, ALICE, channel)
     }
 
     fn wrote(
@@ -116,18 +117,18 @@ impl Platform for Discord {
         text: &str,
     ) -> Written {
         let room = thread.unwrap_or(channel);
-        let message = self.discord.wrote_before(ago, account(who), room, text);
+        let message = self.fake.wrote_before(ago, account(who), room, text);
         self.missed.lock().unwrap().push(message.id.clone());
         Self::written(&message)
     }
 
     fn edited(&self, _: &str, message: &Written, text: &str) -> String {
-        let edited = self.discord.edited_before(&message.id, text);
+        let edited = self.fake.edited_before(&message.id, text);
         format!("{}:edited:{edited}", message.key)
     }
 
     fn deleted(&self, _: &str, message: &Written) {
-        self.discord.delete(&message.id);
+        self.fake.delete(&message.id);
     }
 
     async fn mentions_now(
@@ -138,17 +139,17 @@ impl Platform for Discord {
         text: &str,
     ) -> Written {
         let room = thread.unwrap_or(channel);
-        Self::written(&self.discord.mention(room, account(who), text))
+        Self::written(&self.fake.mention(room, account(who), text))
     }
 
     /// Discord says that nobody answered. Where it keeps the session it tells the command to who resumes it; then it is
     /// heard like any other.
     async fn slash_unheard(&self, channel: &str, name: &str, tag: &str) -> Option<Written> {
         let options = [("tag", tag)];
-        let payload = self.discord.slash_payload(channel, BEN, name, &options);
-        self.discord.set_patience(SHORT_PATIENCE);
-        let answered = self.discord.deliver(&payload).await;
-        self.discord.set_patience(PATIENCE);
+        let payload = self.fake.slash_payload(channel, BEN, name, &options);
+        self.fake.set_patience(SHORT_PATIENCE);
+        let answered = self.fake.deliver(&payload).await;
+        self.fake.set_patience(PATIENCE);
         let seen = answered.seen;
         assert!(
             matches!(seen, Seen::Unanswered),
@@ -156,7 +157,7 @@ impl Platform for Discord {
         );
         self.keeps.load(Ordering::Relaxed).then(|| Written {
             key: format!("discord:interaction:{}", answered.interaction),
-            sent_at: Timestamp::now(),
+            sent_at: Clock::system().now(),
             id: answered.interaction,
         })
     }
@@ -166,12 +167,12 @@ impl Platform for Discord {
     }
 
     fn is_deaf(&self, gap: Duration) {
-        self.discord.shut_gateway(true);
-        self.discord.cut_gateway();
+        self.fake.shut_gateway(true);
+        self.fake.cut_gateway();
         let keeps = gap < SESSION_KEPT;
         self.keeps.store(keeps, Ordering::Relaxed);
         if !keeps {
-            self.discord.forget_sessions();
+            self.fake.forget_sessions();
         }
     }
 
@@ -179,18 +180,18 @@ impl Platform for Discord {
     fn hears_again(&self) {
         let keeps = self.keeps.swap(false, Ordering::Relaxed);
         for id in self.missed.lock().unwrap().drain(..).filter(|_| keeps) {
-            let stands = self.discord.message(&id);
+            let stands = self.fake.message(&id);
             if let Some(message) = stands.filter(|it| it.edited_ms.is_none()) {
-                self.discord.tell_again(&message);
+                self.fake.tell_again(&message);
             }
         }
-        self.discord.shut_gateway(false);
+        self.fake.shut_gateway(false);
     }
 
     fn connect(&self, _: &Bot) {}
 
     fn shown(&self, channel: &str, thread: Option<&str>) -> Vec<(String, Posted)> {
-        let messages = self.discord.messages(thread.unwrap_or(channel)).into_iter();
+        let messages = self.fake.messages(thread.unwrap_or(channel)).into_iter();
         messages.map(|it| (it.text(), it)).collect()
     }
 
@@ -202,18 +203,18 @@ impl Platform for Discord {
         late: Option<Duration>,
         times: usize,
     ) -> String {
-        let mut press = self.discord.click_payload(card, label, account(who));
+        let mut press = self.fake.click_payload(card, label, account(who));
         if let Some(late) = late {
-            press = self.discord.pressed_before(late, &press);
+            press = self.fake.pressed_before(late, &press);
             // Nobody can answer it any more.
-            self.discord.set_patience(SHORT_PATIENCE);
+            self.fake.set_patience(SHORT_PATIENCE);
         }
         for _ in 0..times {
-            let seen = self.discord.deliver(&press).await.seen;
+            let seen = self.fake.deliver(&press).await.seen;
             let answered = !matches!(seen, Seen::Unanswered);
             assert!(answered || late.is_some(), "a press is answered: {seen:?}");
         }
-        self.discord.set_patience(PATIENCE);
+        self.fake.set_patience(PATIENCE);
         format!(
             "discord:interaction:{}",
             press["id"].as_str().expect("an id")
@@ -221,6 +222,6 @@ impl Platform for Discord {
     }
 
     fn violations(&self) -> Vec<String> {
-        self.discord.violations()
+        self.fake.violations()
     }
 }

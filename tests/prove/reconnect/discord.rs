@@ -221,7 +221,7 @@ impl Ground for OnDiscord {
             Trouble::Reset => {
                 discord.order_connection(struck[0], Order::Reset);
             }
-            Trouble::Cut => discord.cut_gateway(),
+            Trouble::Cut | Trouble::StallInTls => discord.cut_gateway(),
             Trouble::HalfOpen => discord.deafen_gateway(),
             Trouble::Stall => {
                 discord.stall_next(1);
@@ -235,7 +235,6 @@ impl Ground for OnDiscord {
                 discord.shut_resumes(true);
                 discord.cut_gateway();
             }
-            Trouble::StallInTls => discord.cut_gateway(),
             Trouble::ClockBack => {
                 return (lane.bear_a_clock_set_back().await, Vec::new());
             }

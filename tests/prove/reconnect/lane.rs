@@ -1,6 +1,6 @@
 //! A midwatch that listens to a platform of its own: the adapter's connections, a store, and the one path up to the run.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
@@ -218,7 +218,7 @@ impl<G: Ground> Lane<G> {
             let mut runs = self.runs().await;
             let lost: Vec<&str> = said
                 .iter()
-                .filter(|one| runs.remove(&one.tag).is_none() && !one.may_be_lost)
+                .filter(|one| !runs.remove(&one.tag) && !one.may_be_lost)
                 .map(|one| one.tag.as_str())
                 .collect();
             assert!(runs.is_empty(), "{what}: nobody said {runs:?}");
@@ -234,16 +234,16 @@ impl<G: Ground> Lane<G> {
     }
 
     /// The tags that were run, each once.
-    async fn runs(&self) -> HashMap<String, ()> {
+    async fn runs(&self) -> HashSet<String> {
         let filter = RunFilter {
             limit: 1_000_000,
             ..RunFilter::default()
         };
-        let mut tags = HashMap::new();
+        let mut tags = HashSet::new();
         for run in self.store.runs(&filter).await.unwrap().known {
             let tag = run.invocation.arguments.values().next().unwrap();
-            let before = tags.insert(tag.to_string(), ());
-            assert!(before.is_none(), "{}: {tag} is run more than once", G::NAME);
+            let once = tags.insert(tag.to_string());
+            assert!(once, "{}: {tag} is run more than once", G::NAME);
         }
         tags
     }
