@@ -91,9 +91,9 @@ async fn on_slack(round: Round, cluster: &Cluster) -> String {
 async fn on_discord(round: Round, cluster: &Cluster) -> String {
     let [gateway, http] = round.shared();
     let all: Vec<String> = (0..DISCORD_CHANNELS).map(discord::channel).collect();
-    let discord = Discord::with(Door::Gateway, &all).await;
+    let discord = Discord::with(Door::Gateway, &all).await.for_two();
     let over_gateway = replicas(discord, all.clone(), gateway, cluster).await;
-    let discord = Discord::with(Door::Http, &all).await;
+    let discord = Discord::with(Door::Http, &all).await.for_two();
     let over_http = replicas(discord, all.clone(), http, cluster).await;
     let few = all[..FEW_CHANNELS].to_vec();
     let alone = alone(Discord::with(Door::Gateway, &few).await, few, round).await;

@@ -36,6 +36,8 @@ pub(super) enum Door {
 pub(super) struct Discord {
     fake: FakeDiscord,
     door: Door,
+    /// Two replicas hear it.
+    two: bool,
     channels: Vec<String>,
     said: Mutex<Vec<Posted>>,
     acts: AtomicUsize,
@@ -88,10 +90,17 @@ impl Discord {
         Self {
             fake: discord,
             door,
+            two: false,
             channels: channels.to_vec(),
             said: Mutex::default(),
             acts: AtomicUsize::default(),
         }
+    }
+
+    /// As one for two replicas: neither knows what the other called, nor what it was told to wait.
+    pub(super) fn for_two(self) -> Self {
+        self.fake.keep_pace(false);
+        Self { two: true, ..self }
     }
 
     /// An interaction, with nothing that it runs.
@@ -242,9 +251,10 @@ impl Platform for Discord {
         listening && self.channels.iter().all(offered)
     }
 
-    /// Over the gateway each replica hears it, and reads it again when it was deaf.
+    /// Over the gateway each replica hears everything, and reads messages again when it was deaf.
     fn counts_more(&self) -> bool {
-        self.door == Door::Gateway
+        let reads = !self.said.lock().unwrap().is_empty();
+        self.door == Door::Gateway && (self.two || reads)
     }
 
     fn say(&self, number: usize, channel: &str, random: &mut StdRng) -> Thing<Delivery> {
