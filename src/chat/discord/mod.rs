@@ -366,9 +366,8 @@ impl Discord {
     async fn answer_until(&self, until: Instant, handle: &str, body: &Value) {
         let mut pause = ANSWER_LATER;
         loop {
-            let why = match self.answered_later(handle, body).await {
-                Ok(_) => return,
-                Err(why) => why,
+            let Err(why) = self.answered_later(handle, body).await else {
+                return;
             };
             let wait = match why {
                 DeliveryError::Limited(wait) => Some(wait),
