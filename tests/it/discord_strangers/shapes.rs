@@ -15,33 +15,33 @@ const CHANGES: &[(&str, Change)] = &[
     ("no guild but its id", |it| without(it, &["guild"])),
     ("no channel but its id", |it| without(it, &["channel"])),
     ("a channel of nulls", |it| {
-        it["channel"] = json!({ "id": null, "type": null })
+        it["channel"] = json!({ "id": null, "type": null });
     }),
     ("a channel of an unknown kind", |it| {
-        it["channel"]["type"] = 4_711.into()
+        it["channel"]["type"] = 4_711.into();
     }),
     ("no rights of ours", |it| {
-        without(it, &["app_permissions", "attachment_size_limit"])
+        without(it, &["app_permissions", "attachment_size_limit"]);
     }),
     ("no rights of theirs", |it| {
-        without(&mut it["member"], &["permissions", "flags", "pending"])
+        without(&mut it["member"], &["permissions", "flags", "pending"]);
     }),
     ("a bare member", |it| {
-        it["member"] = json!({ "user": { "id": ALICE } })
+        it["member"] = json!({ "user": { "id": ALICE } });
     }),
     ("a member of nulls", |it| {
         let user = it["member"]["user"].take();
         it["member"] = json!({ "user": user, "nick": null, "roles": null, "joined_at": null, "permissions": null });
     }),
     ("a member and a user", |it| {
-        it["user"] = it["member"]["user"].clone()
+        it["user"] = it["member"]["user"].clone();
     }),
     ("installed for a person", |it| {
         it["authorizing_integration_owners"] = json!({ "1": ALICE });
         it["context"] = 2.into();
     }),
     ("installed in no way", |it| {
-        it["authorizing_integration_owners"] = json!({})
+        it["authorizing_integration_owners"] = json!({});
     }),
     ("an unknown context", |it| it["context"] = 99.into()),
     ("bought", |it| {
@@ -63,11 +63,11 @@ const CHANGES: &[(&str, Change)] = &[
             "messages": {} });
     }),
     ("a huge id of the command", |it| {
-        it["data"]["id"] = "18446744073709551615".into()
+        it["data"]["id"] = "18446744073709551615".into();
     }),
     ("the kind unsaid", |it| without(&mut it["data"], &["type"])),
     ("the guild's command", |it| {
-        it["data"]["guild_id"] = GUILD.into()
+        it["data"]["guild_id"] = GUILD.into();
     }),
 ];
 
