@@ -192,7 +192,10 @@ impl Transport for Discord {
             })
         };
         let wanted = match RunId::parse(&mark.id) {
-            Some(run) => Wanted::Root(format!("· ref {}", run.reference(4))),
+            Some(run) => Wanted::Root {
+                run,
+                reference: format!("· ref {}", run.reference(4)),
+            },
             None => Wanted::Words(words(&self.encode(to, message))),
         };
         let mut before = None;
@@ -208,6 +211,9 @@ impl Transport for Discord {
                 .iter()
                 .filter(|it| as_text(it, "/author/id") == me.user);
             if let Some(found) = ours.clone().find(|it| wanted.is(it)) {
+                if let Wanted::Root { run, .. } = wanted {
+                    self.tell_beginning(to, run, Ok(found));
+                }
                 return reference(Platform::Discord, &spot.channel, as_text(found, "/id"))
                     .map(Some);
             }
@@ -237,14 +243,14 @@ impl Transport for Discord {
 
 /// What a posting in doubt is known by.
 enum Wanted {
-    Root(String),
+    Root { run: RunId, reference: String },
     Words(String),
 }
 
 impl Wanted {
     fn is(&self, message: &Value) -> bool {
         match self {
-            Self::Root(reference) => words(message).contains(reference.as_str()),
+            Self::Root { reference, .. } => words(message).contains(reference.as_str()),
             Self::Words(expected) => words(message).trim() == expected.trim(),
         }
     }
