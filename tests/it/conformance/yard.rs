@@ -89,11 +89,12 @@ pub(super) fn furnished(home: Home, names: &Names) -> Home {
         assert!(text.contains(from), "{name} has no `{from}`");
         home.write(name, &text.replacen(from, to, 1));
     };
-    let more: String = names
+    let more: Vec<String> = names
         .channels
         .iter()
         .map(|it| format!("\"{it}\", "))
         .collect();
+    let more = more.concat();
     change(
         "runbooks/shop.yaml",
         "channels: [shop, ",

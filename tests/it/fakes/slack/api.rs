@@ -1,7 +1,6 @@
 //! The Web API: tokens, channels, threads, limits and troubles.
 
 use std::collections::HashMap;
-use std::io;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
