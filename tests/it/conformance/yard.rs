@@ -94,7 +94,6 @@ pub(super) fn furnished(home: Home, names: &Names) -> Home {
         .iter()
         .map(|it| format!("\"{it}\", "))
         .collect();
-    let more = more.concat();
     change(
         "runbooks/shop.yaml",
         "channels: [shop, ",
