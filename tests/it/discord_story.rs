@@ -466,6 +466,21 @@ async fn a_locked_thread_a_storm_and_a_lost_answer_lose_and_double_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_message_whose_answer_was_lost_is_found_although_its_nonce_is_forgotten() {
+    let story = Story::begin(Door::Http).await;
+    story.discord.set_nonce_window(Duration::ZERO);
+    story.discord.drop_answer_next(1);
+    story
+        .discord
+        .slash(GENERAL, ALICE, "flush-cache", &[("environment", "prod")])
+        .await;
+    let root = story.root(GENERAL, "flush-cache prod succeeded").await;
+    story.thread(&root, "midwatch/").await;
+    assert_eq!(story.roots().len(), 1);
+    story.end();
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_session_is_resumed_and_what_was_said_meanwhile_is_heard() {
     let story = Story::begin(Door::Gateway).await;
     story.discord.cut_gateway();

@@ -219,7 +219,7 @@ impl Transport for Discord {
             })
         };
         let wanted = match RunId::parse(&mark.id) {
-            Some(run) => Wanted::Root(format!("`{}", run.reference(4))),
+            Some(run) => Wanted::Root(format!("· ref {}", run.reference(4))),
             None => Wanted::Words(words(&self.encode(to, message))),
         };
         let mut before = None;
