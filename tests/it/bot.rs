@@ -223,6 +223,12 @@ impl Bot {
         answer.is_ok_and(|answer| answer.status().is_success())
     }
 
+    /// What `/readyz` says.
+    pub async fn readiness(&self) -> String {
+        let answer = self.client.get(self.url("/readyz")).send().await;
+        answer.expect("it listens").text().await.expect("text")
+    }
+
     /// How it ended, once it has.
     pub fn has_ended(&mut self) -> Option<std::process::ExitStatus> {
         self.child.try_wait().expect("a child")

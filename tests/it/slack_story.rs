@@ -46,7 +46,7 @@ impl Story {
     }
 
     /// The workspace is made what it is before midwatch starts.
-    async fn begin_told(home: Home, door: Door, tell: impl FnOnce(&FakeSlack)) -> Self {
+    pub(crate) async fn begin_told(home: Home, door: Door, tell: impl FnOnce(&FakeSlack)) -> Self {
         let slack = FakeSlack::start().await;
         tell(&slack);
         for channel in [SHOP, "C0OTHER"] {

@@ -2,29 +2,54 @@
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::process::{Child, ChildStdin, Stdio};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread;
 
 use async_trait::async_trait;
+use tokio::task::block_in_place;
 
-use super::{Cant, Done, Stage, Who};
+use super::stage::{At, Cant, Done, Stage, Trouble, Who};
+use super::watch::aloud;
+use super::yard::{self, Names, furnished};
 use crate::bot::Home;
 
-const ONE_PLACE: Cant = Cant(
+pub(super) const ONE_PLACE: Cant = Cant(
     "a terminal is one place: no channel, no mention and no thread beside it (docs of `midwatch try`)",
 );
-const LINES: Cant = Cant(
+pub(super) const LINES: Cant = Cant(
     "a terminal shows lines one after the other: it edits none, has no button and opens no form; it says what to type",
 );
-const ONE_READER: Cant =
+pub(super) const ONE_READER: Cant =
     Cant("a terminal has one reader, who is not called away from elsewhere: it pings nobody");
-const ONCE: Cant = Cant("a terminal delivers what is typed once, and asks nobody how fast");
-const TAB: Cant = Cant(
+pub(super) const ONCE: Cant =
+    Cant("a terminal delivers what is typed once and at once, and asks nobody how fast");
+pub(super) const TAB: Cant = Cant(
     "completion needs a terminal, and tests have none: `cargo test --lib complete` shows what is offered",
 );
+const IN_ORDER: Cant = Cant(
+    "without a terminal, as in tests, the next line is read when the run before it has ended: `cargo test --test it -- console`",
+);
+const WHOLE: Cant = Cant("a terminal shows all of an output, while it is printed");
 
-pub(super) fn begin() -> Console {
-    let home = Home::shipped();
+pub(super) fn begin() -> Box<dyn Stage> {
+    let names = Names {
+        channels: &[],
+        leads: "[dana]".to_owned(),
+        mirrors: String::new(),
+    };
+    let home = furnished(Home::shipped(), &names);
+    let lines: Arc<Mutex<Vec<String>>> = Arc::default();
+    let (child, typed) = start(&home, &lines);
+    Box::new(Console {
+        home,
+        child,
+        typed,
+        lines,
+        answered: 0,
+    })
+}
+
+fn start(home: &Home, lines: &Arc<Mutex<Vec<String>>>) -> (Child, ChildStdin) {
     let mut child = home
         .command(&["try"])
         .stdin(Stdio::piped())
@@ -36,23 +61,16 @@ pub(super) fn begin() -> Console {
         child.stdin.take().expect("piped"),
         child.stdout.take().expect("piped"),
     );
-    let lines: Arc<Mutex<Vec<String>>> = Arc::default();
-    let kept = Arc::clone(&lines);
+    let kept = Arc::clone(lines);
     thread::spawn(move || {
         for line in BufReader::new(printed).lines().map_while(Result::ok) {
             kept.lock().expect("no panic").push(line);
         }
     });
-    Console {
-        home,
-        child,
-        typed,
-        lines,
-        answered: 0,
-    }
+    (child, typed)
 }
 
-pub(super) struct Console {
+struct Console {
     home: Home,
     child: Child,
     typed: ChildStdin,
@@ -61,10 +79,17 @@ pub(super) struct Console {
     answered: usize,
 }
 
+impl Console {
+    fn lines(&self) -> MutexGuard<'_, Vec<String>> {
+        self.lines.lock().expect("no panic")
+    }
+}
+
 impl Drop for Console {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
+        yard::kill_steps(&self.home);
     }
 }
 
@@ -76,86 +101,65 @@ impl Stage for Console {
             Who::Cy => "cy",
             Who::Bo => "bo",
             Who::Eve => "eve",
-            Who::Stranger => return Err(Cant("the console plays people of people.yaml only")),
+            Who::BoElsewhere | Who::Stranger => {
+                return Err(Cant("the console plays people of people.yaml only"));
+            }
         };
-        self.answered = self.lines.lock().expect("no panic").len();
+        let printed = self.lines().len();
+        self.answered = printed;
         writeln!(self.typed, "/as {who}\n/ops {text}").expect("midwatch reads");
         self.typed.flush().expect("midwatch reads");
         Ok(())
     }
 
-    async fn mention(&mut self, _: Who, _: &str) -> Done {
-        Err(ONE_PLACE)
+    async fn trouble(&mut self, trouble: Trouble) -> Done {
+        match trouble {
+            Trouble::PowerCut => {
+                yard::works(&self.home).await;
+                let _ = self.child.kill();
+                let _ = self.child.wait();
+                yard::kill_steps(&self.home);
+                (self.child, self.typed) = start(&self.home, &self.lines);
+                Ok(())
+            }
+            Trouble::ThreadShut => Err(ONE_PLACE),
+            Trouble::GrownOld => Err(LINES),
+            Trouble::TooFast
+            | Trouble::AnswerLost
+            | Trouble::Elsewhere
+            | Trouble::LineCut
+            | Trouble::Deaf
+            | Trouble::Hearing => Err(ONCE),
+        }
     }
 
-    async fn direct(&mut self, _: Who, _: &str) -> Done {
-        Err(ONE_PLACE)
+    async fn files(&mut self) -> Done<Vec<String>> {
+        Err(WHOLE)
     }
 
-    async fn in_thread(&mut self, _: Who, _: &str) -> Done {
-        Err(ONE_PLACE)
+    async fn amid_a_run(&mut self) -> Done {
+        Err(IN_ORDER)
     }
 
-    async fn edited(&mut self, _: Who, _: &str) -> Done {
-        Err(LINES)
+    async fn shown(&mut self, at: At) -> Done<Vec<String>> {
+        match at {
+            At::Shop => Ok(self.lines().iter().map(|it| aloud(it)).collect()),
+            At::Mirror => Err(ONE_PLACE),
+        }
     }
 
-    async fn by_bot(&mut self, _: &str) -> Done {
-        Err(ONE_PLACE)
-    }
-
-    async fn twenty_times(&mut self, _: Who, _: &str) -> Done {
-        Err(ONCE)
-    }
-
-    async fn press(&mut self, _: Who, _: &str) -> Done {
-        Err(LINES)
-    }
-
-    async fn fill(&mut self, _: Who, _: &str, _: &str) -> Done {
-        Err(LINES)
-    }
-
-    async fn offered(&mut self, _: Who, _: &str) -> Done<Vec<String>> {
-        Err(TAB)
-    }
-
-    async fn bad_weather(&mut self) -> Done {
-        Err(ONCE)
-    }
-
-    async fn away_while(&mut self, _: Who, _: &str) -> Done {
-        Err(ONCE)
-    }
-
-    async fn is_marked(&mut self) -> Done<bool> {
-        Err(ONE_PLACE)
-    }
-
-    async fn edits(&mut self) -> Done<usize> {
-        Err(LINES)
-    }
-
-    async fn pinged(&mut self) -> Done<Vec<Who>> {
-        Err(ONE_READER)
-    }
-
-    async fn has_threads(&mut self) -> Done<bool> {
-        Err(ONE_PLACE)
-    }
-
-    async fn everybody(&mut self) -> Vec<String> {
-        self.lines.lock().expect("no panic").clone()
-    }
-
-    /// What was printed since something was typed last, as one.
+    /// What was printed since something was typed last, as one, after its prompt.
     async fn alone(&mut self, _: Who) -> Vec<String> {
-        let lines = self.lines.lock().expect("no panic");
-        vec![lines[self.answered..].join("\n")]
+        let printed = self.lines()[self.answered..].to_vec();
+        let after = printed
+            .iter()
+            .position(|line| line.contains("> /ops "))
+            .map_or(printed.len(), |prompt| prompt + 1);
+        vec![aloud(&printed[after..].join("\n"))]
     }
 
     async fn facts(&mut self, kind: &str) -> usize {
-        let export = self.home.run(&["ledger", "export"], "");
+        let export = block_in_place(|| self.home.run(&["ledger", "export"], ""));
         let text = String::from_utf8(export.stdout).expect("text");
         let kind = format!("\"kind\":\"{kind}\"");
         text.lines().filter(|line| line.contains(&kind)).count()

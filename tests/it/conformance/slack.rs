@@ -1,29 +1,62 @@
 //! Slack, over sockets and over HTTP.
 
+mod acts;
+
 use std::time::Duration;
 
-use async_trait::async_trait;
-use futures_util::future::join_all;
+use serde_json::Value;
+use tokio::task::block_in_place;
 
-use super::{Cant, Done, Stage, Who, aloud};
-use crate::fakes::slack::{BOT_USER, FakeSlack, Posted, render};
+use super::stage::{At, Cant, Done, EVERYBODY, Stage, Who};
+use super::yard::{self, Names, furnished};
+use crate::bot::{Bot, Home};
+use crate::fakes::elsewhere::Elsewhere;
+use crate::fakes::slack::{BOT_USER, Delivery, FakeSlack, Posted, render, signed};
+use crate::sample_shop::Running;
 use crate::slack_story::{Door, SHOP, Story};
 
 const NO_COMPLETION: Cant = Cant(
     "Slack offers nothing while one types a slash command: <https://docs.slack.dev/interactivity/implementing-slash-commands>",
 );
+const THREADS_STAY: Cant = Cant(
+    "Slack's threads are neither locked nor put away: <https://docs.slack.dev/reference/methods/chat.postMessage> has no such error",
+);
+
+const CHANNELS: [&str; 6] = [SHOP, "C0SHOP2", "C0SHOP3", "C0SHOP4", "C0SHOP5", "C0SHOP6"];
+const MIRROR: &str = "C0OTHER";
+const LEADS: &str = "S0LEADS";
 
 pub(super) async fn begin(door: Door) -> Box<dyn Stage> {
+    let names = Names {
+        channels: &CHANNELS[1..],
+        leads: format!("{{ slack: {LEADS} }}"),
+        mirrors: format!("{{ slack: T1/{MIRROR} }}"),
+    };
+    let home = furnished(Home::shipped(), &names);
+    let story = Story::begin_told(home, door, |slack| {
+        slack.set_group(LEADS, &[]);
+        for channel in &CHANNELS[1..] {
+            slack.add_channel(channel, true);
+        }
+    });
     Box::new(Slack {
-        story: Some(Story::begin(door).await),
+        story: Some(story.await),
         door,
+        turn: 0,
+        mentioned: String::new(),
+        elsewhere: Elsewhere::open().await,
     })
 }
 
-pub(super) struct Slack {
+struct Slack {
     /// `None` only while it is away.
     story: Option<Story>,
     door: Door,
+    /// How often somebody said something.
+    turn: usize,
+    /// Where we were mentioned last.
+    mentioned: String,
+    elsewhere: Elsewhere,
 }
 
 fn account(who: Who) -> &'static str {
@@ -31,6 +64,7 @@ fn account(who: Who) -> &'static str {
         Who::Ana => "U0ANA",
         Who::Cy => "U0CY",
         Who::Bo => "U0BO",
+        Who::BoElsewhere => "U9BO",
         Who::Eve => "U0EVE",
         Who::Stranger => "U0NOBODY",
     }
@@ -41,113 +75,48 @@ impl Slack {
         self.story.as_ref().expect("it is there")
     }
 
-    fn said(&self) -> Vec<Posted> {
-        let all = self.story().slack.messages(SHOP).into_iter();
-        all.filter(|it| it.user == BOT_USER).collect()
+    /// The channel in which nothing was said for the longest time.
+    fn next_channel(&mut self) -> &'static str {
+        self.turn += 1;
+        CHANNELS[self.turn % CHANNELS.len()]
+    }
+
+    fn said(&self, at: At) -> Vec<Posted> {
+        let channels: &[&str] = match at {
+            At::Shop => &CHANNELS,
+            At::Mirror => &[MIRROR],
+        };
+        let slack = &self.story().slack;
+        let all = channels.iter().flat_map(|channel| slack.messages(channel));
+        let mut ours: Vec<Posted> = all.filter(|it| it.user == BOT_USER).collect();
+        ours.sort_by(|one, other| one.ts.cmp(&other.ts));
+        ours
     }
 
     fn roots(&self) -> Vec<Posted> {
-        self.said()
-            .into_iter()
-            .filter(|it| it.thread.is_none())
-            .collect()
-    }
-}
-
-#[async_trait]
-impl Stage for Slack {
-    async fn command(&mut self, who: Who, text: &str) -> Done {
-        self.story().slack.slash(account(who), SHOP, text).await;
-        Ok(())
+        let said = self.said(At::Shop).into_iter();
+        said.filter(|it| it.thread.is_none()).collect()
     }
 
-    async fn mention(&mut self, who: Who, text: &str) -> Done {
-        self.story()
-            .slack
-            .mention(account(who), SHOP, None, text)
-            .await;
-        Ok(())
+    fn with_button(&self, at: At, label: &str) -> Posted {
+        let shows = |it: &Posted| render(it).contains(&format!("[{label}]"));
+        let found = self.said(at).into_iter().rev().find(shows);
+        found.unwrap_or_else(|| panic!("no button `{label}`"))
     }
 
-    async fn direct(&mut self, who: Who, text: &str) -> Done {
-        self.story().slack.direct_message(account(who), text).await;
-        Ok(())
-    }
-
-    async fn in_thread(&mut self, who: Who, text: &str) -> Done {
-        let root = self.roots().pop().expect("there was a run");
-        self.story()
-            .slack
-            .mention(account(who), SHOP, Some(&root.ts), text)
-            .await;
-        Ok(())
-    }
-
-    async fn edited(&mut self, who: Who, text: &str) -> Done {
-        let slack = &self.story().slack;
-        let said = slack.mention(account(who), SHOP, None, "help").await;
-        slack.edit_message(SHOP, &said, text).await;
-        Ok(())
-    }
-
-    async fn by_bot(&mut self, text: &str) -> Done {
-        self.story().slack.bot_mention(SHOP, text).await;
-        Ok(())
-    }
-
-    async fn twenty_times(&mut self, who: Who, text: &str) -> Done {
-        let slack = &self.story().slack;
-        let delivery = slack.slash_delivery(account(who), SHOP, text);
-        join_all((0..20).map(|_| slack.deliver(&delivery))).await;
-        Ok(())
-    }
-
-    async fn press(&mut self, who: Who, label: &str) -> Done {
-        let said = self.roots();
-        let ask = said
-            .iter()
-            .rev()
-            .find(|it| render(it).contains(&format!("[{label}]")));
-        let ask = ask.unwrap_or_else(|| panic!("no button `{label}`"));
-        self.story().slack.click(account(who), ask, label).await;
-        Ok(())
-    }
-
-    async fn fill(&mut self, _: Who, field: &str, value: &str) -> Done {
-        let slack = &self.story().slack;
-        let form = slack
-            .wait_for("a form", super::PATIENCE, |slack: &FakeSlack| {
-                slack.forms().pop()
-            })
-            .await;
-        slack.submit(&form, &[(field, value)]).await;
-        Ok(())
-    }
-
-    async fn offered(&mut self, _: Who, _: &str) -> Done<Vec<String>> {
-        Err(NO_COMPLETION)
-    }
-
-    async fn bad_weather(&mut self) -> Done {
-        let slack = &self.story().slack;
-        slack.refuse_next(2);
-        if self.door == Door::Sockets {
-            slack.cut_sockets();
-            // A slash command that nobody hears is lost, and Slack says so to whoever typed it.
-            tokio::time::sleep(Duration::from_secs(3)).await;
-        }
-        Ok(())
-    }
-
-    async fn away_while(&mut self, who: Who, text: &str) -> Done {
+    /// Ends midwatch, and answers what is left of it.
+    fn down(&mut self, end: impl FnOnce(Bot, &Home)) -> (FakeSlack, Home, Running) {
         let Story {
             slack,
             home,
             bot,
             shop,
         } = self.story.take().expect("it is there");
-        assert!(bot.stop().success());
-        slack.mention(account(who), SHOP, None, text).await;
+        block_in_place(|| end(bot, &home));
+        (slack, home, shop)
+    }
+
+    async fn up(&mut self, (slack, home, shop): (FakeSlack, Home, Running)) {
         let bot = home.serve().await;
         if self.door == Door::Http {
             slack.use_http(&bot.url(""));
@@ -158,54 +127,50 @@ impl Stage for Slack {
             bot,
             shop,
         });
-        Ok(())
     }
 
-    async fn is_marked(&mut self) -> Done<bool> {
-        let whispers = self.story().slack.whispers(account(Who::Ana));
-        Ok(whispers.last().is_some_and(|it| it.channel == SHOP))
+    async fn hears_again(&self) {
+        let back = |slack: &FakeSlack| (!slack.hearing_sockets().is_empty()).then_some(());
+        let wait = Duration::from_secs(20);
+        self.story().slack.wait_for("a socket", wait, back).await;
     }
 
-    async fn edits(&mut self) -> Done<usize> {
-        Ok(self.roots().pop().map_or(0, |root| root.edits))
-    }
-
-    async fn pinged(&mut self) -> Done<Vec<Who>> {
-        let text = self.said().iter().map(render).collect::<String>();
-        let mut pinged = Vec::new();
-        for part in text.split("<@").skip(1) {
-            let id = part.split('>').next().unwrap_or_default();
-            let who = [Who::Ana, Who::Cy, Who::Bo, Who::Eve]
-                .into_iter()
-                .find(|who| account(*who) == id);
-            pinged.push(who.expect("a person"));
+    fn over_sockets(&self, otherwise: Cant) -> Done {
+        match self.door {
+            Door::Sockets => Ok(()),
+            Door::Http => Err(otherwise),
         }
-        pinged.dedup();
-        Ok(pinged)
     }
 
-    async fn has_threads(&mut self) -> Done<bool> {
-        Ok(self.said().iter().any(|it| it.thread.is_some()))
+    /// Sends this very body, signed so; the status of the answer.
+    async fn send(&self, delivery: &Delivery, secret: &str, at_secs: i64) -> u16 {
+        let body = delivery.body();
+        let url = self.story().bot.url(delivery.kind.path());
+        let mut request = reqwest::Client::new().post(url);
+        for (name, value) in signed(secret, at_secs, body.as_bytes()) {
+            request = request.header(name, value);
+        }
+        let answer = request.body(body).send().await;
+        answer.expect("it is answered").status().as_u16()
     }
+}
 
-    async fn everybody(&mut self) -> Vec<String> {
-        self.said().iter().map(|it| aloud(&render(it))).collect()
+impl Drop for Slack {
+    fn drop(&mut self) {
+        if let Some(story) = &self.story {
+            yard::left(&story.home);
+        }
     }
+}
 
-    async fn alone(&mut self, who: Who) -> Vec<String> {
-        let slack = &self.story().slack;
-        slack
-            .whispers(account(who))
-            .iter()
-            .map(|it| aloud(&render(it)))
-            .collect()
+/// Slack pings where a block names a user: text can't.
+fn pinged_in(block: &Value, pinged: &mut Vec<Who>) {
+    if block["type"] == "user" {
+        let id = block["user_id"].as_str().unwrap_or_default();
+        let who = EVERYBODY.into_iter().find(|who| account(*who) == id);
+        pinged.push(who.expect("a person"));
     }
-
-    async fn facts(&mut self, kind: &str) -> usize {
-        self.story().facts(kind).len()
-    }
-
-    fn violations(&mut self) -> Vec<String> {
-        self.story().slack.take_violations()
+    for inner in block["elements"].as_array().into_iter().flatten() {
+        pinged_in(inner, pinged);
     }
 }

@@ -112,6 +112,9 @@ struct Trouble {
     refuse_next: usize,
     fail_next: usize,
     drop_answer_next: usize,
+    /// Where the next call is sent on to.
+    redirect: Option<String>,
+    edits_closed: bool,
     paced: bool,
 }
 
@@ -187,6 +190,16 @@ impl FakeSlack {
     /// The next writing calls are done, but the connection is cut before the answer.
     pub(crate) fn drop_answer_next(&self, calls: usize) {
         self.state().trouble.drop_answer_next = calls;
+    }
+
+    /// The workspace lets nobody change a message any more.
+    pub(crate) fn close_edits(&self) {
+        self.state().trouble.edits_closed = true;
+    }
+
+    /// The next call is redirected to the same path of another host.
+    pub(crate) fn redirect_next(&self, host: &str) {
+        self.state().trouble.redirect = Some(host.to_owned());
     }
 
     /// Whether more than one post a second in a channel (some in a burst aside) is refused with 429.

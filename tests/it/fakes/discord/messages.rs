@@ -214,7 +214,8 @@ pub(super) fn edit(state: &mut State, request: &Request, channel: &str, id: &str
         if edits.len() >= state.settings.old_edits {
             let says =
                 "Maximum number of edits to messages older than 1 hour reached. Try again later.";
-            let wait = OLD_EDITS_WINDOW_MS - (now - edits[0]);
+            let first = edits.first().copied().unwrap_or(now);
+            let wait = OLD_EDITS_WINDOW_MS - (now - first);
             return Err(Refused::new(429, 30_046, says).later(wait));
         }
         edits.push(now);

@@ -1,8 +1,10 @@
 //! Reading what was said: one message, or a page of them.
 
-use super::messages::Posted;
+use std::time::Duration;
+
+use super::messages::{Posted, mentioned};
 use super::rest::{Answer, Refused, Request};
-use super::{State, permission};
+use super::{BOT_USER, EPOCH_MS, FakeDiscord, State, permission};
 
 pub(super) fn one(state: &mut State, channel: &str, id: &str) -> Answer {
     let here = state.visible(channel)?;
@@ -61,4 +63,25 @@ pub(super) fn page(state: &mut State, request: &Request, channel: &str) -> Answe
             .map(|(_, message)| state.message_json(message, false))
             .collect(),
     ))
+}
+
+impl FakeDiscord {
+    /// Somebody wrote `@bot TEXT` some time ago, and we are told only now.
+    pub(crate) fn mentioned_before(&self, ago: Duration, channel: &str, user: &str, text: &str) {
+        let mut state = self.state();
+        let at_ms = state.now_ms() - i64::try_from(ago.as_millis()).unwrap();
+        let content = format!("<@{BOT_USER}> {text}");
+        let message = Posted {
+            id: ((at_ms - EPOCH_MS) << 22).to_string(),
+            at_ms,
+            channel: channel.to_owned(),
+            author: user.to_owned(),
+            pings: mentioned(&content),
+            content,
+            ..Posted::default()
+        };
+        state.keep(message);
+        drop(state);
+        self.inner.changed();
+    }
 }

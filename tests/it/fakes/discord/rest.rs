@@ -214,6 +214,11 @@ fn answered(state: &mut State, request: &Request, token: Option<&str>) -> (Respo
             state.weather.delay(),
         );
     }
+    if let Some(host) = state.weather.redirect.take() {
+        let to = format!("{host}{ROOT}/{}", request.path.join("/"));
+        let response = (StatusCode::TEMPORARY_REDIRECT, [("location", to)]).into_response();
+        return (response, Duration::ZERO);
+    }
     weather::expect_patience(state, request);
     let authorized = token
         .and_then(|it| it.strip_prefix("Bot "))

@@ -69,6 +69,8 @@ pub(super) struct Weather {
     refuse_as: Option<(Scope, Duration)>,
     fail_next: usize,
     cut_next: usize,
+    /// Where the next call is sent on to.
+    pub(super) redirect: Option<String>,
     /// What is counted together → when it was refused, and until when. Empty: everything.
     quiet: HashMap<String, (Instant, Instant)>,
 }
@@ -215,6 +217,11 @@ impl FakeDiscord {
     /// The next writing calls are refused with 429 for a second.
     pub(crate) fn refuse_next(&self, calls: usize) {
         self.refuse_next_as(calls, Scope::User, Duration::from_secs(1));
+    }
+
+    /// The next call is redirected to the same path of another host.
+    pub(crate) fn redirect_next(&self, host: &str) {
+        self.state().weather.redirect = Some(host.to_owned());
     }
 
     /// The next writing calls are refused with 429.

@@ -1,12 +1,11 @@
 //! The Web API: tokens, channels, threads, limits and troubles.
 
 use std::collections::HashMap;
-use std::io;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use axum::Router;
-use axum::body::{Body, to_bytes};
+use axum::body::to_bytes;
 use axum::extract::{Request, State as Extract};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
@@ -80,16 +79,20 @@ fn answered(
         state.trouble.fail_next -= 1;
         return (StatusCode::SERVICE_UNAVAILABLE.into_response(), None);
     }
+    if let Some(host) = state.trouble.redirect.take() {
+        let to = [("location", format!("{host}/api/{method}"))];
+        return ((StatusCode::TEMPORARY_REDIRECT, to).into_response(), None);
+    }
     weather::expect_patience(&mut state, method, body);
     let too_fast = history::too_fast(&mut state, method);
     if let Some(wait) = too_fast.or_else(|| groups::too_fast(&mut state, method)) {
         weather::refused(&mut state, &weather::key(method, body), wait);
-        return (limited(wait), None);
+        return (weather::limited(wait), None);
     }
     let refuse = writing && is_refused(&mut state, method, body);
     let fate = weather::fate(&mut state, method, body, refuse);
     if let Fate::Refused(wait) = fate {
-        return (limited(wait), None);
+        return (weather::limited(wait), None);
     }
     let before = (fate == Fate::Lost).then(|| state.messages.clone());
     let answer = token(method, headers).and_then(|()| dispatch(inner, &mut state, method, body));
@@ -99,6 +102,8 @@ fn answered(
         .filter(|_| before.is_none() && ["chat.postMessage", "chat.update"].contains(&method));
     let echo = echo.map(|answer| json!({ "method": method, "message": answer["message"] }));
     match &answer {
+        // What the workspace forbids nobody knows before.
+        Err("edit_window_closed") => {}
         Err(error) if !weather::is_excused(&state, body) => {
             state.violation(format!("{method}: {error}"));
         }
@@ -111,11 +116,11 @@ fn answered(
                 }
             }
             if fate == Fate::Cut {
-                return (cut(), echo);
+                return (weather::cut(), echo);
             }
             if writing && state.trouble.drop_answer_next > 0 {
                 state.trouble.drop_answer_next -= 1;
-                return (cut(), echo);
+                return (weather::cut(), echo);
             }
         }
     }
@@ -134,26 +139,6 @@ fn answered(
             .into_response(),
         echo,
     )
-}
-
-/// A response whose connection breaks in the middle.
-fn cut() -> Response {
-    let broken = futures_util::stream::once(async { Err::<String, _>(io::Error::other("cut")) });
-    (
-        [("content-type", "application/json")],
-        Body::from_stream(broken),
-    )
-        .into_response()
-}
-
-/// "Too fast", and when to come again.
-fn limited(wait: Duration) -> Response {
-    let headers = [
-        ("retry-after", wait.as_secs().to_string()),
-        ("content-type", "application/json".to_owned()),
-    ];
-    let error = json!({ "ok": false, "error": "ratelimited" }).to_string();
-    (StatusCode::TOO_MANY_REQUESTS, headers, error).into_response()
 }
 
 fn is_refused(state: &mut State, method: &str, body: &Value) -> bool {
@@ -277,6 +262,9 @@ fn update(state: &mut State, body: &Value) -> Answer {
     reachable(state, &channel)?;
     check_message(state, body)?;
     let ts = text(body, "ts").ok_or("message_not_found")?;
+    if state.trouble.edits_closed {
+        return Err("edit_window_closed");
+    }
     let found = state
         .messages
         .iter_mut()

@@ -212,7 +212,7 @@ fn render_element(element: &Value) -> String {
     let text = |name: &str| element[name].as_str().unwrap_or_default().to_owned();
     match element["type"].as_str().unwrap_or_default() {
         "user" => format!("<@{}>", text("user_id")),
-        "date" => text("fallback"),
+        "date" => text("format").replace("{ago}", "a while ago"),
         _ if element["style"]["code"] == true => format!("`{}`", text("text")),
         _ => text("text"),
     }

@@ -1,9 +1,13 @@
 //! Bad weather and the pace of writing: calls refused, answers cut, messages taken and not kept; and who called too soon.
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::io;
 use std::time::Duration;
 
-use serde_json::Value;
+use axum::body::Body;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use super::{FakeSlack, State};
@@ -88,6 +92,26 @@ pub(super) fn fate(state: &mut State, method: &str, body: &Value, refuse: bool) 
     } else {
         Fate::Done
     }
+}
+
+/// A response whose connection breaks in the middle.
+pub(super) fn cut() -> Response {
+    let broken = futures_util::stream::once(async { Err::<String, _>(io::Error::other("cut")) });
+    (
+        [("content-type", "application/json")],
+        Body::from_stream(broken),
+    )
+        .into_response()
+}
+
+/// "Too fast", and when to come again.
+pub(super) fn limited(wait: Duration) -> Response {
+    let headers = [
+        ("retry-after", wait.as_secs().to_string()),
+        ("content-type", "application/json".to_owned()),
+    ];
+    let error = json!({ "ok": false, "error": "ratelimited" }).to_string();
+    (StatusCode::TOO_MANY_REQUESTS, headers, error).into_response()
 }
 
 /// Remembers that this call is not to be made for a while.
