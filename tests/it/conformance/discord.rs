@@ -44,6 +44,8 @@ pub(super) async fn begin(door: Door) -> Box<dyn Stage> {
     for channel in &CHANNELS[1..] {
         story.discord.add_channel(GUILD, channel, "more");
     }
+    // One that is started again can't know when the one before it introduced itself.
+    story.discord.set_identify_pause(std::time::Duration::ZERO);
     story.discord.add_user(BENS_OTHER, "bens-other");
     story.discord.join(GUILD, BENS_OTHER);
     Box::new(Discord {
