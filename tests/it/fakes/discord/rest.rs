@@ -11,6 +11,7 @@ use axum::extract::{Request as Incoming, State as Extract};
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
+use tokio::time::Instant;
 
 use super::routes::{dispatch, pattern};
 use super::upload::{self, Upload};
@@ -26,6 +27,8 @@ pub(super) struct Request {
     pub(super) query: HashMap<String, String>,
     pub(super) body: Value,
     pub(super) files: Vec<Upload>,
+    /// When its head came, before it was read and waited its turn.
+    pub(super) came_at: Instant,
     /// Its body could not be read.
     broken: bool,
 }
@@ -121,6 +124,7 @@ pub(super) fn router(inner: Weak<Inner>) -> Router {
 }
 
 async fn call(Extract(inner): Extract<Weak<Inner>>, request: Incoming) -> Response {
+    let came_at = Instant::now();
     let Some(inner) = inner.upgrade() else {
         return StatusCode::SERVICE_UNAVAILABLE.into_response();
     };
@@ -141,16 +145,14 @@ async fn call(Extract(inner): Extract<Weak<Inner>>, request: Incoming) -> Respon
         return other(&inner, &path, token.is_some());
     };
     let raw = to_bytes(body, 64 << 20).await.unwrap_or_default();
-    let parsed = understood(method, route, parts.uri.query(), &parts.headers, &raw);
+    let query = parts.uri.query();
+    let parsed = understood(method, route, query, &parts.headers, &raw, came_at);
     let (response, delay) = {
         let mut state = inner.state();
         if raw
             .windows(BOT_TOKEN.len())
             .any(|window| window == BOT_TOKEN.as_bytes())
-            || parts
-                .uri
-                .query()
-                .is_some_and(|query| query.contains(BOT_TOKEN))
+            || query.is_some_and(|query| query.contains(BOT_TOKEN))
         {
             state.violation(format!(
                 "{method} {route}: the bot's token in the query or the body"
@@ -186,6 +188,7 @@ fn understood(
     query: Option<&str>,
     headers: &HeaderMap,
     raw: &[u8],
+    came_at: Instant,
 ) -> Request {
     let path = route.trim_start_matches('/').split('/');
     let path = path.map(|part| {
@@ -200,6 +203,7 @@ fn understood(
         query: query.into_owned().collect(),
         body: Value::Null,
         files: Vec::new(),
+        came_at,
         broken: false,
     };
     let kind = headers

@@ -155,7 +155,7 @@ pub(super) fn refused(state: &mut State, request: &Request, scope: Scope, wait: 
 
 /// Complains of a call that Discord did not want to hear yet.
 pub(super) fn expect_patience(state: &mut State, request: &Request) {
-    let now = Instant::now();
+    let now = request.came_at;
     let key = pace::key(request);
     let global = if request.is_open() {
         None
