@@ -94,11 +94,11 @@ pub(super) enum CallError {
     #[error("{0}")]
     NoAnswer(String),
     /// Discord's number and words for why not.
-    #[error("discord answered {code} ({words})")]
+    #[error("discord answered {words}")]
     Refused {
-        /// [`code`], or another.
+        /// [`code`], or another; 0 where it says none.
         code: u64,
-        /// In English.
+        /// With the HTTP status, in English.
         words: String,
     },
 }
@@ -395,10 +395,12 @@ fn told(
     }
     if status.is_client_error() {
         let body = body.unwrap_or_default();
-        return Err(CallError::Refused {
-            code: body["code"].as_u64().unwrap_or(0),
-            words: format!("{}: {}", status.as_u16(), as_text(&body, "/message")),
-        });
+        let (status, code) = (status.as_u16(), body["code"].as_u64().unwrap_or(0));
+        let words = match as_text(&body, "/message") {
+            "" => format!("http status {status}"),
+            says => format!("{says} (http status {status}, code {code})"),
+        };
+        return Err(CallError::Refused { code, words });
     }
     Err(CallError::NoAnswer(format!(
         "discord: http status {}",

@@ -21,6 +21,8 @@ pub(super) const FORM: &str = "form:";
 const CONTENT_CHARS: usize = 2_000;
 /// All text components of a message together.
 const COMPONENT_CHARS: usize = 4_000;
+/// Kept free of both, for what says that more was there.
+const MORE_CHARS: usize = 2;
 const CUSTOM_ID_CHARS: usize = 100;
 const BUTTON_LABEL_CHARS: usize = 80;
 const BUTTONS_IN_A_ROW: usize = 5;
@@ -193,11 +195,10 @@ fn fitted(parts: &[Part]) -> String {
             }
         }
     }
-    let most = if words + output <= CONTENT_CHARS {
-        CONTENT_CHARS
-    } else {
-        COMPONENT_CHARS
-    };
+    let mut most = CONTENT_CHARS - MORE_CHARS;
+    if words + output > most {
+        most = COMPONENT_CHARS - MORE_CHARS;
+    }
     let mut room = most.saturating_sub(words);
     let mut shown = Shown::of(most);
     for part in parts {
@@ -222,8 +223,7 @@ struct Shown {
 }
 
 impl Shown {
-    fn of(most: usize) -> Self {
-        let room = most - 2; // For what says that more was there.
+    fn of(room: usize) -> Self {
         Self {
             text: String::new(),
             room,

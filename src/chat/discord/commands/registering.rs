@@ -20,15 +20,17 @@ use crate::chat::discord::{Door, as_text as at};
 const LOOK_EVERY: Duration = Duration::from_secs(2);
 const GUILDS_EVERY: Duration = Duration::from_secs(60);
 const GUILDS_PAGE: usize = 200;
-/// When it is tried again after a failure.
+/// When it is tried again where Discord refused it, and where it only failed.
 const AGAIN: Duration = Duration::from_secs(60);
+const SOON: Duration = Duration::from_secs(5);
 
 /// Registers `/ops` in each guild, and anew when the catalog has changed, until cancelled.
 pub async fn keep_registered(door: Door, cancel: CancellationToken) {
     let registering = async {
         let mut registered: BTreeMap<String, Vec<u8>> = BTreeMap::new();
         let mut guilds: Vec<String> = Vec::new();
-        let mut asked: Option<Instant> = None;
+        // When it is asked for them again; twice as long after each failure.
+        let (mut ask_at, mut pause) = (Instant::now(), LOOK_EVERY);
         // Where it failed: not before then.
         let mut later: BTreeMap<String, Instant> = BTreeMap::new();
         loop {
@@ -36,24 +38,28 @@ pub async fn keep_registered(door: Door, cancel: CancellationToken) {
             let Some(me) = door.discord.me() else {
                 continue;
             };
-            if asked.is_none_or(|asked| asked.elapsed() >= GUILDS_EVERY) {
+            let now = Instant::now();
+            if ask_at <= now {
                 match door.guilds().await {
                     Ok(found) => {
                         // Who leaves a server and comes back has to offer it there anew.
                         registered.retain(|guild, _| found.contains(guild));
                         later.retain(|guild, _| found.contains(guild));
                         guilds = found;
-                        asked = Some(Instant::now());
+                        (ask_at, pause) = (now + GUILDS_EVERY, LOOK_EVERY);
                     }
-                    Err(CallError::Limited(wait)) => sleep(wait).await,
+                    Err(CallError::Limited(wait)) => ask_at = now + wait,
                     Err(why) => {
-                        warn!("discord does not say in which servers we are: {why}; asking again");
+                        warn!(
+                            "discord does not say in which servers we are: {why}; asking again in {pause:?}"
+                        );
+                        ask_at = now + pause;
+                        pause = (pause * 2).min(GUILDS_EVERY);
                     }
                 }
             }
             let definition = definition(&door.discord.catalog.load());
             let digest = Sha256::digest(definition.to_string()).to_vec();
-            let now = Instant::now();
             for guild in &guilds {
                 let waits = later.get(guild).is_some_and(|until| *until > now);
                 if waits || registered.get(guild) == Some(&digest) {
@@ -68,14 +74,16 @@ pub async fn keep_registered(door: Door, cancel: CancellationToken) {
                         later.insert(guild.clone(), now + wait);
                     }
                     Err(why) => {
-                        let next = match why {
+                        let (next, wait) = match why {
                             CallError::Refused { .. } => {
-                                "; was the app added with the scope applications.commands?"
+                                let next =
+                                    "; was the app added with the scope applications.commands?";
+                                (next, AGAIN)
                             }
-                            _ => "",
+                            _ => ("", SOON),
                         };
                         warn!("discord: /ops is not registered in server {guild} yet: {why}{next}");
-                        later.insert(guild.clone(), now + AGAIN);
+                        later.insert(guild.clone(), now + wait);
                     }
                 }
             }

@@ -159,6 +159,16 @@ fn what_is_too_long_for_the_content_is_a_component_and_output_gives_way_first() 
 }
 
 /// Discord's document of its own limits, as far as they bind us.
+#[test]
+fn output_of_any_length_is_shown() {
+    for length in (1_900..2_100).chain(3_900..4_100) {
+        let given = Message::new(Text::new().plain("x")).with(Block::Output("y".repeat(length)));
+        let shown = content(&given);
+        let shown = shown.matches('y').count();
+        assert!(shown >= length.min(3_900), "{shown} of {length}");
+    }
+}
+
 fn assert_within_limits(name: &str, body: &Value) {
     let length = |value: &Value| value.as_str().unwrap().chars().count();
     let components = body["components"].as_array().unwrap();
