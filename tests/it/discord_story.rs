@@ -74,10 +74,8 @@ impl Story {
             .setting("DISCORD_TOKEN", BOT_TOKEN)
             .setting("DISCORD_API_URL", discord.api_url())
             .setting("MIDWATCH_SECRET_SHOP_ADMIN", "sample-admin-token")
-            .setting(
-                "VAR_SHOP_PROD_URL",
-                format!("http://{}", shop.shop.address()),
-            );
+            .setting("VAR_SHOP_PROD_URL", shop.url())
+            .setting("VAR_SHOP_STAGING_URL", shop.url());
         let home = match door {
             Door::Http => home.setting("DISCORD_PUBLIC_KEY", discord.public_key()),
             Door::Gateway => home,

@@ -19,6 +19,11 @@ pub(crate) struct Running {
 }
 
 impl Running {
+    /// Where it is.
+    pub(crate) fn url(&self) -> String {
+        format!("http://{}", self.shop.address())
+    }
+
     pub(crate) async fn start() -> Self {
         let clock = Clock::steered("2026-11-20T03:00:00Z".parse::<Timestamp>().unwrap());
         let settings = SampleSettings {

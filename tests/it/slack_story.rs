@@ -58,10 +58,8 @@ impl Story {
             .setting("SLACK_BOT_TOKEN", BOT_TOKEN)
             .setting("SLACK_API_URL", slack.api_url())
             .setting("MIDWATCH_SECRET_SHOP_ADMIN", "sample-admin-token")
-            .setting(
-                "VAR_SHOP_PROD_URL",
-                format!("http://{}", shop.shop.address()),
-            );
+            .setting("VAR_SHOP_PROD_URL", shop.url())
+            .setting("VAR_SHOP_STAGING_URL", shop.url());
         let home = match door {
             Door::Http => home.setting("SLACK_SIGNING_SECRET", SIGNING_SECRET),
             Door::Sockets => home.setting("SLACK_APP_TOKEN", APP_TOKEN),

@@ -25,7 +25,6 @@ use crate::chat::history::{
 };
 use crate::chat::{DeliveryError, Ears, located};
 use crate::domain::{Inbound, InboundKey, Place, Platform, RunId};
-use crate::planted;
 use crate::store::RunThread;
 
 /// Channels in which something can be written to us, or in whose threads: with text, voices, announcements, a stage, posts
@@ -269,9 +268,6 @@ impl Messages {
 
     /// The channels in which persons whom we know write to us.
     async fn direct(&self) -> Result<Vec<String>, NotRead> {
-        if planted::is("discord-direct-unread") {
-            return Ok(Vec::new());
-        }
         let accounts = self.accounts();
         let mut channels = Vec::new();
         for account in accounts {

@@ -110,9 +110,6 @@ pub(super) fn message(message: &Value, edited: bool, room: Room, me: &Me, now: T
     let (key, sent_at) = if edited {
         let key = InboundKey::new(&["discord", "message", id, "edited", edit]);
         (key, edit.parse().ok())
-    } else if planted::is("discord-message-is-new") {
-        let key = InboundKey::new(&["discord", "message", &now.to_string()]);
-        (key, moment(id))
     } else {
         (InboundKey::new(&["discord", "message", id]), moment(id))
     };

@@ -34,7 +34,6 @@ pub(super) const TRIALS: &[Trial] = &[
     trial("storm429", 2, 7),
     trial("reconnect", 30, 7),
     trial("kill9", 2, 7),
-    trial("dup", 4, 7),
     trial("gap", 1, 7),
     trial("iofail", 3, 7),
     trial("clock", 40, 7),
@@ -233,18 +232,6 @@ pub(super) const BUGS: &[Bug] = &[
         does: "An interaction's identity is the moment at which it came in.",
         proof: "forge",
         says: &["Discord: said genuinely"],
-    },
-    Bug {
-        name: "discord-message-is-new",
-        does: "A message's identity is the moment at which it came in over the gateway.",
-        proof: "dup",
-        says: &["received, and nobody said it"],
-    },
-    Bug {
-        name: "discord-direct-unread",
-        does: "What was said to it alone while it was away is not read.",
-        proof: "gap",
-        says: &["received 0 times, concluded []"],
     },
     Bug {
         name: "discord-unreadable-is-500",
