@@ -10,12 +10,15 @@ mod stage;
 mod watch;
 mod yard;
 
+use std::any::Any;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
+use std::panic::AssertUnwindSafe;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
+use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
@@ -44,36 +47,37 @@ fn begin(platform: usize) -> BoxFuture<'static, Box<dyn Stage>> {
     }
 }
 
-/// Says which behaviour it was when it panics.
-struct Amid(String);
-
-impl Drop for Amid {
-    fn drop(&mut self) {
-        if std::thread::panicking() {
-            eprintln!("↑ {}", self.0);
-        }
-    }
-}
-
 /// Shows behaviours one after the other: a cell for each.
+///
+/// # Errors
+/// Which behaviour was not as it should be, and what was seen.
 async fn show(
     name: &str,
     behaviours: Vec<&'static Behaviour>,
     mut stage: Box<dyn Stage>,
-) -> Vec<Done> {
+) -> Result<Vec<Done>, String> {
     let (stage, mut cells) = (stage.as_mut(), Vec::new());
     for behaviour in behaviours {
         let began = Instant::now();
-        let _amid = Amid(format!("{name}: {}", behaviour.says));
-        cells.push((behaviour.show)(stage).await);
-        assert_eq!(stage.violations(), Vec::<String>::new());
-        println!(
-            "{:5.1} s  {name}: {}",
-            began.elapsed().as_secs_f64(),
-            behaviour.says
-        );
+        let shown = AssertUnwindSafe((behaviour.show)(stage))
+            .catch_unwind()
+            .await;
+        let secs = began.elapsed().as_secs_f64();
+        let told = format!("{secs:5.1} s  {name}: {}", behaviour.says);
+        println!("{told}");
+        cells.push(shown.map_err(|panic| format!("{told}: {}", words(panic.as_ref())))?);
+        let violations = stage.violations();
+        if !violations.is_empty() {
+            return Err(format!("{told}: {violations:?}"));
+        }
     }
-    cells
+    Ok(cells)
+}
+
+fn words(panic: &(dyn Any + Send)) -> &str {
+    let text = panic.downcast_ref::<String>().map(String::as_str);
+    text.or_else(|| panic.downcast_ref::<&str>().copied())
+        .unwrap_or("it panicked")
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 8)]
@@ -82,31 +86,33 @@ async fn every_platform_behaves_alike_or_says_why_not() {
     let only = environment.get("ONLY").map_or("", String::as_str);
     let places = Arc::new(Semaphore::new(AT_ONCE));
     let mut showing = JoinSet::new();
-    let mut wanted = 0;
     for (nth, (theme, behaviours)) in THEMES.into_iter().enumerate() {
         for (platform, name) in PLATFORMS.into_iter().enumerate() {
             let name = format!("{name}/{theme}");
             if !name.contains(only) {
                 continue;
             }
-            wanted += 1;
             let places = Arc::clone(&places);
             showing.spawn(async move {
                 let _place = places.acquire_owned().await.expect("it is never closed");
                 let behaviours = behaviours.iter().chain(WORDS).collect();
-                let cells = show(&name, behaviours, begin(platform).await).await;
-                ((nth, platform), cells)
+                let cells = show(&name, behaviours, begin(platform).await).await?;
+                Ok(((nth, platform), cells))
             });
         }
     }
-    let mut cells = BTreeMap::new();
+    let (mut cells, mut wrong) = (BTreeMap::new(), Vec::new());
     while let Some(shown) = showing.join_next().await {
-        cells.extend(shown.ok()); // Else it has printed why.
+        match shown.map_err(|error| error.to_string()).flatten() {
+            Ok((place, shown)) => drop(cells.insert(place, shown)),
+            Err(why) => wrong.push(why),
+        }
     }
-    assert_eq!(
-        cells.len(),
-        wanted,
-        "something is neither shown nor impossible: see above"
+    // At the end, where a log that was cut still has it.
+    assert!(
+        wrong.is_empty(),
+        "neither shown nor impossible:\n{}",
+        wrong.join("\n")
     );
     if only.is_empty() {
         compare(&matrix(&cells), environment.contains_key("UPDATE_MATRIX"));
