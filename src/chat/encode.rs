@@ -4,7 +4,7 @@ mod cut;
 
 use jiff::Timestamp;
 
-use crate::domain::{People, PersonId, Platform, Span, Text, harmless, harmless_line};
+use crate::domain::{People, PersonId, Platform, Span, Text, ThreadLink, harmless, harmless_line};
 
 pub(super) use self::cut::{cut_in_the_middle, shortened};
 
@@ -15,6 +15,8 @@ pub(super) struct Names<'a> {
     pub(super) people: &'a People,
     pub(super) platform: Platform,
     pub(super) space: &'a str,
+    /// The space's own address, ending in `/`; empty where it isn't known.
+    pub(super) home: &'a str,
 }
 
 impl Names<'_> {
@@ -42,6 +44,32 @@ impl Names<'_> {
         harmless_line(self.people.name(person))
     }
 
+    /// Where a browser finds the thread; `None` where that can't be told here.
+    pub(super) fn address(&self, thread: &ThreadLink) -> Option<String> {
+        let (channel, message) = thread.message.split_once(':')?;
+        let safe = |text: &str| text.chars().all(|c| c.is_ascii_alphanumeric() || c == '.');
+        if !safe(channel) || !safe(message) {
+            return None;
+        }
+        let space = thread.place.space.as_str();
+        match thread.place.platform {
+            // The address of another workspace than ours is not ours to know.
+            Platform::Slack if self.home.is_empty() || space != self.space => None,
+            Platform::Slack => {
+                let message = message.replace('.', "");
+                Some(format!("{}archives/{channel}/p{message}", self.home))
+            }
+            Platform::Discord => {
+                let guild = if space.is_empty() { "@me" } else { space };
+                Some(format!(
+                    "https://discord.com/channels/{guild}/{channel}/{message}"
+                ))
+                .filter(|_| safe(space))
+            }
+            Platform::Console => None,
+        }
+    }
+
     /// Its words alone.
     pub(super) fn plain(&self, text: &Text) -> String {
         let spans = text.0.iter().map(|span| match span {
@@ -51,8 +79,19 @@ impl Names<'_> {
             Span::Person(person) => self.name(person),
             Span::Ping(person) => format!("@{}", self.name(person)),
             Span::Time(at) => absolute(*at),
+            Span::Thread(thread) => self.address(thread).unwrap_or_else(|| whereabouts(thread)),
         });
         spans.collect()
+    }
+}
+
+/// Where a thread is, for who has to look for it.
+pub(super) fn whereabouts(thread: &ThreadLink) -> String {
+    let channel = harmless_line(&thread.place.channel);
+    match thread.place.platform {
+        Platform::Slack => format!("its thread on Slack in {channel}"),
+        Platform::Discord => format!("its thread on Discord in {channel}"),
+        Platform::Console => "its lines at the console".to_owned(),
     }
 }
 

@@ -81,6 +81,7 @@ impl Walk<'_> {
                 let decision = decide(&invocation, &actor, self.catalog, &facts, now);
                 render::not_run(&invocation, &decision, self.now)
             }
+            Question::Join { reference } => return self.join(&reference).await,
             Question::Cancel { reference } => return self.cancel(&reference).await,
             Question::Approve { reference } => {
                 let anew = self.anew_for_run(&reference).await?;

@@ -332,7 +332,7 @@ fn done(word: &str) -> &'static str {
     }
 }
 
-fn not_now(word: &'static str, what: String, next: String) -> Refusal {
+pub(super) fn not_now(word: &'static str, what: String, next: String) -> Refusal {
     Refusal::NotNow { what, next, word }
 }
 

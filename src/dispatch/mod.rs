@@ -5,6 +5,7 @@
 mod anew;
 mod answer;
 mod change;
+mod join;
 mod link;
 mod roster;
 
@@ -20,9 +21,9 @@ use crate::catalog::CurrentCatalog;
 use crate::clock::Clock;
 use crate::domain::{
     Actor, Catalog, Decided, Decision, Fact, Facts, Form, FormField, Hold, Identity, Inbound,
-    Invocation, Manner, Message, OtherRun, ParameterKind, Permit, Phase, Place, PlanFor, Platform,
-    PlatformGroup, Posting, PostingKind, ProjectName, Refusal, RuleRef, Run, RunEvent, RunId,
-    SpeakerKind, StepState, Text, Typed, decide, parse, plan, render,
+    Invocation, Manner, Message, OtherRun, ParameterKind, ParameterName, Permit, Phase, Place,
+    PlanFor, Platform, PlatformGroup, Posting, PostingKind, ProjectName, Refusal, RuleRef, Run,
+    RunEvent, RunId, SpeakerKind, StepState, Text, Typed, decide, parse, plan, render,
 };
 use crate::planted::{self, crash};
 use crate::store::{Change, Conclusion, Store, StoreError};
@@ -279,6 +280,10 @@ impl Walk<'_> {
                 let ask = render::ask_approvers(&terms, &run, &approvers);
                 Ok(self.start(run, decided, vec![ask]))
             }
+            Decision::Hold {
+                hold: Hold::JustDone { .. },
+                ..
+            } if invocation.again => Ok(self.refuse(&why_again(&invocation))),
             not_run @ (Decision::Hold { .. } | Decision::Deny { .. }) => {
                 Ok(self.tell_not_run(&invocation, &not_run))
             }
@@ -302,7 +307,12 @@ impl Walk<'_> {
         let mut facts = self
             .dispatch
             .store
-            .facts_for(lock, invocation.same_target(), fresh_since)
+            .facts_for(
+                lock,
+                invocation.same_target(),
+                fresh_since,
+                &self.inbound.place,
+            )
             .await?;
         facts.age = self.age();
         facts.lost = self.may_be_lost().await?;
@@ -370,6 +380,7 @@ impl Walk<'_> {
             mirrors: self.mirrors(&invocation.project),
             invocation,
             requester: self.actor.identity.clone(),
+            followers: Vec::new(),
             rule,
             place: self.inbound.place.clone(),
             phase: Phase::Queued { since: self.now },
@@ -492,6 +503,21 @@ impl Walk<'_> {
     }
 }
 
+/// What was just done is done again for a reason only.
+fn why_again(invocation: &Invocation) -> Refusal {
+    let says = invocation.typed_in_full();
+    Refusal::Missing {
+        command: invocation.command.clone(),
+        parameters: vec![reason_parameter()],
+        example: format!("{says} reason=\"the pages are still old\""),
+        says,
+    }
+}
+
+fn reason_parameter() -> ParameterName {
+    ParameterName::parse("reason").expect("`reason` is a name")
+}
+
 fn hold_word(hold: &Hold) -> &'static str {
     match hold {
         Hold::Late { .. } => "late",
@@ -516,6 +542,16 @@ pub fn form_for(refusal: &Refusal, hearing: &crate::domain::Hearing<'_>) -> Opti
         .catalog
         .project_of_channel(hearing.channel)
         .or_else(|| hearing.catalog.projects.values().next());
+    let reason = parameters
+        .iter()
+        .filter(|name| **name == reason_parameter())
+        .map(|name| FormField {
+            name: name.clone(),
+            help: "Why, in a few words; it stands in the thread and in the ledger.".to_owned(),
+            choices: Vec::new(),
+            example: "the pages are still old".to_owned(),
+            optional: false,
+        });
     let fields = parameters
         .iter()
         .filter_map(|name| command.parameter(name.as_str()))
@@ -545,7 +581,7 @@ pub fn form_for(refusal: &Refusal, hearing: &crate::domain::Hearing<'_>) -> Opti
                 optional: !parameter.required(),
             }
         });
-    let fields: Vec<FormField> = fields.collect();
+    let fields: Vec<FormField> = fields.chain(reason).collect();
     let form = Form {
         command: command.name.clone(),
         says: says.clone(),
@@ -563,5 +599,7 @@ pub fn other_run(run: &Run) -> OtherRun {
         created_at: run.created_at,
         finished_at: run.finished_at,
         outcome: run.outcome(),
+        reason: run.invocation.reason.clone(),
+        thread: None,
     }
 }

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Actor, ApprovalTerms, Catalog, Command, Commands, Condition, FileLine, Grant, Identity,
-    Invocation, Outcome, PersonId, Project, Reference, Revision, Rule, Who,
+    Invocation, Outcome, PersonId, Project, Reference, Revision, Rule, ThreadLink, Who,
 };
 use crate::planted;
 
@@ -212,7 +212,7 @@ impl Asked<'_> {
             });
         }
         match (&facts.just_done, self.command.fresh) {
-            (Some(other), Some(fresh)) if !self.invocation.again => Some(Hold::JustDone {
+            (Some(other), Some(fresh)) if !self.invocation.insists() => Some(Hold::JustDone {
                 other: other.clone(),
                 fresh,
             }),
@@ -364,6 +364,10 @@ pub struct OtherRun {
     pub finished_at: Option<Timestamp>,
     /// How it ended, if it did.
     pub outcome: Option<Outcome>,
+    /// Why, in the requester's words, if they said it.
+    pub reason: Option<String>,
+    /// Its thread, nearest to who asks; `None` while it is not delivered.
+    pub thread: Option<ThreadLink>,
 }
 
 /// Why not.

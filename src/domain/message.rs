@@ -63,6 +63,17 @@ pub enum Span {
     Ping(PersonId),
     /// A moment, shown with its zone and how far away it is, where the platform can by the reader's clock.
     Time(Timestamp),
+    /// A message on a platform: pressed where the platform can, its address elsewhere.
+    Thread(ThreadLink),
+}
+
+/// The first message of a run's thread.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ThreadLink {
+    /// Where it is.
+    pub place: Place,
+    /// As the platform calls it.
+    pub message: String,
 }
 
 /// Something to press: says its text as if the presser had typed it.
@@ -126,6 +137,13 @@ impl Text {
     #[must_use]
     pub fn ping(mut self, person: &PersonId) -> Self {
         self.0.push(Span::Ping(person.clone()));
+        self
+    }
+
+    /// Adds a thread to go to.
+    #[must_use]
+    pub fn thread(mut self, thread: &ThreadLink) -> Self {
+        self.0.push(Span::Thread(thread.clone()));
         self
     }
 

@@ -80,6 +80,11 @@ impl Plan {
 }
 
 impl Invocation {
+    /// Whether it is wanted although somebody just did it: that takes a reason.
+    pub fn insists(&self) -> bool {
+        self.again && self.reason.is_some()
+    }
+
     /// The text that says the same when it is typed where the project is understood.
     pub fn typed(&self) -> String {
         let mut words = vec![self.command.to_string()];

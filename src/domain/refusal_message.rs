@@ -280,6 +280,7 @@ mod tests {
             Span::Code(words) => format!("`{words}`"),
             Span::Person(person) | Span::Ping(person) => format!("@{person}"),
             Span::Time(at) => at.to_string(),
+            Span::Thread(thread) => thread.message.clone(),
         };
         let block = |block: &Block| match block {
             Block::Text(text) => text.0.iter().map(span).collect::<String>(),

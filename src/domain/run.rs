@@ -29,9 +29,12 @@ pub struct Run {
     pub rule: RuleRef,
     /// Where it was asked for, and so where its thread is.
     pub place: Place,
-    /// Where else its thread is told, fixed when it began. No two are in one channel, and none in that of `place`.
+    /// Where else its thread is told: fixed when it began, but for those who follow it from elsewhere. No two are in one channel, and none in that of `place`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub mirrors: Vec<Place>,
+    /// Who follows it beside the requester: they asked for the same meanwhile or since. Unique.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub followers: Vec<PersonId>,
     /// Where it stands.
     pub phase: Phase,
     /// What it does, fixed when it was allowed; `None` while consent is awaited.
@@ -233,6 +236,14 @@ pub enum RunEvent {
         /// Who.
         by: PersonId,
     },
+    /// A person follows the run instead of beginning the same again.
+    Joined {
+        /// Who.
+        by: PersonId,
+        /// Where they follow it, when nothing is told there yet. Personal data: not in the ledger.
+        #[serde(skip)]
+        from: Option<Place>,
+    },
     /// A step begins. Recorded before anything is done.
     StepStarted {
         /// Counted from 0.
@@ -294,6 +305,7 @@ impl RunEvent {
             Self::Allowed { .. } => "allowed",
             Self::Rejected { .. } => "rejected",
             Self::CancelRequested { .. } => "cancel_requested",
+            Self::Joined { .. } => "joined",
             Self::StepStarted { .. } => "step_started",
             Self::StepEnded { .. } => "step_ended",
             Self::StepInterrupted { .. } => "step_interrupted",
@@ -512,6 +524,14 @@ fn change(run: &mut Run, event: &RunEvent, at: Timestamp) -> bool {
                 run.cancelled_by = Some(by.clone());
             }
             open
+        }
+        RunEvent::Joined { by, from } => {
+            let fits = !run.followers.contains(by);
+            if fits {
+                run.followers.push(by.clone());
+                run.mirrors.extend(from.clone());
+            }
+            fits
         }
         RunEvent::StepStarted {
             position, attempt, ..

@@ -193,6 +193,7 @@ fn begun(plan: &Plan, waits: bool) -> Run {
             thread: None,
         },
         mirrors: Vec::new(),
+        followers: Vec::new(),
         phase,
         plan: (!waits).then(|| plan.clone()),
         steps: if waits {

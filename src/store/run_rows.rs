@@ -8,7 +8,9 @@ use super::db::{Db, Sql, sql};
 use super::fault::{read_all_json, read_json, read_time, write_json};
 use super::runs::Details;
 use super::{RunFilter, StoreError};
-use crate::domain::{Identity, OtherRun, Outcome, ProjectName, Reference, Run, RunId, StepState};
+use crate::domain::{
+    Identity, OtherRun, Outcome, Place, ProjectName, Reference, Run, RunId, StepState, ThreadLink,
+};
 
 /// One row of `steps`, as it is written.
 #[derive(Serialize)]
@@ -85,6 +87,7 @@ impl JoinedRow {
             rule: details.rule,
             place: details.place,
             mirrors: details.mirrors,
+            followers: details.followers,
             phase: read_all_json("a run's phase", &self.phase_json)?,
             plan: match &self.plan {
                 Some(plan) => Some(read_all_json("a run's plan", plan)?),
@@ -195,6 +198,7 @@ pub(super) async fn load_for_change(
 /// A run as a hold tells of it: of what no later version changes.
 #[derive(FromRow)]
 struct OtherRow {
+    id: String,
     reference: String,
     details: String,
     outcome: Option<String>,
@@ -206,11 +210,14 @@ struct OtherRow {
 #[derive(Deserialize)]
 struct Asked {
     requester: serde_json::Value,
+    #[serde(default)]
+    invocation: serde_json::Value,
 }
 
 impl OtherRow {
-    fn other(self) -> Result<OtherRun, StoreError> {
+    fn other(self, thread: Option<ThreadLink>) -> Result<OtherRun, StoreError> {
         let asked: Asked = read_json("a run's details", &self.details)?;
+        let reason = asked.invocation.pointer("/reason");
         Ok(OtherRun {
             reference: Reference::parse(&self.reference).ok_or_else(|| {
                 StoreError::Corrupt(format!("the reference `{}`", self.reference))
@@ -219,33 +226,72 @@ impl OtherRow {
             outcome: self.outcome.as_deref().and_then(Outcome::parse),
             created_at: read_time(self.created_at)?,
             finished_at: self.finished_at.map(read_time).transpose()?,
+            reason: reason.and_then(|it| it.as_str()).map(str::to_owned),
+            thread,
         })
     }
 }
 
 /// Who holds the lock, although this version may not be able to read the run.
-pub(super) async fn load_holder(db: &mut Db, lock: &str) -> Result<Option<OtherRun>, StoreError> {
-    let row: Option<OtherRow> = sql("select reference, details, outcome, created_at, finished_at
-         from runs where lock = $1 and holds_lock = 1")
-    .bind(lock)
-    .optional(db)
-    .await?;
-    row.map(OtherRow::other).transpose()
+pub(super) async fn load_holder(
+    db: &mut Db,
+    lock: &str,
+    near: &Place,
+) -> Result<Option<OtherRun>, StoreError> {
+    let found = sql(
+        "select id, reference, details, outcome, created_at, finished_at
+         from runs where lock = $1 and holds_lock = 1",
+    )
+    .bind(lock);
+    other(db, found, near).await
 }
 
+/// The latest success of the very same.
 pub(super) async fn load_latest_success(
     db: &mut Db,
     same_target: &str,
     since: Timestamp,
+    near: &Place,
 ) -> Result<Option<OtherRun>, StoreError> {
-    let row: Option<OtherRow> = sql("select reference, details, outcome, created_at, finished_at
+    let found = sql(
+        "select id, reference, details, outcome, created_at, finished_at
          from runs where same_target = $1 and outcome = 'succeeded' and finished_at >= $2
-         order by finished_at desc limit 1")
+         order by finished_at desc limit 1",
+    )
     .bind(same_target)
-    .bind(since.as_millisecond())
-    .optional(db)
+    .bind(since.as_millisecond());
+    other(db, found, near).await
+}
+
+async fn other(db: &mut Db, query: Sql, near: &Place) -> Result<Option<OtherRun>, StoreError> {
+    let row: Option<OtherRow> = query.optional(db).await?;
+    let Some(row) = row else { return Ok(None) };
+    let thread = nearest_thread(db, &row.id, near).await?;
+    row.other(thread).map(Some)
+}
+
+/// Of a run's threads the one that is nearest: in the same channel, in the same space, on the same platform, anywhere.
+pub(super) async fn nearest_thread(
+    db: &mut Db,
+    run: &str,
+    near: &Place,
+) -> Result<Option<ThreadLink>, StoreError> {
+    let roots: Vec<(String, String)> = sql("select place, message from outbox
+         where run = $1 and kind = 'root' and message is not null order by id")
+    .bind(run)
+    .all(db)
     .await?;
-    row.map(OtherRow::other).transpose()
+    let threads = roots.into_iter().filter_map(|(place, message)| {
+        // A place that only a newer version can read is no place to send people to.
+        let place: Place = read_all_json("a place", &place).ok()?;
+        Some(ThreadLink { place, message })
+    });
+    Ok(threads.min_by_key(|thread| {
+        let place = &thread.place;
+        let platform = place.platform == near.platform;
+        let space = platform && place.space == near.space;
+        (!place.shares_channel(near), !space, !platform)
+    }))
 }
 
 /// Each run, or its reference and why it can't be read.

@@ -15,7 +15,7 @@ use super::writer::Group;
 use super::{AT_ONCE, RunFilter, Runs, Store, StoreError, Tell};
 use crate::domain::{
     Due, Fact, Facts, Identity, Invocation, Outcome, PersonId, Place, Reference, RuleRef, Run,
-    RunEvent, RunId, apply, next,
+    RunEvent, RunId, ThreadLink, apply, next,
 };
 use crate::planted;
 
@@ -32,6 +32,21 @@ pub(super) struct Details {
     // Left out where there is none: an older version reads it then, and can do the whole of the run's telling.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(super) mirrors: Vec<Place>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) followers: Vec<PersonId>,
+}
+
+impl Details {
+    fn of(run: &Run) -> Self {
+        Self {
+            invocation: run.invocation.clone(),
+            requester: run.requester.clone(),
+            rule: run.rule.clone(),
+            place: run.place.clone(),
+            mirrors: run.mirrors.clone(),
+            followers: run.followers.clone(),
+        }
+    }
 }
 
 /// When a worker should look at the run, in milliseconds; `None`: when something happens.
@@ -57,13 +72,6 @@ pub(super) async fn insert_run(
     if run.holds_lock() {
         refuse_held(group, run, lock).await?;
     }
-    let details = Details {
-        invocation: run.invocation.clone(),
-        requester: run.requester.clone(),
-        rule: run.rule.clone(),
-        place: run.place.clone(),
-        mirrors: run.mirrors.clone(),
-    };
     sql(
         "insert into runs (id, reference, project, same_target, lock, holds_lock, phase, outcome, details,
                            phase_json, plan, cancelled_by, created_at, started_at, finished_at, due_at, doubted_at)
@@ -77,7 +85,7 @@ pub(super) async fn insert_run(
     .bind(i64::from(run.holds_lock()))
     .bind(run.phase.as_str())
     .bind(run.outcome().map(Outcome::as_str))
-    .bind(write_json(&details))
+    .bind(write_json(&Details::of(run)))
     .bind(write_json(&run.phase))
     .bind(run.plan.as_ref().map(write_json))
     .bind(run.cancelled_by.as_ref().map(PersonId::as_str))
@@ -144,6 +152,13 @@ pub(super) async fn happen(
         refuse_held(group, &run, lock.as_deref()).await?;
     }
     update_run(group, &run, now, home).await?;
+    if run.followers != before.followers {
+        sql("update runs set details = $2 where id = $1")
+            .bind(run.id.to_string())
+            .bind(write_json(&Details::of(&run)))
+            .execute(&mut group.db)
+            .await?;
+    }
     save_steps(group, Some(&before), &run).await?;
     let finished = events
         .iter()
@@ -242,23 +257,34 @@ pub(super) async fn plan_next_look(
 }
 
 impl Store {
-    /// `running` and `just_done` for an invocation: who holds `lock`, and the latest success of `same_target` since `fresh_since`.
+    /// `running` and `just_done` for an invocation: who holds `lock`, and the latest success of `same_target` since
+    /// `fresh_since`, each with its thread that is nearest to `near`.
     pub async fn facts_for(
         &self,
         lock: Option<String>,
         same_target: String,
         fresh_since: Option<Timestamp>,
+        near: &Place,
     ) -> Result<Facts, StoreError> {
         let mut facts = Facts::default();
         if let Some(lock) = lock {
-            facts.running = run_rows::load_holder(&mut self.reader().await?, &lock).await?;
+            facts.running = run_rows::load_holder(&mut self.reader().await?, &lock, near).await?;
         }
         if let Some(since) = fresh_since {
             facts.just_done =
-                run_rows::load_latest_success(&mut self.reader().await?, &same_target, since)
+                run_rows::load_latest_success(&mut self.reader().await?, &same_target, since, near)
                     .await?;
         }
         Ok(facts)
+    }
+
+    /// The first message of the run's thread that is nearest to this place; `None` while none is delivered.
+    pub async fn thread_of(
+        &self,
+        run: RunId,
+        near: &Place,
+    ) -> Result<Option<ThreadLink>, StoreError> {
+        run_rows::nearest_thread(&mut self.reader().await?, &run.to_string(), near).await
     }
 
     /// The shortest reference of the run that no other run has.

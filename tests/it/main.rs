@@ -45,6 +45,8 @@ mod links;
 mod migrations;
 mod mirrors;
 mod neighbours;
+#[allow(dead_code, reason = "each story uses its part")]
+mod night;
 mod outbox;
 mod postgres;
 mod reload_story;

@@ -109,12 +109,12 @@ async fn who_holds_a_lock_is_known_although_its_run_can_not_be_read(world: World
     let newer = world.begin(1, Some("flush/shop/prod")).await.unwrap();
     as_newer(&world, RUNS[1].1).await;
     let lock = Some("flush/shop/prod".to_owned());
-    let facts = world.store.facts_for(lock, newer.invocation.same_target(), Some(at(-9))).await.unwrap();
+    let facts = world.store.facts_for(lock, newer.invocation.same_target(), Some(at(-9)), &newer.place).await.unwrap();
     let holder = facts.running.expect("the lock is held");
     assert_eq!((holder.reference, holder.requester), (newer.reference, newer.requester));
     as_newer(&world, "update runs set phase = 'finished', outcome = 'succeeded', finished_at = created_at, holds_lock = 0,
                       phase_json = '{\"finished\":{\"beautifully\":1}}'").await;
-    let facts = world.store.facts_for(None, newer.invocation.same_target(), Some(at(-9))).await.unwrap();
+    let facts = world.store.facts_for(None, newer.invocation.same_target(), Some(at(-9)), &newer.place).await.unwrap();
     assert!(facts.just_done.is_some());
 }
 }

@@ -578,7 +578,7 @@ async fn facts_name_who_holds_the_lock_and_who_just_did_the_very_same(world: Wor
     let facts = || {
         world
             .store
-            .facts_for(Some("l".to_owned()), same.clone(), Some(at(0)))
+            .facts_for(Some("l".to_owned()), same.clone(), Some(at(0)), &run.place)
     };
     let before = facts().await.unwrap();
     assert_eq!(before.running.unwrap().reference, run.reference);
@@ -601,7 +601,7 @@ async fn facts_name_who_holds_the_lock_and_who_just_did_the_very_same(world: Wor
     assert_eq!(after.just_done.unwrap().finished_at, Some(at(5)));
     let stale = world
         .store
-        .facts_for(None, same.clone(), Some(at(6)))
+        .facts_for(None, same.clone(), Some(at(6)), &run.place)
         .await
         .unwrap();
     assert_eq!(stale.just_done, None);

@@ -350,6 +350,7 @@ pub(crate) fn queued_run(key: &InboundKey, effect: Effect) -> Run {
         },
         place: place(),
         mirrors: Vec::new(),
+        followers: Vec::new(),
         phase: Phase::Queued { since: at(0) },
         plan: Some(Plan {
             revision: Revision("0123456789ab".to_owned()),

@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
+use crate::chat::encode::whereabouts;
 use crate::domain::{
     Block, Button, Field, Message, People, PersonId, Span, Text, harmless, harmless_line,
 };
@@ -71,6 +72,7 @@ impl Paint<'_> {
             Span::Person(person) => self.name(person),
             Span::Ping(person) => self.styled(Style::Yellow, &format!("@{}", self.name(person))),
             Span::Time(at) => moment(*at, self.now),
+            Span::Thread(thread) => harmless_line(&whereabouts(thread)),
         }
     }
 

@@ -7,7 +7,7 @@ mod markdown;
 use serde_json::{Value, json};
 
 use self::markdown::{apart, bold, code, escaped, fence_width, fenced, moment};
-use crate::chat::encode::{Names, cut_in_the_middle, progress, shortened};
+use crate::chat::encode::{Names, cut_in_the_middle, progress, shortened, whereabouts};
 use crate::domain::{
     Block, Button, ButtonStyle, Form, FormField, Message, People, Platform, Span, Text, harmless,
     harmless_line,
@@ -59,6 +59,7 @@ pub(super) fn message(message: &Message, people: &People, guild: &str) -> Value 
         people,
         platform: Platform::Discord,
         space: guild,
+        home: "",
     };
     let (mut parts, mut rows, mut pinged) = (Vec::new(), Vec::new(), Vec::new());
     for block in &message.blocks {
@@ -172,6 +173,10 @@ impl Names<'_> {
                 None => bold(&format!("@{}", self.name(person))),
             },
             Span::Time(at) => moment(*at),
+            Span::Thread(thread) => match self.address(thread) {
+                Some(url) => url,
+                None => escaped(&whereabouts(thread)),
+            },
         });
         spans.collect()
     }

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use crate::chat::encode::{Names, absolute, cut_in_the_middle, progress, shortened};
+use crate::chat::encode::{Names, absolute, cut_in_the_middle, progress, shortened, whereabouts};
 use crate::domain::{
     Block, Button, ButtonStyle, Form, FormField, Message, People, PersonId, Place, Platform, Span,
     Text, harmless, harmless_line,
@@ -36,11 +36,14 @@ pub(super) struct Encoded {
 }
 
 /// Encodes a message for a space. Output is cut in the middle where the whole would be too long.
-pub(super) fn message(message: &Message, people: &People, space: &str) -> Encoded {
+///
+/// `home`: the workspace's own address, ending in `/`; empty where it isn't known.
+pub(super) fn message(message: &Message, people: &People, space: &str, home: &str) -> Encoded {
     let names = Names {
         people,
         platform: Platform::Slack,
         space,
+        home,
     };
     let mut budget = Budget::of(message, &names);
     let (mut blocks, mut rich, mut fallback) = (Vec::new(), Vec::new(), Vec::new());
@@ -160,6 +163,12 @@ impl Names<'_> {
                 }
                 Span::Ping(person) => elements.extend(self.ping(person, budget)),
                 Span::Time(at) => elements.push(date(*at)),
+                Span::Thread(thread) => match self.address(thread) {
+                    Some(url) => {
+                        elements.push(json!({ "type": "link", "url": url, "text": "its thread" }));
+                    }
+                    None => elements.extend(styled(&whereabouts(thread), None, budget)),
+                },
             }
         }
         elements

@@ -68,6 +68,8 @@ pub struct Me {
     pub space: String,
     /// The workspace's name, for people.
     pub workspace: String,
+    /// The workspace's own address, ending in `/`; empty where Slack doesn't say it.
+    pub home: String,
 }
 
 impl Me {
@@ -98,7 +100,7 @@ pub struct Door {
 
 /// A message as `chat.postMessage` takes it, for a workspace: its text and its blocks.
 pub fn message(of: &Message, people: &People, workspace: &str) -> Value {
-    let encode::Encoded { text, blocks } = encode::message(of, people, workspace);
+    let encode::Encoded { text, blocks } = encode::message(of, people, workspace, "");
     json!({ "text": text, "blocks": blocks })
 }
 
@@ -144,6 +146,7 @@ impl Slack {
             bot: text("/bot_id"),
             space: text("/team_id"),
             workspace: text("/team"),
+            home: text("/url"),
         };
         Ok(self.me.get_or_init(|| me).clone())
     }

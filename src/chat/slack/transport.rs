@@ -228,7 +228,8 @@ impl Transport for Slack {
 
 impl Slack {
     fn encode(&self, to: &Place, message: &Message) -> Encoded {
-        encode::message(message, &self.catalog.load().people, &to.space)
+        let home = self.me().map_or("", |me| me.home.as_str());
+        encode::message(message, &self.catalog.load().people, &to.space, home)
     }
 
     /// To the person that the channel names. In another workspace than ours it could be somebody else's id.

@@ -115,6 +115,7 @@ fn new_run(
             thread: None,
         },
         mirrors: Vec::new(),
+        followers: Vec::new(),
         phase,
         plan: None,
         steps: Vec::new(),

@@ -14,9 +14,9 @@ use crate::domain::{
 };
 
 /// The words, sorted.
-pub const BUILT_INS: [&str; 13] = [
-    "approve", "cancel", "help", "link", "list", "may", "reject", "runbook", "runs", "settle",
-    "show", "unlink", "why",
+pub const BUILT_INS: [&str; 14] = [
+    "approve", "cancel", "help", "join", "link", "list", "may", "reject", "runbook", "runs",
+    "settle", "show", "unlink", "why",
 ];
 
 /// One of our own words, understood. Asking changes nothing, but for those that [`Question::changes`] names.
@@ -46,6 +46,11 @@ pub enum Question {
     },
     /// By which rule a run was decided.
     Why {
+        /// Which.
+        reference: Reference,
+    },
+    /// Follow a run, or take its result, instead of beginning the same again.
+    Join {
         /// Which.
         reference: Reference,
     },
@@ -124,6 +129,7 @@ impl Question {
             Self::Runs { .. } => "runs",
             Self::Show { .. } => "show",
             Self::Why { .. } => "why",
+            Self::Join { .. } => "join",
             Self::Cancel { .. } => "cancel",
             Self::Approve { .. } => "approve",
             Self::Reject { .. } => "reject",
@@ -142,7 +148,9 @@ impl Question {
             | Self::Approve { .. }
             | Self::Reject { .. }
             | Self::Settle { .. } => true,
-            Self::Help { .. }
+            // Late or twice it does no harm.
+            Self::Join { .. }
+            | Self::Help { .. }
             | Self::List { .. }
             | Self::Runs { .. }
             | Self::Show { .. }
@@ -175,6 +183,7 @@ pub(super) fn ask(
         }
         "show" => only_reference("show", rest).map(|reference| Question::Show { reference }),
         "why" => only_reference("why", rest).map(|reference| Question::Why { reference }),
+        "join" => only_reference("join", rest).map(|reference| Question::Join { reference }),
         "cancel" => only_reference("cancel", rest).map(|reference| Question::Cancel { reference }),
         "approve" => {
             only_reference("approve", rest).map(|reference| Question::Approve { reference })

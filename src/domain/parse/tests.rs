@@ -34,6 +34,7 @@ fn asked(question: &Question) -> String {
         }
         Question::Show { reference }
         | Question::Why { reference }
+        | Question::Join { reference }
         | Question::Cancel { reference }
         | Question::Approve { reference } => vec![reference.to_string()],
         Question::Reject { reference, reason } => vec![reference.to_string(), reason.clone()],

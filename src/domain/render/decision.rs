@@ -3,7 +3,7 @@
 use super::{append, between, groups, outcome_word, terms_in_words, title, who};
 use crate::domain::{
     Button, Decision, Denial, Hold, Invocation, Message, OtherRun, Outcome, PersonId, Route,
-    RuleRef, Text, show_duration, show_elapsed,
+    RuleRef, Run, Text, show_duration, show_elapsed,
 };
 use jiff::Timestamp;
 
@@ -53,15 +53,29 @@ fn held(invocation: &Invocation, hold: &Hold, rule: &RuleRef, now: Timestamp) ->
         )
         .text(Text::new().plain("look at it with ").code(format!("/ops show {}", other.reference)))
         .buttons(vec![Button::plain("Show it", format!("show {}", other.reference))]),
-        Hold::Running { other } => Message::new(start("⏸").plain(" was held: it is running already; nothing was started twice; follow it with ").code(format!("/ops show {}", other.reference)))
-            .text(about(other, now))
-            .buttons(vec![Button::plain("Show it", format!("show {}", other.reference))]),
-        Hold::JustDone { other, fresh } => Message::new(
-            start("⏸").plain(format!(" was held: someone just did it (less than {} ago); nothing was done; see run {} before you ask again", show_duration(*fresh), other.reference)),
-        )
+        Hold::Running { other } => Message::new(start("⏸").plain(format!(
+            " was held: it is running already, run {}; nothing was started twice; press Join to follow it",
+            other.reference
+        )))
         .text(about(other, now))
-        .text(Text::new().plain("run it all the same: ").code(format!("/ops {again} --again")))
+        .text(or_type(Text::new(), &format!("join {}", other.reference)))
         .buttons(vec![
+            Button::primary("Join", format!("join {}", other.reference)),
+            Button::plain("Show it", format!("show {}", other.reference)),
+        ]),
+        Hold::JustDone { other, fresh } => Message::new(start("⏸").plain(format!(
+            " was held: someone just did it (less than {} ago); nothing was done; use the result of run {}, or say why again",
+            show_duration(*fresh),
+            other.reference
+        )))
+        .text(about(other, now))
+        .text(
+            or_type(Text::new(), &format!("join {}", other.reference))
+                .plain("; run it all the same: ")
+                .code(format!("/ops {again} --again reason=…")),
+        )
+        .buttons(vec![
+            Button::primary("Use that result", format!("join {}", other.reference)),
             Button::plain("Show that run", format!("show {}", other.reference)),
             Button::danger("Run it again", format!("{again} --again")),
         ]),
@@ -69,16 +83,20 @@ fn held(invocation: &Invocation, hold: &Hold, rule: &RuleRef, now: Timestamp) ->
     message.text(Text::new().plain("allowed by ").code(rule.at.to_string()))
 }
 
+fn or_type(text: Text, says: &str) -> Text {
+    text.plain("press the button, or type ")
+        .code(format!("/ops {says}"))
+}
+
+/// What a run was that somebody would have doubled: who, when, why, how it ended, how long it took, where it is told.
 fn about(other: &OtherRun, now: Timestamp) -> Text {
-    let mut text = append(
-        Text::new()
-            .plain("run ")
-            .code(other.reference.to_string())
-            .plain(" of "),
-        who(&other.requester),
-    );
+    let text = Text::new().plain("run ").code(other.reference.to_string());
+    let mut text = append(text.plain(" of "), who(&other.requester));
     text = text.plain(", ").time(other.created_at);
-    match (other.finished_at, other.outcome) {
+    if let Some(reason) = &other.reason {
+        text = text.plain(format!(", because “{reason}”"));
+    }
+    text = match (other.finished_at, other.outcome) {
         (Some(finished), Some(outcome)) => text.plain(format!(
             ": {} in {}",
             outcome_word(outcome),
@@ -88,7 +106,28 @@ fn about(other: &OtherRun, now: Timestamp) -> Text {
             ": running for {}",
             show_elapsed(between(other.created_at, now))
         )),
+    };
+    match &other.thread {
+        Some(thread) => text.plain("; ").thread(thread),
+        None => text,
     }
+}
+
+/// What somebody is told who follows a run or takes its result.
+pub fn joined(run: &Run, other: &OtherRun, now: Timestamp) -> Message {
+    let (sign, words) = if run.outcome().is_some() {
+        ("✅", "you use the result of")
+    } else {
+        ("👀", "you follow")
+    };
+    let first = Text::new()
+        .plain(format!("{sign} {words} run {} of ", run.reference))
+        .code(title(&run.invocation))
+        .plain("; nothing was started twice; its thread tells all of it");
+    let says = format!("show {}", run.reference);
+    Message::new(first)
+        .text(about(other, now))
+        .buttons(vec![Button::plain("Show it", says)])
 }
 
 fn denied(title: &str, denial: &Denial, rule: Option<&RuleRef>) -> Message {

@@ -10,7 +10,7 @@ mod thread;
 
 use crate::domain::{ApprovalTerms, Field, Identity, Invocation, Outcome, Text, Who};
 pub use answer::{help, help_command, list_commands, of_a_newer_version, runbook, runs, show, why};
-pub use decision::{decision_in_words, not_run};
+pub use decision::{decision_in_words, joined, not_run};
 use jiff::Timestamp;
 pub use link::{link_asked, link_code, linked, unlinked};
 pub use places::{done_from_elsewhere, in_each_place, posting};

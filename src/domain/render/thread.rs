@@ -347,6 +347,12 @@ pub fn line(run: &Run, event: &RunEvent, output: &str) -> Option<Message> {
                 .person(by)
                 .plain(" cancels; the running step is being stopped"),
         ),
+        RunEvent::Joined { by, .. } => Message::new(
+            Text::new()
+                .plain("👀 ")
+                .person(by)
+                .plain(" asked for the same and follows this run; nothing was started twice"),
+        ),
         RunEvent::StepStarted {
             position,
             step,

@@ -62,6 +62,7 @@ impl Yard {
                 thread: None,
             },
             mirrors: Vec::new(),
+            followers: Vec::new(),
             phase: Phase::Queued { since: at },
             plan: None,
             steps: Vec::new(),
@@ -242,6 +243,8 @@ fn told(yard: &Yard, run: &Run, now: Timestamp) {
         created_at: run.created_at,
         finished_at: run.finished_at,
         outcome: run.outcome(),
+        reason: None,
+        thread: None,
     };
     let held = Decision::Hold {
         hold: Hold::Running { other },

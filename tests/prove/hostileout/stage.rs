@@ -500,6 +500,7 @@ impl Stage {
             },
             place: place(Platform::Slack),
             mirrors: Vec::new(),
+            followers: Vec::new(),
             phase: Phase::Finished(Outcome::Failed),
             plan: None,
             steps: Vec::new(),
@@ -538,7 +539,7 @@ fn own_parts(message: &Message) -> (usize, usize) {
         let plain = text.0.iter().map(|span| match span {
             Span::Plain(words) => harmless(words),
             Span::Bold(words) | Span::Code(words) => harmless(words).replace('\n', " "),
-            Span::Person(_) | Span::Ping(_) | Span::Time(_) => "x".to_owned(),
+            Span::Person(_) | Span::Ping(_) | Span::Time(_) | Span::Thread(_) => "x".to_owned(),
         });
         let plain: String = plain.collect();
         plain.lines().filter(|line| !line.trim().is_empty()).count()

@@ -419,6 +419,7 @@ impl Desk<'_> {
             rule,
             place: self.inbound.place.clone(),
             mirrors,
+            followers: Vec::new(),
             phase: Phase::Queued { since: self.now },
             plan: None,
             steps: Vec::new(),

@@ -31,7 +31,7 @@ impl World<'_> {
         let any = references.choose(random).map_or("7f3k", |it| it.as_str());
         let text = match random.random_range(0..100) {
             0..72 => format!("{kind} {environment}"),
-            72..76 => format!("{kind} {environment} --again"),
+            72..76 => format!("{kind} {environment} --again reason=because"),
             76..79 => format!("{kind} nowhere"),
             79..81 => "no-such-command".to_owned(),
             81..83 => "help".to_owned(),

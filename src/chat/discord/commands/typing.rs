@@ -155,7 +155,7 @@ impl Typing<'_> {
     async fn runs(&self, word: &str, typed: &str) -> Vec<(String, String)> {
         if !matches!(
             word,
-            "show" | "why" | "cancel" | "approve" | "reject" | "settle"
+            "show" | "why" | "join" | "cancel" | "approve" | "reject" | "settle"
         ) {
             return Vec::new();
         }

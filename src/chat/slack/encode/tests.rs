@@ -28,7 +28,7 @@ fn people() -> People {
 }
 
 fn encoded(given: &Message) -> Encoded {
-    message(given, &people(), "T1")
+    message(given, &people(), "T1", "https://shop.slack.test/")
 }
 
 fn printed(encoded: &Encoded) -> String {
@@ -138,6 +138,7 @@ fn a_ping_takes_the_account_of_this_space() {
             platform: Platform::Slack,
             people: &people(),
             space,
+            home: "",
         };
         let account = names.account(&PersonId::parse(person).unwrap());
         assert_eq!(account.as_deref(), expected, "{name}");

@@ -10,6 +10,7 @@ fn me() -> Me {
         bot: "BBOT".to_owned(),
         space: "T1".to_owned(),
         workspace: "shop".to_owned(),
+        home: String::new(),
     }
 }
 

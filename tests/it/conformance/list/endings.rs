@@ -42,7 +42,7 @@ behaviours! {
         Ok(())
     }
     "who wants it all the same says so, and it runs": stage => {
-        let run = asked(stage, Bo, "stamp project=lab --again").await?;
+        let run = asked(stage, Bo, "stamp project=lab --again reason=\"it is still stale\"").await?;
         succeeded(stage, &run).await;
         Ok(())
     }
