@@ -10,6 +10,7 @@ mod command;
 mod condition;
 mod diagnostic;
 mod files;
+mod freeze;
 mod http;
 mod load;
 mod mirror;

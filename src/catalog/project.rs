@@ -8,7 +8,7 @@ use super::at::{At, Spot};
 use super::command::ReadCommand;
 use super::diagnostic::{Diagnostic, did_you_mean};
 use super::people::Names;
-use super::{mirror, parameter, raw, rule, variables, window};
+use super::{freeze, mirror, parameter, raw, rule, variables, window};
 use crate::domain::{
     Command, CommandName, Environment, EnvironmentName, Escalation, FileLine, GroupName, PersonId,
     Project, ProjectName, Who,
@@ -83,6 +83,7 @@ pub(crate) fn read(
     }
     let environments = environments(raw, at.get("environments"), known, notes);
     let (rules, otherwise) = rule::read_all(raw, at, known, notes);
+    let freezes = freeze::read_all(raw, at.get("freezes"), known, notes);
     let escalation = escalation(&raw.escalation, at.get("escalation"), known, notes);
     let examples = examples(raw, at.get("examples"), known, notes);
     let channels = channels(raw, at.get("channels"), notes);
@@ -107,6 +108,7 @@ pub(crate) fn read(
             owner: raw.owner.clone(),
             environments,
             rules,
+            freezes,
             otherwise: otherwise?,
             escalation,
             mirrors,

@@ -205,6 +205,9 @@ pub(crate) struct Runbook {
     pub(crate) environments: BTreeMap<EnvironmentName, BTreeMap<String, OneOrMany<Text>>>,
     /// First match wins. The last one is `otherwise`.
     pub(crate) rules: Vec<Rule>,
+    /// Spans of time in which nothing is changed, whatever the rules allow. What only reads goes on.
+    #[serde(default)]
+    pub(crate) freezes: Vec<Freeze>,
     /// The order in which people are called when nobody answers.
     #[serde(default)]
     pub(crate) escalation: Vec<Escalation>,
@@ -283,6 +286,27 @@ pub(crate) struct BreakGlass {
 pub(crate) enum Required {
     /// Must be given.
     Required,
+}
+
+/// A span of time in which nothing is changed: either `from` and `until`, or `when`.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Freeze {
+    /// When it begins: `2026-12-23 18:00 Europe/Berlin`.
+    pub(crate) from: Option<Text>,
+    /// When it ends: `2027-01-02 08:00 Europe/Berlin`.
+    pub(crate) until: Option<Text>,
+    /// Every week: `fri 16:00-24:00 Europe/Berlin`.
+    pub(crate) when: Option<Text>,
+    /// Environments. Left out: all of them.
+    #[serde(rename = "in")]
+    pub(crate) environments: Option<OneOrMany<EnvironmentName>>,
+    /// Why; people who are held read it.
+    pub(crate) reason: Prose,
+    /// Commands that go on all the same.
+    pub(crate) except: Option<OneOrMany<Text>>,
+    /// For whom it doesn't count: groups, persons, `oncall(ROTATION)`.
+    pub(crate) unless: Option<OneOrMany<Text>>,
 }
 
 /// One stage of an escalation.

@@ -154,7 +154,7 @@ fn rule(
     })
 }
 
-fn commands(
+pub(crate) fn commands(
     words: &[raw::Text],
     at: At<'_>,
     known: &Known<'_>,
@@ -191,7 +191,7 @@ fn commands(
     (!names.is_empty()).then_some(Commands::Named(names))
 }
 
-fn environments(
+pub(crate) fn environments(
     names: &[EnvironmentName],
     runbook: &raw::Runbook,
     at: At<'_>,

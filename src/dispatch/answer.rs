@@ -97,6 +97,13 @@ impl Walk<'_> {
                 let walk = self.seeing(anew.as_ref());
                 return walk.settle(&reference, verdict).await;
             }
+            Question::Lock {
+                target,
+                length,
+                reason,
+            } => return self.lock(target, length, reason).await,
+            Question::Unlock { target } => return self.unlock(target).await,
+            Question::Locks { project } => self.locks(&project).await?,
             Question::Link { account } => return self.ask_to_link(account).await,
             Question::ConfirmLink { code } => return self.confirm_link(&code).await,
             Question::Unlink { account } => return self.unlink(&account).await,
@@ -214,7 +221,7 @@ pub fn may_be_run(command: &Command, actor: &Actor, hearing: &Hearing<'_>, now: 
 }
 
 /// An invocation with defaults only: what `list` asks the runbook about.
-fn typical(
+pub(super) fn typical(
     command: &Command,
     project: &crate::domain::Project,
     environment: Option<&EnvironmentName>,

@@ -348,6 +348,21 @@ fn in_the_way(run: &Run, hold: Option<&Hold>) -> Refusal {
             let next = format!("look at it with /ops show {}", other.reference);
             not_now("held", what, next)
         }
+        Some(Hold::Frozen { until, reason, .. }) => {
+            let until = until.strftime("%Y-%m-%d %H:%M UTC");
+            let what =
+                format!("run {reference} can't start: changes are frozen until {until} ({reason})");
+            not_now("held", what, "ask for it again then".to_owned())
+        }
+        Some(Hold::Locked { lock }) => {
+            let what = format!(
+                "run {reference} can't start: {} is locked by {} ({})",
+                lock.target.words(),
+                lock.by,
+                lock.reason
+            );
+            not_now("held", what, "ask them, or wait until it ends".to_owned())
+        }
         Some(Hold::Late { .. }) | None => {
             let what = format!("the runbook doesn't allow run {reference} any more");
             not_now(

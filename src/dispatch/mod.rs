@@ -7,6 +7,7 @@ mod answer;
 mod change;
 mod join;
 mod link;
+mod lock;
 mod roster;
 
 use std::sync::Arc;
@@ -21,9 +22,9 @@ use crate::catalog::CurrentCatalog;
 use crate::clock::Clock;
 use crate::domain::{
     Actor, Catalog, Decided, Decision, Fact, Facts, Form, FormField, Hold, Identity, Inbound,
-    Invocation, Manner, Message, OtherRun, ParameterKind, ParameterName, Permit, Phase, Place,
-    PlanFor, Platform, PlatformGroup, Posting, PostingKind, ProjectName, Refusal, RuleRef, Run,
-    RunEvent, RunId, SpeakerKind, StepState, Text, Typed, decide, parse, plan, render,
+    Invocation, LockTarget, Manner, Message, OtherRun, ParameterKind, ParameterName, Permit, Phase,
+    Place, PlanFor, Platform, PlatformGroup, Posting, PostingKind, ProjectName, Refusal, RuleRef,
+    Run, RunEvent, RunId, SpeakerKind, StepState, Text, Typed, decide, parse, plan, render,
 };
 use crate::planted::{self, crash};
 use crate::store::{Change, Conclusion, Store, StoreError};
@@ -35,6 +36,8 @@ pub use roster::{Anew, Memberships, Roster, Said};
 const AT_ONCE: usize = 32;
 /// How often an inbound whose conclusion met a conflict is walked again at once.
 const TRIES: u32 = 5;
+/// How often we look for what is due without anybody's word.
+const TEND_EVERY: Duration = Duration::from_secs(5);
 /// How long to wait for a hint that something came in, before looking anyway.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
@@ -60,6 +63,30 @@ impl Dispatch {
         if let Some(roster) = &self.roster {
             roster.begin(&cancel).await;
         }
+        tokio::join!(self.walk_all(&cancel), self.tend(&cancel));
+    }
+
+    /// What is due without anybody's word.
+    async fn tend(&self, cancel: &CancellationToken) {
+        while !cancel.is_cancelled() {
+            // `/readyz` says when the store is not well; what is due stays due.
+            if let Err(fault) = self.tend_once().await {
+                warn!("what is due waits: {fault}");
+            }
+            sleep_or(cancel, TEND_EVERY).await;
+        }
+    }
+
+    /// Does what is due now.
+    ///
+    /// # Errors
+    /// What the store says; it is due again then.
+    pub async fn tend_once(&self) -> Result<(), StoreError> {
+        let told = Box::new(lock::tell_end);
+        self.store.end_due_locks(told, self.clock.now()).await
+    }
+
+    async fn walk_all(&self, cancel: &CancellationToken) {
         let mut changes = self.store.changes();
         while !cancel.is_cancelled() {
             changes.mark_unchanged();
@@ -69,7 +96,7 @@ impl Dispatch {
                 Err(fault) => {
                     warn!("inbounds stay waiting: {fault}");
                     metrics::counter!("midwatch_faults_total", "where" => "dispatch").increment(1);
-                    sleep_or(&cancel, LOOK_EVERY).await;
+                    sleep_or(cancel, LOOK_EVERY).await;
                     continue;
                 }
             }
@@ -314,6 +341,11 @@ impl Walk<'_> {
                 &self.inbound.place,
             )
             .await?;
+        let target = LockTarget {
+            project: invocation.project.clone(),
+            environment: invocation.environment.clone(),
+        };
+        facts.locked = self.dispatch.store.lock_on(&target, self.now).await?;
         facts.age = self.age();
         facts.lost = self.may_be_lost().await?;
         facts.approvers = approvers;
@@ -521,6 +553,8 @@ fn reason_parameter() -> ParameterName {
 fn hold_word(hold: &Hold) -> &'static str {
     match hold {
         Hold::Late { .. } => "late",
+        Hold::Frozen { .. } => "frozen",
+        Hold::Locked { .. } => "locked",
         Hold::Running { .. } => "running",
         Hold::JustDone { .. } => "just_done",
     }

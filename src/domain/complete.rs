@@ -64,6 +64,12 @@ fn candidates(
         "link" | "unlink" if rest.is_empty() => texts(["discord", "slack"]).collect(),
         "help" | "list" | "show" | "why" | "join" | "cancel" | "approve" | "reject" | "link"
         | "unlink" => Vec::new(),
+        "lock" | "unlock" if rest.is_empty() => {
+            let here = hearing.implied_project();
+            let environments = here.into_iter().flat_map(|project| &project.environments);
+            environments.map(|it| it.name.to_string()).collect()
+        }
+        "lock" | "unlock" => Vec::new(),
         "settle" => match rest.len() {
             0 => references.to_vec(),
             1 => texts(["happened", "did-not", "again"]).collect(),

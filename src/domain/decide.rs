@@ -6,8 +6,8 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Actor, ApprovalTerms, Catalog, Command, Commands, Condition, FileLine, Grant, Identity,
-    Invocation, Outcome, PersonId, Project, Reference, Revision, Rule, ThreadLink, Who,
+    Actor, ApprovalTerms, Catalog, Command, Commands, Condition, FileLine, Freeze, Grant, Identity,
+    Invocation, Outcome, PersonId, PersonLock, Project, Reference, Revision, Rule, ThreadLink, Who,
 };
 use crate::planted;
 
@@ -84,7 +84,7 @@ pub fn decide(
             };
         }
     };
-    if let Some(hold) = question.hold(facts) {
+    if let Some(hold) = question.hold(facts, person) {
         return Decision::Hold { hold, rule: at };
     }
     match terms {
@@ -199,12 +199,21 @@ impl Asked<'_> {
         counted.len() >= terms.approvals.max(1) as usize
     }
 
-    fn hold(&self, facts: &Facts) -> Option<Hold> {
+    fn hold(&self, facts: &Facts, person: &PersonId) -> Option<Hold> {
         if !self.command.only_reads() && facts.age > LATE_AFTER {
             return Some(Hold::Late {
                 by: facts.age,
                 lost: facts.lost,
             });
+        }
+        if let Some(frozen) = self.frozen(person) {
+            return Some(frozen);
+        }
+        if let Some(lock) = &facts.locked
+            && lock.by != *person
+            && !self.command.only_reads()
+        {
+            return Some(Hold::Locked { lock: lock.clone() });
         }
         if let Some(other) = &facts.running {
             return Some(Hold::Running {
@@ -218,6 +227,31 @@ impl Asked<'_> {
             }),
             _ => None,
         }
+    }
+
+    /// The freeze that holds it, if there is one: of several the one that ends last.
+    fn frozen(&self, person: &PersonId) -> Option<Hold> {
+        if self.command.only_reads() {
+            return None;
+        }
+        let holds = |freeze: &&Freeze| {
+            let here = match (&freeze.environments, &self.invocation.environment) {
+                (None, _) => true,
+                (Some(named), Some(environment)) => named.contains(environment),
+                (Some(_), None) => false,
+            };
+            here && !freeze.except.contains(&self.invocation.command)
+                && !self.means(&freeze.unless, person)
+        };
+        let held = self.project.freezes.iter().filter(holds);
+        let ends = held.filter_map(|freeze| Some((freeze.span.ends(self.now)?, freeze)));
+        ends.max_by_key(|(until, _)| *until)
+            .map(|(until, freeze)| Hold::Frozen {
+                until,
+                reason: freeze.reason.clone(),
+                unless: freeze.unless.clone(),
+                at: freeze.defined.clone(),
+            })
     }
 
     /// The rules that would let somebody do this, or this person at another time.
@@ -337,6 +371,22 @@ pub enum Hold {
         /// As [`Facts::lost`].
         lost: bool,
     },
+    /// The runbook freezes changes now.
+    Frozen {
+        /// When that ends.
+        until: Timestamp,
+        /// Why, as the runbook has it.
+        reason: String,
+        /// For whom it doesn't count.
+        unless: Vec<Who>,
+        /// Where it stands.
+        at: FileLine,
+    },
+    /// Somebody has locked it.
+    Locked {
+        /// Who, why, until when.
+        lock: PersonLock,
+    },
     /// A run that shares its target is going on, or its outcome is unknown.
     Running {
         /// Which.
@@ -426,6 +476,8 @@ pub struct Facts {
     pub lost: bool,
     /// A run that holds the target's lock.
     pub running: Option<OtherRun>,
+    /// A person's lock that covers it.
+    pub locked: Option<PersonLock>,
     /// The latest success of the very same within the command's `fresh`.
     pub just_done: Option<OtherRun>,
     /// Who consented so far.

@@ -4,8 +4,8 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    ApprovalTerms, GroupName, Identity, InboundKey, Invocation, LinkEvent, Platform, Reference,
-    Revision, RuleRef, RunEvent, RunId, Source,
+    ApprovalTerms, GroupName, Identity, InboundKey, Invocation, LinkEvent, LockEvent, LockTarget,
+    Platform, Reference, Revision, RuleRef, RunEvent, RunId, Source,
 };
 
 /// One line of the ledger.
@@ -91,6 +91,17 @@ pub enum Fact {
         account: Commitment,
         /// What became of it. Not `happened`: that is of runs, and has another shape.
         became: LinkEvent,
+    },
+    /// A person took or ended a lock, or its time was over.
+    Lock {
+        /// What was said; `None` where nobody said anything: its time was over.
+        inbound: Option<InboundKey>,
+        /// Who said it; of a lock whose time was over, who had taken it.
+        actor: Identity,
+        /// On what.
+        target: LockTarget,
+        /// What became of it.
+        became: LockEvent,
     },
     /// Something happened to a run.
     Run {

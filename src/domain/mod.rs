@@ -10,6 +10,7 @@ mod fill;
 #[cfg(test)]
 mod fill_tests;
 mod inbound;
+mod lock;
 mod merkle;
 mod message;
 mod names;
@@ -36,6 +37,7 @@ pub use decide::*;
 pub use fact::*;
 pub use fill::*;
 pub use inbound::*;
+pub use lock::*;
 pub use merkle::*;
 pub use message::*;
 pub use names::*;

@@ -61,6 +61,8 @@ pub struct Project {
     pub environments: Vec<Environment>,
     /// First match wins.
     pub rules: Vec<Rule>,
+    /// Spans of time in which nothing is changed, whatever the rules allow.
+    pub freezes: Vec<Freeze>,
     /// The last line: whom to ask when no rule matches.
     pub otherwise: Otherwise,
     /// The order in which people are called when nobody answers. Sorted by time.
@@ -203,6 +205,47 @@ pub enum Grant {
     Never(String),
 }
 
+/// A span of time in which nothing is changed. What only reads is never frozen.
+#[derive(Debug, Clone)]
+pub struct Freeze {
+    /// When.
+    pub span: FreezeSpan,
+    /// The environments it speaks of; `None` means all.
+    pub environments: Option<BTreeSet<EnvironmentName>>,
+    /// Why, as the file has it.
+    pub reason: String,
+    /// Commands that go on all the same.
+    pub except: BTreeSet<CommandName>,
+    /// For whom it doesn't count.
+    pub unless: Vec<Who>,
+    /// Where it stands.
+    pub defined: FileLine,
+}
+
+/// When a freeze is.
+#[derive(Debug, Clone)]
+pub enum FreezeSpan {
+    /// Once, the end excluded. `from` is before `until`.
+    Once {
+        /// When it begins.
+        from: Timestamp,
+        /// When it has ended.
+        until: Timestamp,
+    },
+    /// Every week.
+    Weekly(Window),
+}
+
+impl FreezeSpan {
+    /// When the freeze of this moment ends; `None` when there is none then.
+    pub fn ends(&self, now: Timestamp) -> Option<Timestamp> {
+        match self {
+            Self::Once { from, until } => (*from <= now && now < *until).then_some(*until),
+            Self::Weekly(window) => window.contains(now).then(|| window.closes(now)),
+        }
+    }
+}
+
 /// Whose consent is needed, how much of it, and how long we wait.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ApprovalTerms {
@@ -230,6 +273,25 @@ pub struct Window {
 }
 
 impl Window {
+    /// When the window that is open at that moment closes: the next moment at which it isn't.
+    ///
+    /// Looked for by the hour and then by the minute, so that it holds over every change of clocks; at most nine days on.
+    pub fn closes(&self, now: Timestamp) -> Timestamp {
+        let step = |from: Timestamp, secs: i64, most: i64| {
+            let later =
+                (1..=most).map(|n| from.saturating_add(jiff::SignedDuration::from_secs(n * secs)));
+            let mut later = later.map(|at| at.unwrap_or(Timestamp::MAX));
+            later.find(|at| !self.contains(*at))
+        };
+        let minute = now.as_second().div_euclid(60) * 60;
+        let whole = Timestamp::from_second(minute).unwrap_or(now);
+        let Some(after) = step(whole, 3_600, 24 * 9) else {
+            return Timestamp::MAX;
+        };
+        let open = after.saturating_sub(jiff::SignedDuration::from_hours(1));
+        step(open.unwrap_or(whole).max(whole), 60, 60).unwrap_or(after)
+    }
+
     /// Whether the window is open at that moment.
     pub fn contains(&self, now: Timestamp) -> bool {
         let local = now.to_zoned(self.zone.clone());
@@ -410,5 +472,60 @@ impl People {
         self.persons
             .get(person)
             .map_or(person.as_str(), |found| found.name.as_str())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use jiff::civil::Weekday;
+
+    #[test]
+    fn a_window_closes_by_the_clock_on_the_wall_also_when_that_is_changed() {
+        let window = |from: &str, to: &str, days: &[Weekday]| Window {
+            text: String::new(),
+            days: days.to_vec(),
+            from: from.parse().unwrap(),
+            to: to.parse().unwrap(),
+            zone: jiff::tz::TimeZone::get("Europe/Berlin").unwrap(),
+        };
+        let all = [Weekday::Saturday, Weekday::Sunday];
+        let rows = [
+            (
+                "usual",
+                window("02:00", "06:00", &all),
+                "2026-01-17T02:10:30Z",
+                "2026-01-17T05:00:00Z",
+            ),
+            (
+                "clocks put forward",
+                window("01:00", "06:00", &all),
+                "2026-03-29T00:30:00Z",
+                "2026-03-29T04:00:00Z",
+            ),
+            (
+                "clocks put back",
+                window("01:00", "06:00", &all),
+                "2026-10-25T00:30:00Z",
+                "2026-10-25T05:00:00Z",
+            ),
+            (
+                "over midnight",
+                window("22:00", "03:00", &all),
+                "2026-01-17T22:30:00Z",
+                "2026-01-18T02:00:00Z",
+            ),
+            (
+                "two whole days",
+                window("00:00", "00:00", &all),
+                "2026-01-17T12:00:00Z",
+                "2026-01-18T23:00:00Z",
+            ),
+        ];
+        for (name, window, now, closes) in rows {
+            let now: Timestamp = now.parse().unwrap();
+            assert!(window.contains(now), "{name}");
+            assert_eq!(window.closes(now).to_string(), closes, "{name}");
+        }
     }
 }

@@ -75,6 +75,7 @@ fn command(name: &str, parameters: Vec<Parameter>) -> Command {
 
 fn project(name: &str, environments: &[&str], headings: &[&str]) -> Project {
     Project {
+        freezes: Vec::new(),
         name: ProjectName::parse(name).unwrap(),
         about: format!("The {name}."),
         owner: None,

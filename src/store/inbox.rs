@@ -12,12 +12,12 @@ use super::db::{Db, Engine, sql, storable};
 use super::fault::{read_all_json, write_json};
 use super::leases::end_of;
 use super::ledger::FactLine;
-use super::links;
 use super::newer::What;
 use super::outbox::owe;
 use super::runs::{happen, insert_run};
 use super::writer::Group;
 use super::{Change, Concluded, Conclusion, Receipt, Store, StoreError};
+use super::{links, locks};
 use crate::domain::{Commitment, Fact, Inbound, InboundKey, Posting};
 
 /// How long the replica that received an inbound has it for itself; afterwards any of them walks it.
@@ -193,6 +193,7 @@ async fn conclude(
         Change::Happened { run, events, tell } => {
             happen(group, run, events, tell, (now, None)).await?;
         }
+        Change::Lock(change) => locks::change(group, &change, now).await?,
         Change::Link(change) => links::change(group, change, now).await?,
     }
     owe(group, postings, now).await

@@ -15,6 +15,7 @@ mod inbox;
 mod leases;
 mod ledger;
 mod links;
+mod locks;
 mod newer;
 mod open;
 mod outbox;
@@ -35,6 +36,8 @@ pub use examine::{Finding, FindingState, examine};
 pub use links::{
     CODE_LIVES, LinkChange, Linked, MOST_CODES, MOST_LINKS, MOST_TRIES, NewLink, OpenLink,
 };
+
+pub use locks::{LockChange, TellEnd};
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -171,6 +174,8 @@ pub enum Change {
     },
     /// An account comes to speak for a person, or ceases to.
     Link(LinkChange),
+    /// A person takes a lock, or ends one.
+    Lock(LockChange),
 }
 
 /// Renders what we owe to people from a run's new state. The text is the signed checkpoint, given when an event was

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::checkpoint::keep_checkpoint;
 use super::db::sql;
 use super::fault::write_json;
+use super::locks::refuse_locked;
 use super::newer::What;
 use super::outbox::owe;
 use super::run_rows::{self, StepRow};
@@ -71,6 +72,7 @@ pub(super) async fn insert_run(
     refuse_twin(group, run).await?;
     if run.holds_lock() {
         refuse_held(group, run, lock).await?;
+        refuse_locked(group, run, now).await?;
     }
     sql(
         "insert into runs (id, reference, project, same_target, lock, holds_lock, phase, outcome, details,
@@ -150,6 +152,7 @@ pub(super) async fn happen(
     }
     if run.holds_lock() && !before.holds_lock() {
         refuse_held(group, &run, lock.as_deref()).await?;
+        refuse_locked(group, &run, now).await?;
     }
     update_run(group, &run, now, home).await?;
     if run.followers != before.followers {

@@ -2,6 +2,7 @@
 //! stands still until a test moves it; runs end when a test says how.
 
 mod again;
+mod locks;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -13,9 +14,10 @@ use midwatch::chat::console::Paint;
 use midwatch::clock::Clock;
 use midwatch::dispatch::Dispatch;
 use midwatch::domain::{
-    Entry, Fact, InboundKey, Outcome, Platform, PostingKind, Reference, Run, RunEvent, StepResult,
+    Entry, Fact, Inbound, InboundKey, Outcome, Platform, PostingKind, Reference, Run, RunEvent,
+    StepResult,
 };
-use midwatch::store::{MessageRef, RunFilter, WorkerId};
+use midwatch::store::{Conclusion, MessageRef, RunFilter, StoreError, WorkerId};
 
 use crate::catalog::folders::Files;
 use crate::world::{MINUTE, World, inbound, silent};
@@ -154,8 +156,7 @@ impl Night {
         self.says_in("C1", who, text).await
     }
 
-    /// Somebody types this in a channel.
-    pub(crate) async fn says_in(&mut self, channel: &str, who: &str, text: &str) -> Heard {
+    fn inbound(&mut self, channel: &str, who: &str, text: &str) -> Inbound {
         self.said += 1;
         let mut inbound = inbound(self.said);
         inbound.key = InboundKey::new(&["said", &self.said.to_string()]);
@@ -164,12 +165,58 @@ impl Night {
         text.clone_into(&mut inbound.text);
         inbound.sent_at = self.now();
         inbound.received_at = self.now();
+        inbound
+    }
+
+    /// Somebody types this in a channel.
+    pub(crate) async fn says_in(&mut self, channel: &str, who: &str, text: &str) -> Heard {
+        let inbound = self.inbound(channel, who, text);
         let before = self.entries().await.len();
         self.world.store.receive(inbound).await.unwrap();
         assert_eq!(self.dispatch.dispatch_waiting().await.unwrap(), 1);
         let told = self.deliver().await;
         let entries = self.entries().await.split_off(before);
         Heard { entries, told }
+    }
+
+    /// Somebody types this, and it is decided on; nothing is recorded yet.
+    pub(crate) async fn walks(&mut self, who: &str, text: &str) -> Conclusion {
+        let inbound = self.inbound("C1", who, text);
+        let store = &self.world.store;
+        store.receive(inbound.clone()).await.unwrap();
+        self.dispatch.walk(&inbound, self.now()).await.unwrap()
+    }
+
+    /// What was decided on is recorded.
+    pub(crate) async fn concludes(&self, walked: Conclusion) -> Result<(), StoreError> {
+        self.world.store.conclude(walked, self.now()).await
+    }
+
+    /// What is due without anybody's word is done; answers what people read then.
+    pub(crate) async fn tend(&mut self) -> Vec<String> {
+        self.dispatch.tend_once().await.unwrap();
+        self.deliver().await
+    }
+
+    /// How many runs there are.
+    pub(crate) async fn runs(&self) -> usize {
+        let all = RunFilter {
+            limit: 1_000,
+            ..RunFilter::default()
+        };
+        self.world.store.runs(&all).await.unwrap().known.len()
+    }
+
+    /// All runs that are open are done, and well.
+    pub(crate) async fn end_all(&self) {
+        let open = RunFilter {
+            open: true,
+            limit: 1_000,
+            ..RunFilter::default()
+        };
+        for _ in self.world.store.runs(&open).await.unwrap().known {
+            self.succeeds().await;
+        }
     }
 
     async fn entries(&self) -> Vec<Entry> {

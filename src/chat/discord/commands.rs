@@ -1,6 +1,7 @@
 //! `/ops` as Discord offers it: made from the catalog, registered in each guild, completed for the person who types.
 //!
-//! Discord has room for 25 subcommands: our own words and the first commands by name. `say` takes the whole grammar.
+//! Discord has room for 25 subcommands: those of our own words that are used most, commands by name, then our other words.
+//! `say` takes the whole grammar.
 
 mod registering;
 mod typing;
@@ -19,6 +20,8 @@ pub use self::registering::keep_registered;
 pub(super) const FREE_TEXT: &str = "say";
 
 const SUBCOMMANDS: usize = 25;
+/// So many of [`WORDS`] stand before the commands.
+const USED_MOST: usize = 13;
 const OPTIONS: usize = 25;
 const NAME_CHARS: usize = 32;
 const WORDS_CHARS: usize = 100;
@@ -26,8 +29,8 @@ const CHOICES: usize = 25;
 /// Names, descriptions and choices of a command together may have 8,000.
 const ALL_CHARS: usize = 7_800;
 
-/// Our own words: their description and what follows them, in order.
-const WORDS: [(&str, &str, &[Follows]); 14] = [
+/// Our own words, those that are used most first: their description and what follows them, in order.
+const WORDS: [(&str, &str, &[Follows]); 16] = [
     (
         "help",
         "What can be typed, or how one command is used",
@@ -71,6 +74,20 @@ const WORDS: [(&str, &str, &[Follows]); 14] = [
         "may",
         "Whether you may run something",
         &[("command", "As you would type it", Needs::Line)],
+    ),
+    (
+        "lock",
+        "Keeps others from changing something for a while",
+        &[(
+            "what",
+            "What, for how long, why: prod 2h restoring a backup",
+            Needs::Words,
+        )],
+    ),
+    (
+        "unlock",
+        "Ends a lock",
+        &[("what", "An environment", Needs::Words)],
     ),
     (
         "link",
@@ -146,7 +163,13 @@ pub fn definition(catalog: &Catalog) -> Value {
         .values()
         .filter_map(|command| subcommand_of(command, catalog));
     let (mut chars, mut options) = (0, Vec::new());
-    for option in std::iter::once(say).chain(words).chain(commands) {
+    let rare = words.clone().skip(USED_MOST);
+    let words = words.take(USED_MOST);
+    for option in std::iter::once(say)
+        .chain(words)
+        .chain(commands)
+        .chain(rare)
+    {
         let size = chars_of(&json!(option));
         if options.len() < SUBCOMMANDS && chars + size <= ALL_CHARS {
             chars += size;

@@ -6,6 +6,7 @@ mod arguments;
 mod corrections;
 mod examples;
 mod link;
+mod lock;
 mod may;
 mod nearest;
 mod questions;

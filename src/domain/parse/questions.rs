@@ -7,16 +7,16 @@ use jiff::Timestamp;
 use super::arguments::one_line;
 use super::corrections::line_of;
 use super::words::Word;
-use super::{Hearing, echo, link, may};
+use super::{Hearing, echo, link, lock, may};
 use crate::domain::{
-    Account, CommandName, Invocation, LinkCode, Meant, PersonId, Project, ProjectName, Reference,
-    Refusal, Verdict,
+    Account, CommandName, Invocation, LinkCode, LockTarget, Meant, PersonId, Project, ProjectName,
+    Reference, Refusal, Verdict,
 };
 
 /// The words, sorted.
-pub const BUILT_INS: [&str; 14] = [
-    "approve", "cancel", "help", "join", "link", "list", "may", "reject", "runbook", "runs",
-    "settle", "show", "unlink", "why",
+pub const BUILT_INS: [&str; 16] = [
+    "approve", "cancel", "help", "join", "link", "list", "lock", "may", "reject", "runbook",
+    "runs", "settle", "show", "unlink", "unlock", "why",
 ];
 
 /// One of our own words, understood. Asking changes nothing, but for those that [`Question::changes`] names.
@@ -94,6 +94,25 @@ pub enum Question {
         /// When they would; `None`: now.
         at: Option<At>,
     },
+    /// Keep others from changing something for a while.
+    Lock {
+        /// What.
+        target: LockTarget,
+        /// For how long; above zero, at most [`crate::domain::LONGEST_LOCK`].
+        length: std::time::Duration,
+        /// Why, on one line; non-empty.
+        reason: String,
+    },
+    /// End that before its time.
+    Unlock {
+        /// What.
+        target: LockTarget,
+    },
+    /// Which locks people have taken.
+    Locks {
+        /// Of which project.
+        project: ProjectName,
+    },
     /// Let another account of the asker speak for them: it is sent a code.
     Link {
         /// Which.
@@ -136,6 +155,8 @@ impl Question {
             Self::Settle { .. } => "settle",
             Self::Runbook { .. } => "runbook",
             Self::May { .. } => "may",
+            Self::Lock { .. } | Self::Locks { .. } => "lock",
+            Self::Unlock { .. } => "unlock",
             Self::Link { .. } | Self::ConfirmLink { .. } => "link",
             Self::Unlink { .. } => "unlink",
         }
@@ -147,7 +168,9 @@ impl Question {
             Self::Cancel { .. }
             | Self::Approve { .. }
             | Self::Reject { .. }
-            | Self::Settle { .. } => true,
+            | Self::Settle { .. }
+            | Self::Lock { .. }
+            | Self::Unlock { .. } => true,
             // Late or twice it does no harm.
             Self::Join { .. }
             | Self::Help { .. }
@@ -157,6 +180,7 @@ impl Question {
             | Self::Why { .. }
             | Self::Runbook { .. }
             | Self::May { .. }
+            | Self::Locks { .. }
             | Self::Link { .. }
             | Self::ConfirmLink { .. }
             | Self::Unlink { .. } => false,
@@ -194,6 +218,8 @@ pub(super) fn ask(
         "may" => may::read(words, hearing),
         "link" => link::link(rest),
         "unlink" => link::unlink(rest),
+        "lock" => lock::lock(rest, hearing),
+        "unlock" => lock::unlock(rest, hearing),
         _ => return None,
     })
 }

@@ -44,6 +44,13 @@ fn asked(question: &Question) -> String {
         Question::Runbook { project, heading } => {
             vec![project.to_string(), heading.clone().unwrap_or_default()]
         }
+        Question::Lock {
+            target,
+            length,
+            reason,
+        } => vec![target.typed(), format!("{length:?}"), reason.clone()],
+        Question::Unlock { target } => vec![target.typed()],
+        Question::Locks { project } => vec![project.to_string()],
         Question::Link { account } | Question::Unlink { account } => vec![account.to_string()],
         Question::ConfirmLink { code } => vec![code.expose().to_owned()],
     };

@@ -43,6 +43,10 @@ pub fn help(catalog: &Catalog, project: Option<&Project>) -> Message {
         ("runbook PROJECT", "its prose, by headings"),
         ("may COMMAND …", "what would be decided, without running it"),
         (
+            "lock ENV 2h WHY",
+            "keeps others from changing it; unlock ENV ends that",
+        ),
+        (
             "link PLATFORM ACCOUNT",
             "lets your account there speak for you, too; unlink takes it away",
         ),
@@ -357,6 +361,7 @@ fn fact_in_words(run: &Run, fact: &Fact) -> Option<Text> {
         | Fact::Refused { .. }
         | Fact::Answered { .. }
         | Fact::Link { .. }
+        | Fact::Lock { .. }
         | Fact::CatalogLoaded { .. }
         | Fact::CatalogKept { .. }
         | Fact::SetBack { .. }

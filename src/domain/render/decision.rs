@@ -48,6 +48,13 @@ fn held(invocation: &Invocation, hold: &Hold, rule: &RuleRef, now: Timestamp) ->
         )))
         .text(Text::new().plain("press the button, or type ").code(format!("/ops {again}")))
         .buttons(vec![Button::primary("Run it now", again)]),
+        Hold::Frozen { until, reason, unless, at } => frozen(start("⏸"), *until, reason, unless, at),
+        Hold::Locked { lock } => Message::new(start("⏸").plain(format!(
+            " was held: {} is locked; nothing was done; ask who locked it, or wait until it ends",
+            lock.target.words()
+        )))
+        .text(super::lock::about(lock, now))
+        .buttons(vec![super::lock::unlock(&lock.target)]),
         Hold::Running { other } if other.outcome == Some(Outcome::NeedsAttention) => Message::new(
             start("⏸").plain(format!(" was held: run {} of the same target ended with an unknown outcome; nothing was done; settle that one first", other.reference)),
         )
@@ -81,6 +88,25 @@ fn held(invocation: &Invocation, hold: &Hold, rule: &RuleRef, now: Timestamp) ->
         ]),
     };
     message.text(Text::new().plain("allowed by ").code(rule.at.to_string()))
+}
+
+fn frozen(
+    start: Text,
+    until: Timestamp,
+    reason: &str,
+    unless: &[crate::domain::Who],
+    at: &crate::domain::FileLine,
+) -> Message {
+    let start = start
+        .plain(format!(" was held: changes are frozen ({reason}) until "))
+        .time(until)
+        .plain("; nothing was done; ask again then");
+    let for_whom = if unless.is_empty() {
+        "for everybody · ".to_owned()
+    } else {
+        format!("for everybody but {} · ", groups(unless))
+    };
+    Message::new(start).text(Text::new().plain(for_whom).code(at.to_string()))
 }
 
 fn or_type(text: Text, says: &str) -> Text {
@@ -216,6 +242,14 @@ pub fn decision_in_words(decision: &Decision) -> String {
             hold: Hold::Late { .. },
             ..
         } => "held: late".to_owned(),
+        Decision::Hold {
+            hold: Hold::Frozen { reason, .. },
+            ..
+        } => format!("held: frozen: {reason}"),
+        Decision::Hold {
+            hold: Hold::Locked { .. },
+            ..
+        } => "held: locked".to_owned(),
         Decision::Hold {
             hold: Hold::Running { .. },
             ..

@@ -5,6 +5,7 @@
 mod answer;
 mod decision;
 mod link;
+mod lock;
 mod places;
 mod thread;
 
@@ -13,6 +14,7 @@ pub use answer::{help, help_command, list_commands, of_a_newer_version, runbook,
 pub use decision::{decision_in_words, joined, not_run};
 use jiff::Timestamp;
 pub use link::{link_asked, link_code, linked, unlinked};
+pub use lock::{lock_ended, locked, locks, unlocked};
 pub use places::{done_from_elsewhere, in_each_place, posting};
 use std::time::Duration;
 pub use thread::{

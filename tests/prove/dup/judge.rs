@@ -31,7 +31,11 @@ impl Record {
                 Fact::Received { inbound, .. } => count(&mut record.received, inbound.as_str()),
                 Fact::Refused { inbound, .. }
                 | Fact::Answered { inbound, .. }
-                | Fact::Link { inbound, .. } => {
+                | Fact::Link { inbound, .. }
+                | Fact::Lock {
+                    inbound: Some(inbound),
+                    ..
+                } => {
                     count(&mut record.concluded, inbound.as_str());
                 }
                 Fact::Decided { inbound, run, .. } => {
@@ -42,7 +46,8 @@ impl Record {
                 Fact::Run { run, happened, .. } => {
                     record.events.entry(run).or_default().push(happened);
                 }
-                Fact::CatalogLoaded { .. }
+                Fact::Lock { inbound: None, .. }
+                | Fact::CatalogLoaded { .. }
                 | Fact::CatalogKept { .. }
                 | Fact::SetBack { .. }
                 | Fact::Service { .. } => {}

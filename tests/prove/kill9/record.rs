@@ -87,6 +87,12 @@ impl Record {
             Fact::Link {
                 inbound, became, ..
             } => self.conclude(inbound.as_str(), format!("link: {became:?}")),
+            Fact::Lock {
+                inbound: Some(inbound),
+                became,
+                ..
+            } => self.conclude(inbound.as_str(), format!("lock: {became:?}")),
+            Fact::Lock { inbound: None, .. } => {}
             Fact::Decided {
                 inbound,
                 invocation,

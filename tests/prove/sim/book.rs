@@ -179,7 +179,7 @@ impl Book {
             *key == conclusion.inbound && inbound.is_some()
         };
         let fits = match &conclusion.change {
-            Change::Nothing | Change::Link(_) => true,
+            Change::Nothing | Change::Link(_) | Change::Lock(_) => true,
             Change::NewRun { run, lock } => {
                 let twin = |row: &Row| row.run.id == run.id || row.run.reference == run.reference;
                 !self.rows.iter().any(twin) && !(run.holds_lock() && self.is_held(lock, run.id))
@@ -193,7 +193,7 @@ impl Book {
         self.append(conclusion.fact, now);
         match conclusion.change {
             // Nobody types `link` here.
-            Change::Nothing | Change::Link(_) => {}
+            Change::Nothing | Change::Link(_) | Change::Lock(_) => {}
             Change::NewRun { run, lock } => self.rows.push(Row {
                 due_at: due_at(&run, now),
                 run: *run,

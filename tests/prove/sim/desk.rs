@@ -372,6 +372,8 @@ impl Desk<'_> {
             Decision::Hold { ref hold, ref rule } => {
                 let word = match hold {
                     Hold::Late { .. } => "late",
+                    Hold::Frozen { .. } => "frozen",
+                    Hold::Locked { .. } => "locked",
                     Hold::Running { .. } => "running",
                     Hold::JustDone { .. } => "just_done",
                 };
@@ -395,7 +397,8 @@ impl Desk<'_> {
             since.and_then(|since| self.book.latest_success(&invocation.same_target(), since));
         Facts {
             age: self.age(),
-            lost: false, // Its store loses nothing that was committed.
+            lost: false,  // Its store loses nothing that was committed.
+            locked: None, // Nobody takes one.
             running: lock.and_then(|lock| self.book.holder(&lock)),
             just_done,
             approvers: Vec::new(),
