@@ -3,6 +3,8 @@
 use std::ops::Range;
 use std::sync::Arc;
 
+use sha2::Digest as _;
+
 use super::diagnostic::{Diagnostic, SourceFile};
 use super::tree::{Node, Tree};
 use crate::domain::FileLine;
@@ -125,6 +127,12 @@ impl<'a> At<'a> {
     /// File and line, for rules and the ledger.
     pub(crate) fn file_line(self) -> FileLine {
         self.file.file_line(self.start)
+    }
+
+    /// Hash of the whole file: the first 12 hexadecimal digits of its SHA-256.
+    pub(crate) fn fingerprint(self) -> String {
+        let hash = sha2::Sha256::digest(self.file.text.as_bytes());
+        data_encoding::HEXLOWER.encode(&hash[..6])
     }
 
     /// The place, kept after the tree is gone.

@@ -113,6 +113,7 @@ pub(crate) fn read(
             escalation,
             mirrors,
             procedures: Vec::new(),
+            fingerprint: at.fingerprint(),
             defined: at.key("project").file_line(),
         },
         channels,

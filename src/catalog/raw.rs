@@ -266,6 +266,20 @@ pub(crate) struct After {
     pub(crate) of: OneOrMany<Text>,
     /// How long to wait. Default 15m.
     pub(crate) within: Option<Span>,
+    /// What is needed besides, of others. Each person counts once.
+    #[serde(default)]
+    pub(crate) and: Vec<Quorum>,
+}
+
+/// So many persons of these.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Quorum {
+    /// How many persons. Default 1.
+    #[schemars(range(min = 1, max = 100))]
+    pub(crate) approvals: Option<u32>,
+    /// Who may give it.
+    pub(crate) of: OneOrMany<Text>,
 }
 
 /// A deliberate override.

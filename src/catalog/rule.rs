@@ -9,7 +9,8 @@ use super::people::Names;
 use super::project::Known;
 use super::{condition, parameter, raw, window};
 use crate::domain::{
-    ApprovalTerms, CommandName, Commands, EnvironmentName, Grant, OnCall, Otherwise, Rule, Who,
+    ApprovalTerms, CommandName, Commands, EnvironmentName, Grant, OnCall, Otherwise, Quorum, Rule,
+    Who,
 };
 
 const DEFAULT_WITHIN: Duration = Duration::from_mins(15);
@@ -282,5 +283,14 @@ fn terms(
         approvals: raw.approvals.unwrap_or(1),
         of: who(&raw.of.0, at.get("of"), people, notes),
         within: within.unwrap_or(DEFAULT_WITHIN),
+        and: raw
+            .and
+            .iter()
+            .zip(at.get("and").items())
+            .map(|(quorum, at)| Quorum {
+                approvals: quorum.approvals.unwrap_or(1),
+                of: who(&quorum.of.0, at.get("of"), people, notes),
+            })
+            .collect(),
     }
 }

@@ -83,14 +83,21 @@ impl Walk<'_> {
             }
             Question::Join { reference } => return self.join(&reference).await,
             Question::Cancel { reference } => return self.cancel(&reference).await,
-            Question::Approve { reference } => {
+            Question::Approve { reference, digits } => {
                 let anew = self.anew_for_run(&reference).await?;
-                return self.seeing(anew.as_ref()).approve(&reference).await;
+                let walk = self.seeing(anew.as_ref());
+                return walk.approve(&reference, digits.as_deref()).await;
             }
             Question::Reject { reference, reason } => {
                 let anew = self.anew_for_run(&reference).await?;
                 let walk = self.seeing(anew.as_ref());
                 return walk.reject(&reference, reason).await;
+            }
+            Question::Withdraw { reference } => return self.withdraw(&reference).await,
+            Question::SendBack { reference, comment } => {
+                let anew = self.anew_for_run(&reference).await?;
+                let walk = self.seeing(anew.as_ref());
+                return walk.send_back(&reference, comment).await;
             }
             Question::Settle { reference, verdict } => {
                 let anew = self.anew_for_run(&reference).await?;

@@ -3,13 +3,14 @@
 use jiff::Timestamp;
 
 use crate::domain::{
-    Button, Decision, Facts, Hold, Identity, PersonId, Phase, PlanFor, PostingKind, Reference,
-    Refusal, Run, RunEvent, Verdict, decide, may_consent, plan, render, show_elapsed,
+    ApprovalTerms, Button, Decision, Facts, Hold, Identity, PersonId, Phase, PostingKind, Proposal,
+    Reference, Refusal, Run, RunEvent, Verdict, decide, may_consent, plan, proposal, propose,
+    render, show_elapsed,
 };
 use crate::planted;
 use crate::store::{Change, Conclusion, StoreError, Tell};
 
-use super::Walk;
+use super::{Walk, plan_for};
 
 impl Walk<'_> {
     /// Its sender may have changed their mind, and the run its state: it is asked for again.
@@ -62,37 +63,106 @@ impl Walk<'_> {
         ))
     }
 
-    pub(super) async fn approve(&self, reference: &Reference) -> Result<Conclusion, StoreError> {
+    /// `digits`: those of the plan that the button was drawn for.
+    pub(super) async fn approve(
+        &self,
+        reference: &Reference,
+        digits: Option<&str>,
+    ) -> Result<Conclusion, StoreError> {
         let (run, person) = match self.may_answer_approval(reference).await? {
+            Ok(both) => both,
+            Err(refusal) => return Ok(self.refuse(&refusal)),
+        };
+        let Phase::AwaitingApproval {
+            approvers,
+            proposal: shown,
+            ..
+        } = &run.phase
+        else {
+            return Ok(self.refuse(&no_approval_wanted(&run)));
+        };
+        let stale = |it: &Proposal| digits.is_some_and(|digits| digits != it.digits());
+        if shown.as_deref().is_some_and(stale) {
+            return Ok(self.refuse(&another_plan(&run)));
+        }
+        let mut consents = approvers.clone();
+        consents.push(person.clone());
+        let approved = RunEvent::Approved { by: person };
+        match self.ask_again(&run, consents).await? {
+            Decision::RequireApproval { terms, draft, .. } => {
+                let now = match propose(draft, self.catalog, plan_for(&run)) {
+                    Err(refusal) => return Ok(self.refuse(&refusal)),
+                    Ok(now) => now,
+                };
+                if is_void(shown.as_deref(), &now) {
+                    return Ok(self.proposes(&run, now, terms));
+                }
+                Ok(self.happened("approve", &run, vec![approved]))
+            }
+            Decision::Allow { permit, .. } => {
+                let plan = match plan(permit, self.catalog, plan_for(&run)) {
+                    Err(refusal) => return Ok(self.refuse(&refusal)),
+                    Ok(plan) => plan,
+                };
+                let now = proposal(plan.clone(), self.catalog, &run.invocation.project);
+                if is_void(shown.as_deref(), &now) {
+                    // Who consented to something else has not consented to this; it may need nobody's consent now.
+                    let unasked = self.ask_again(&run, Vec::new()).await?;
+                    if let Decision::RequireApproval { terms, .. } = unasked {
+                        return Ok(self.proposes(&run, now, terms));
+                    }
+                }
+                let allowed = RunEvent::Allowed {
+                    plan: Box::new(plan),
+                };
+                Ok(self.happened("approve", &run, vec![approved, allowed]))
+            }
+            Decision::Hold { hold, .. } => Ok(self.refuse(&in_the_way(&run, Some(&hold)))),
+            Decision::Deny { .. } => Ok(self.refuse(&in_the_way(&run, None))),
+        }
+    }
+
+    /// Asks for consent anew, to what would be done now. Whoever just approved has approved something else.
+    fn proposes(&self, run: &Run, proposal: Proposal, terms: ApprovalTerms) -> Conclusion {
+        let refusal = another_plan(run);
+        let event = RunEvent::Proposed {
+            proposal: Box::new(proposal),
+            terms,
+        };
+        let mut conclusion = self.happened("approve", run, vec![event]);
+        conclusion.postings = vec![super::whisper(self.inbound, refusal.message())];
+        conclusion
+    }
+
+    /// Takes one's own consent back, while the run still waits for others'.
+    pub(super) async fn withdraw(&self, reference: &Reference) -> Result<Conclusion, StoreError> {
+        let (run, by) = match self.run_and_person(reference).await? {
             Ok(both) => both,
             Err(refusal) => return Ok(self.refuse(&refusal)),
         };
         let Phase::AwaitingApproval { approvers, .. } = &run.phase else {
             return Ok(self.refuse(&no_approval_wanted(&run)));
         };
-        let mut consents = approvers.clone();
-        consents.push(person.clone());
-        let approved = RunEvent::Approved { by: person };
-        match self.ask_again(&run, consents).await? {
-            Decision::RequireApproval { .. } => Ok(self.happened("approve", &run, vec![approved])),
-            Decision::Allow { permit, .. } => {
-                let of = PlanFor {
-                    run: run.id,
-                    reference: &run.reference,
-                    requester: &run.requester,
-                };
-                match plan(permit, self.catalog, of) {
-                    Err(refusal) => Ok(self.refuse(&refusal)),
-                    Ok(plan) => {
-                        let allowed = RunEvent::Allowed {
-                            plan: Box::new(plan),
-                        };
-                        Ok(self.happened("approve", &run, vec![approved, allowed]))
-                    }
-                }
+        if !approvers.contains(&by) {
+            let what = format!("you have not approved run {reference}");
+            let next = format!("look at it with /ops show {reference}");
+            return Ok(self.refuse(&not_now("not_approved", what, next)));
+        }
+        Ok(self.happened("withdraw", &run, vec![RunEvent::Withdrawn { by }]))
+    }
+
+    /// Refuses consent and says what to change.
+    pub(super) async fn send_back(
+        &self,
+        reference: &Reference,
+        comment: String,
+    ) -> Result<Conclusion, StoreError> {
+        match self.may_answer_approval(reference).await? {
+            Err(refusal) => Ok(self.refuse(&refusal)),
+            Ok((run, by)) => {
+                let event = RunEvent::SentBack { by, comment };
+                Ok(self.happened("send-back", &run, vec![event]))
             }
-            Decision::Hold { hold, .. } => Ok(self.refuse(&in_the_way(&run, Some(&hold)))),
-            Decision::Deny { .. } => Ok(self.refuse(&in_the_way(&run, None))),
         }
     }
 
@@ -197,6 +267,7 @@ impl Walk<'_> {
             terms,
             until,
             approvers,
+            ..
         } = &run.phase
         else {
             return Ok(Err(no_approval_wanted(&run)));
@@ -327,6 +398,8 @@ fn done(word: &str) -> &'static str {
     match word {
         "approve" => "you approved",
         "reject" => "you rejected",
+        "withdraw" => "you took back your consent to",
+        "send-back" => "you sent back",
         "settle" => "you settled",
         _ => "you cancelled",
     }
@@ -372,6 +445,23 @@ fn in_the_way(run: &Run, hold: Option<&Hold>) -> Refusal {
             )
         }
     }
+}
+
+/// Whether consent to what was shown is no consent to what would be done now.
+fn is_void(shown: Option<&Proposal>, now: &Proposal) -> bool {
+    shown.is_some_and(|shown| !shown.is_same(now)) && !planted::is("consent-to-another-plan")
+}
+
+fn another_plan(run: &Run) -> Refusal {
+    let what = format!(
+        "what run {} would do, or its runbook, has changed since you looked: your click was for another plan",
+        run.reference
+    );
+    not_now(
+        "another_plan",
+        what,
+        "look at it anew in its thread, and approve that".to_owned(),
+    )
 }
 
 fn no_approval_wanted(run: &Run) -> Refusal {

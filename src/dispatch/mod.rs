@@ -24,7 +24,8 @@ use crate::domain::{
     Actor, Catalog, Decided, Decision, Fact, Facts, Form, FormField, Hold, Identity, Inbound,
     Invocation, LockTarget, Manner, Message, OtherRun, ParameterKind, ParameterName, Permit, Phase,
     Place, PlanFor, Platform, PlatformGroup, Posting, PostingKind, ProjectName, Refusal, RuleRef,
-    Run, RunEvent, RunId, SpeakerKind, StepState, Text, Typed, decide, parse, plan, render,
+    Run, RunEvent, RunId, SpeakerKind, StepState, Text, Typed, decide, parse, plan, propose,
+    render,
 };
 use crate::planted::{self, crash};
 use crate::store::{Change, Conclusion, Store, StoreError};
@@ -291,13 +292,18 @@ impl Walk<'_> {
         let facts = self.facts(&invocation, Vec::new()).await?;
         match decide(&invocation, self.actor, self.catalog, &facts, self.now) {
             Decision::Allow { permit, rule } => self.begin(invocation, permit, rule).await,
-            Decision::RequireApproval { terms, rule } => {
+            Decision::RequireApproval { terms, rule, draft } => {
                 let within = jiff::SignedDuration::try_from(terms.within)
                     .unwrap_or(jiff::SignedDuration::MAX);
                 let until = self.now.saturating_add(within).unwrap_or(Timestamp::MAX);
                 let decided = Decided::RequireApproval(terms.clone());
                 let mut run = self.new_run(invocation, rule).await?;
+                let proposal = match propose(draft, self.catalog, plan_for(&run)) {
+                    Err(refusal) => return Ok(self.refuse(&refusal)),
+                    Ok(proposal) => Some(Box::new(proposal)),
+                };
                 run.phase = Phase::AwaitingApproval {
+                    proposal,
                     terms: terms.clone(),
                     until,
                     approvers: Vec::new(),
@@ -388,12 +394,7 @@ impl Walk<'_> {
         rule: RuleRef,
     ) -> Result<Conclusion, StoreError> {
         let mut run = self.new_run(invocation, rule).await?;
-        let of = PlanFor {
-            run: run.id,
-            reference: &run.reference,
-            requester: &run.requester,
-        };
-        match plan(permit, self.catalog, of) {
+        match plan(permit, self.catalog, plan_for(&run)) {
             Err(refusal) => Ok(self.refuse(&refusal)),
             Ok(plan) => {
                 run.steps = vec![StepState::Pending; plan.steps.len()];
@@ -479,7 +480,7 @@ impl Walk<'_> {
                 rule.as_ref(),
             ),
             Decision::Allow { rule, .. } => (Decided::Allow, Some(rule)),
-            Decision::RequireApproval { terms, rule } => {
+            Decision::RequireApproval { terms, rule, .. } => {
                 (Decided::RequireApproval(terms.clone()), Some(rule))
             }
         };
@@ -532,6 +533,15 @@ impl Walk<'_> {
                 .and_then(|run| run.plan.as_ref())
                 .map(crate::domain::Plan::digest),
         }
+    }
+}
+
+/// Of a run.
+fn plan_for(run: &Run) -> PlanFor<'_> {
+    PlanFor {
+        run: run.id,
+        reference: &run.reference,
+        requester: &run.requester,
     }
 }
 

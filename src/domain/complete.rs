@@ -58,12 +58,14 @@ fn candidates(
     };
     match first.text.to_ascii_lowercase().as_str() {
         "help" if rest.is_empty() => texts(BUILT_INS).chain(commands(hearing)).collect(),
-        "show" | "why" | "join" | "cancel" | "approve" | "reject" if rest.is_empty() => {
+        "show" | "why" | "join" | "cancel" | "approve" | "reject" | "withdraw" | "send-back"
+            if rest.is_empty() =>
+        {
             references.to_vec()
         }
         "link" | "unlink" if rest.is_empty() => texts(["discord", "slack"]).collect(),
-        "help" | "list" | "show" | "why" | "join" | "cancel" | "approve" | "reject" | "link"
-        | "unlink" => Vec::new(),
+        "help" | "list" | "show" | "why" | "join" | "cancel" | "approve" | "reject"
+        | "withdraw" | "send-back" | "link" | "unlink" => Vec::new(),
         "lock" | "unlock" if rest.is_empty() => {
             let here = hearing.implied_project();
             let environments = here.into_iter().flat_map(|project| &project.environments);

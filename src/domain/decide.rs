@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 use super::{
     Actor, ApprovalTerms, Catalog, Command, Commands, Condition, FileLine, Freeze, Grant, Identity,
     Invocation, Outcome, PersonId, PersonLock, Project, Reference, Revision, Rule, ThreadLink, Who,
+    may_consent,
 };
-use crate::planted;
 
 /// A command that changes something and reached us later than this after it was sent is asked for
 /// again: platforms redeliver minutes later, when the reason may be gone.
@@ -92,6 +92,9 @@ pub fn decide(
             Decision::RequireApproval {
                 terms: terms.clone(),
                 rule: at,
+                draft: Draft {
+                    invocation: invocation.clone(),
+                },
             }
         }
         Some(_) | None => Decision::Allow {
@@ -101,21 +104,6 @@ pub fn decide(
             rule: at,
         },
     }
-}
-
-/// Whether this person's consent counts for these terms. Never the requester's own.
-pub fn may_consent(
-    terms: &ApprovalTerms,
-    requester: &Identity,
-    person: &PersonId,
-    catalog: &Catalog,
-    now: Timestamp,
-) -> bool {
-    (*requester != Identity::Person(person.clone()) || planted::is("own-consent-counts"))
-        && terms
-            .of
-            .iter()
-            .any(|who| catalog.people.is_meant(who, person, now))
 }
 
 /// One question to one runbook.
@@ -190,13 +178,12 @@ impl Asked<'_> {
         approvers: &[PersonId],
     ) -> bool {
         let requester = Identity::Person(requester.clone());
-        let mut counted: Vec<&PersonId> = approvers
+        let counted = approvers
             .iter()
-            .filter(|person| may_consent(terms, &requester, person, self.catalog, self.now))
-            .collect();
-        counted.sort();
-        counted.dedup();
-        counted.len() >= terms.approvals.max(1) as usize
+            .filter(|person| may_consent(terms, &requester, person, self.catalog, self.now));
+        let meant =
+            |who: &Who, person: &PersonId| self.catalog.people.is_meant(who, person, self.now);
+        terms.filled(counted, meant) >= terms.needed()
     }
 
     fn hold(&self, facts: &Facts, person: &PersonId) -> Option<Hold> {
@@ -315,6 +302,8 @@ pub enum Decision {
         terms: ApprovalTerms,
         /// The rule that says so.
         rule: RuleRef,
+        /// Makes the plan that is shown to those who are asked.
+        draft: Draft,
     },
     /// May, but not now.
     Hold {
@@ -340,6 +329,19 @@ pub struct Permit {
 
 impl Permit {
     /// What was allowed; using it up makes the one plan.
+    pub(super) fn into_invocation(self) -> Invocation {
+        self.invocation
+    }
+}
+
+/// Proof that a decision would allow this invocation with consent; needed to show a plan. No run can be made of it.
+#[derive(Debug, Clone)]
+pub struct Draft {
+    invocation: Invocation,
+}
+
+impl Draft {
+    /// What would be allowed.
     pub(super) fn into_invocation(self) -> Invocation {
         self.invocation
     }

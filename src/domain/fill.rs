@@ -5,9 +5,9 @@
 use std::collections::BTreeMap;
 
 use super::{
-    Action, Catalog, Command, Environment, HttpAction, Identity, Invocation, JsonTemplate,
-    ParameterName, Permit, Piece, Plan, PlannedStep, Reference, Refusal, Rendered, RunAction,
-    RunId, Segment, Template, Value, examples_of,
+    Action, Catalog, Command, Draft, Environment, HttpAction, Identity, Invocation, JsonTemplate,
+    ParameterName, Permit, Piece, Plan, PlannedStep, ProjectName, Proposal, Reference, Refusal,
+    Rendered, RunAction, RunId, Segment, Template, Value, examples_of,
 };
 use crate::planted;
 
@@ -27,7 +27,27 @@ pub struct PlanFor<'a> {
 /// # Errors
 /// A [`Refusal`] when a value would act as something other than a value, or the catalog has changed in between.
 pub fn plan(permit: Permit, catalog: &Catalog, of: PlanFor<'_>) -> Result<Plan, Refusal> {
-    let invocation = permit.into_invocation();
+    filled(&permit.into_invocation(), catalog, of)
+}
+
+/// Makes the plan that consent is asked for.
+///
+/// # Errors
+/// As [`plan`].
+pub fn propose(draft: Draft, catalog: &Catalog, of: PlanFor<'_>) -> Result<Proposal, Refusal> {
+    let invocation = draft.into_invocation();
+    let plan = filled(&invocation, catalog, of)?;
+    Ok(proposal(plan, catalog, &invocation.project))
+}
+
+/// What consent to this plan would have been given to.
+pub fn proposal(plan: Plan, catalog: &Catalog, project: &ProjectName) -> Proposal {
+    let project = catalog.projects.get(project);
+    let runbook = project.map_or("", |project| project.fingerprint.as_str());
+    Proposal::new(plan, runbook)
+}
+
+fn filled(invocation: &Invocation, catalog: &Catalog, of: PlanFor<'_>) -> Result<Plan, Refusal> {
     let gone = || Refusal::NotNow {
         what: format!("`{}` is no longer in the catalog", invocation.command),
         next: "type /ops list to see what there is".to_owned(),
@@ -40,7 +60,7 @@ pub fn plan(permit: Permit, catalog: &Catalog, of: PlanFor<'_>) -> Result<Plan, 
         None => None,
     };
     let filler = Filler {
-        invocation: &invocation,
+        invocation,
         command,
         catalog,
         environment,

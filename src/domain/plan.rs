@@ -70,11 +70,14 @@ impl PlannedStep {
 }
 
 impl Plan {
-    /// SHA-256 over the plan's canonical JSON, in hexadecimal: what consent is given to.
+    /// SHA-256 over the plan's canonical JSON without its revision, in hexadecimal: what consent is given to. A file that
+    /// has nothing to do with it makes no other plan of it.
     pub fn digest(&self) -> String {
-        let text = super::canonical_json(
-            &serde_json::to_value(self).expect("a plan has only string keys"),
-        );
+        let mut plan = serde_json::to_value(self).expect("a plan has only string keys");
+        if let Some(fields) = plan.as_object_mut() {
+            fields.remove("revision");
+        }
+        let text = super::canonical_json(&plan);
         data_encoding::HEXLOWER.encode(&Sha256::digest(text.as_bytes()))
     }
 }

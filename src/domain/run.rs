@@ -10,7 +10,7 @@ use sha2::{Digest, Sha256};
 
 use super::{
     Action, ApprovalTerms, Effect, Identity, Invocation, PersonId, Place, Plan, PlannedStep,
-    Reference, RuleRef, RunId, StepName,
+    Proposal, Reference, RuleRef, RunId, StepName,
 };
 use crate::planted;
 
@@ -66,6 +66,9 @@ pub enum Phase {
         until: Timestamp,
         /// Who consented so far. Unique, never the requester.
         approvers: Vec<PersonId>,
+        /// What they are asked to consent to; `None` only in runs of older versions.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        proposal: Option<Box<Proposal>>,
     },
     /// Allowed; no step has started.
     Queued {
@@ -219,6 +222,18 @@ pub enum RunEvent {
         /// Who.
         by: PersonId,
     },
+    /// A person takes their consent back.
+    Withdrawn {
+        /// Who.
+        by: PersonId,
+    },
+    /// What would be done, or the runbook, is another than consent was asked for: all consent so far is void.
+    Proposed {
+        /// What is asked for from here on.
+        proposal: Box<Proposal>,
+        /// Whose consent, and how much, from here on.
+        terms: ApprovalTerms,
+    },
     /// Enough persons consented; the rule was asked again, and allowed.
     Allowed {
         /// The plan that was made then.
@@ -230,6 +245,13 @@ pub enum RunEvent {
         by: PersonId,
         /// Why, in their words; may be empty.
         reason: String,
+    },
+    /// A person refused consent as it is, and says what to change.
+    SentBack {
+        /// Who.
+        by: PersonId,
+        /// What to change, in their words; non-empty.
+        comment: String,
     },
     /// A person asked to stop the run.
     CancelRequested {
@@ -302,8 +324,11 @@ impl RunEvent {
     pub fn word(&self) -> &'static str {
         match self {
             Self::Approved { .. } => "approved",
+            Self::Withdrawn { .. } => "withdrawn",
+            Self::Proposed { .. } => "proposed",
             Self::Allowed { .. } => "allowed",
             Self::Rejected { .. } => "rejected",
+            Self::SentBack { .. } => "sent_back",
             Self::CancelRequested { .. } => "cancel_requested",
             Self::Joined { .. } => "joined",
             Self::StepStarted { .. } => "step_started",
@@ -509,6 +534,27 @@ fn change(run: &mut Run, event: &RunEvent, at: Timestamp) -> bool {
             }
             _ => false,
         },
+        RunEvent::Withdrawn { by } => match &mut run.phase {
+            Phase::AwaitingApproval { approvers, .. } if approvers.contains(by) => {
+                approvers.retain(|person| person != by);
+                true
+            }
+            _ => false,
+        },
+        RunEvent::Proposed { proposal, terms } => match &mut run.phase {
+            Phase::AwaitingApproval {
+                terms: before,
+                approvers,
+                proposal: shown,
+                ..
+            } => {
+                approvers.clear();
+                *before = terms.clone();
+                *shown = Some(proposal.clone());
+                true
+            }
+            _ => false,
+        },
         RunEvent::Allowed { plan } => {
             let waiting = matches!(run.phase, Phase::AwaitingApproval { .. });
             if waiting {
@@ -518,7 +564,10 @@ fn change(run: &mut Run, event: &RunEvent, at: Timestamp) -> bool {
             }
             waiting
         }
-        RunEvent::Rejected { by, .. } | RunEvent::CancelRequested { by } => {
+        RunEvent::SentBack { .. } if !matches!(run.phase, Phase::AwaitingApproval { .. }) => false,
+        RunEvent::Rejected { by, .. }
+        | RunEvent::SentBack { by, .. }
+        | RunEvent::CancelRequested { by } => {
             let open = !matches!(run.phase, Phase::Finished(_)) && run.cancelled_by.is_none();
             if open {
                 run.cancelled_by = Some(by.clone());

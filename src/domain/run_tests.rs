@@ -160,9 +160,11 @@ fn begun(plan: &Plan, waits: bool) -> Run {
                 approvals: 1,
                 of: vec![Who::Everyone],
                 within: std::time::Duration::from_mins(1),
+                and: Vec::new(),
             },
             until: BEGIN + SignedDuration::from_secs(60),
             approvers: Vec::new(),
+            proposal: None,
         }
     } else {
         Phase::Queued { since: BEGIN }

@@ -9,8 +9,9 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Actor, Command, CommandName, EnvironmentName, FileLine, GroupName, Identity, LevelName,
-    ParameterName, PersonId, Place, Platform, PlatformGroup, ProjectName, RotationName, Speaker,
+    Actor, ApprovalTerms, Command, CommandName, EnvironmentName, FileLine, GroupName, Identity,
+    LevelName, ParameterName, PersonId, Place, Platform, PlatformGroup, ProjectName, RotationName,
+    Speaker,
 };
 
 /// All commands and runbooks, checked, at one revision. Immutable; swapped whole on reload.
@@ -71,6 +72,8 @@ pub struct Project {
     pub mirrors: Vec<Place>,
     /// The prose runbook's parts, in order; empty when there is none.
     pub procedures: Vec<Procedure>,
+    /// Hash of its runbook's file: what consent is bound to.
+    pub fingerprint: String,
     /// Where its runbook is.
     pub defined: FileLine,
 }
@@ -244,17 +247,6 @@ impl FreezeSpan {
             Self::Weekly(window) => window.contains(now).then(|| window.closes(now)),
         }
     }
-}
-
-/// Whose consent is needed, how much of it, and how long we wait.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ApprovalTerms {
-    /// How many persons; at least 1. Never the requester.
-    pub approvals: u32,
-    /// Who may give it. Non-empty.
-    pub of: Vec<Who>,
-    /// Afterwards the run expires.
-    pub within: Duration,
 }
 
 /// A weekly window of time in a time zone.
@@ -457,8 +449,8 @@ impl People {
         now: Timestamp,
     ) -> Vec<PersonId> {
         let mut persons: Vec<_> = terms
-            .of
-            .iter()
+            .quorums()
+            .flat_map(|(_, of)| of)
             .flat_map(|who| self.meant(who, now))
             .collect();
         persons.sort();

@@ -76,6 +76,7 @@ fn command(name: &str, parameters: Vec<Parameter>) -> Command {
 fn project(name: &str, environments: &[&str], headings: &[&str]) -> Project {
     Project {
         freezes: Vec::new(),
+        fingerprint: "0".to_owned(),
         name: ProjectName::parse(name).unwrap(),
         about: format!("The {name}."),
         owner: None,

@@ -2,6 +2,7 @@
 //! stands still until a test moves it; runs end when a test says how.
 
 mod again;
+mod approvals;
 mod locks;
 
 use std::collections::BTreeMap;
@@ -14,8 +15,8 @@ use midwatch::chat::console::Paint;
 use midwatch::clock::Clock;
 use midwatch::dispatch::Dispatch;
 use midwatch::domain::{
-    Entry, Fact, Inbound, InboundKey, Outcome, Platform, PostingKind, Reference, Run, RunEvent,
-    StepResult,
+    Catalog, Entry, Fact, Inbound, InboundKey, Outcome, Platform, PostingKind, Reference, Run,
+    RunEvent, StepResult,
 };
 use midwatch::store::{Conclusion, MessageRef, RunFilter, StoreError, WorkerId};
 
@@ -68,8 +69,16 @@ rules:
 pub(crate) struct Night {
     world: World,
     dispatch: Dispatch,
+    files: Files,
     said: u32,
     delivered: u32,
+}
+
+fn read(files: &Files) -> Catalog {
+    let loaded = midwatch::catalog::load(&files.folders(), &BTreeMap::new());
+    let errors = loaded.diagnostics.iter().filter(|it| it.is_error());
+    assert_eq!(errors.count(), 0, "{}", files.rendered());
+    loaded.catalog
 }
 
 /// What came of something that was said.
@@ -119,12 +128,10 @@ impl Night {
         for (name, text) in more {
             files.write(name, text);
         }
-        let loaded = midwatch::catalog::load(&files.folders(), &BTreeMap::new());
-        let errors = loaded.diagnostics.iter().filter(|it| it.is_error());
-        assert_eq!(errors.count(), 0, "{}", files.rendered());
+        let catalog = read(&files);
         let dispatch = Dispatch {
             store: world.store.clone(),
-            catalog: Arc::new(ArcSwap::from_pointee(loaded.catalog)),
+            catalog: Arc::new(ArcSwap::from_pointee(catalog)),
             roster: None,
             clock: Clock::steered("2026-01-14T03:00:00Z".parse().unwrap()),
             mirrors_on: vec![Platform::Slack],
@@ -132,6 +139,7 @@ impl Night {
         Self {
             world,
             dispatch,
+            files,
             said: 0,
             delivered: 0,
         }
@@ -139,6 +147,12 @@ impl Night {
 
     pub(crate) fn now(&self) -> Timestamp {
         self.dispatch.clock.now()
+    }
+
+    /// A file changes, and is taken.
+    pub(crate) fn writes(&self, name: &str, text: &str) {
+        self.files.write(name, text);
+        self.dispatch.catalog.store(Arc::new(read(&self.files)));
     }
 
     /// Time passes.

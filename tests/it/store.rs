@@ -203,9 +203,11 @@ async fn a_run_that_waits_for_consent_takes_its_lock_only_when_it_is_allowed(wor
             approvals: 1,
             of: vec![midwatch::domain::Who::Everyone],
             within: MINUTE,
+            and: Vec::new(),
         },
         until: at(60_000),
         approvers: Vec::new(),
+        proposal: None,
     };
     let change = Change::NewRun {
         run: Box::new(waiting.clone()),

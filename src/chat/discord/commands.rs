@@ -30,7 +30,7 @@ const CHOICES: usize = 25;
 const ALL_CHARS: usize = 7_800;
 
 /// Our own words, those that are used most first: their description and what follows them, in order.
-const WORDS: [(&str, &str, &[Follows]); 16] = [
+const WORDS: [(&str, &str, &[Follows]); 18] = [
     (
         "help",
         "What can be typed, or how one command is used",
@@ -74,6 +74,12 @@ const WORDS: [(&str, &str, &[Follows]); 16] = [
         "may",
         "Whether you may run something",
         &[("command", "As you would type it", Needs::Line)],
+    ),
+    ("withdraw", "Takes your consent to a run back", &[RUN]),
+    (
+        "send-back",
+        "Refuses consent to a run as it is, and says what to change",
+        &[RUN, ("comment", "What to change", Needs::Words)],
     ),
     (
         "lock",

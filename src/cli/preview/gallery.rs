@@ -7,6 +7,7 @@ use jiff::Timestamp;
 
 use crate::catalog::Loaded;
 use crate::dispatch::{form_for, other_run};
+use crate::domain::propose;
 use crate::domain::{
     Actor, Decision, Effect, Facts, Form, Hearing, Hold, Identity, InboundKey, Invocation, Message,
     NoteSigner, OtherRun, Outcome, Permit, Phase, Place, PlanFor, Platform, RuleRef, Run, RunEvent,
@@ -277,21 +278,36 @@ fn of_a_run(queued: &Run, now: Timestamp) -> anyhow::Result<Vec<Scene>> {
 
 fn of_consent(asked: &[Asked], loaded: &Loaded, now: Timestamp) -> anyhow::Result<Vec<Scene>> {
     let wanted = asked.iter().find_map(|it| match &it.decision {
-        Decision::RequireApproval { terms, rule, .. } => Some((it, terms, rule)),
+        Decision::RequireApproval { terms, rule, draft } => Some((it, terms, rule, draft)),
         _ => None,
     });
     let mut scenes = ["needs approval", "refused by an approver", "expired"].map(|name| Scene {
         name,
         shown: Vec::new(),
     });
-    if let Some((asked, terms, rule)) = wanted {
+    if let Some((asked, terms, rule, draft)) = wanted {
         let until = later(now, u64::try_from(terms.within.as_millis())?);
         let phase = Phase::AwaitingApproval {
             terms: terms.clone(),
             until,
             approvers: Vec::new(),
+            proposal: None,
         };
-        let run = new_run(&asked.invocation, &asked.actor, rule, phase, now);
+        let mut run = new_run(&asked.invocation, &asked.actor, rule, phase, now);
+        let of = PlanFor {
+            run: run.id,
+            reference: &run.reference,
+            requester: &run.requester,
+        };
+        let proposal = propose(draft.clone(), &loaded.catalog, of)
+            .ok()
+            .map(Box::new);
+        if let Phase::AwaitingApproval {
+            proposal: shown, ..
+        } = &mut run.phase
+        {
+            *shown = proposal;
+        }
         let groups: Vec<_> = asked.actor.groups.iter().cloned().collect();
         let people = &loaded.catalog.people;
         let approvers = people.asked_to_consent(terms, &run.requester, now);

@@ -14,9 +14,25 @@ use crate::domain::{
 };
 
 /// The words, sorted.
-pub const BUILT_INS: [&str; 16] = [
-    "approve", "cancel", "help", "join", "link", "list", "lock", "may", "reject", "runbook",
-    "runs", "settle", "show", "unlink", "unlock", "why",
+pub const BUILT_INS: [&str; 18] = [
+    "approve",
+    "cancel",
+    "help",
+    "join",
+    "link",
+    "list",
+    "lock",
+    "may",
+    "reject",
+    "runbook",
+    "runs",
+    "send-back",
+    "settle",
+    "show",
+    "unlink",
+    "unlock",
+    "why",
+    "withdraw",
 ];
 
 /// One of our own words, understood. Asking changes nothing, but for those that [`Question::changes`] names.
@@ -63,6 +79,20 @@ pub enum Question {
     Approve {
         /// Which.
         reference: Reference,
+        /// The first digits of the plan that was seen, if they were said: a button says them.
+        digits: Option<String>,
+    },
+    /// Take one's consent back.
+    Withdraw {
+        /// Which.
+        reference: Reference,
+    },
+    /// Refuse consent to a run as it is.
+    SendBack {
+        /// Which.
+        reference: Reference,
+        /// What to change, on one line; non-empty.
+        comment: String,
     },
     /// Refuse consent to a run.
     Reject {
@@ -151,6 +181,8 @@ impl Question {
             Self::Join { .. } => "join",
             Self::Cancel { .. } => "cancel",
             Self::Approve { .. } => "approve",
+            Self::Withdraw { .. } => "withdraw",
+            Self::SendBack { .. } => "send-back",
             Self::Reject { .. } => "reject",
             Self::Settle { .. } => "settle",
             Self::Runbook { .. } => "runbook",
@@ -167,6 +199,8 @@ impl Question {
         match self {
             Self::Cancel { .. }
             | Self::Approve { .. }
+            | Self::Withdraw { .. }
+            | Self::SendBack { .. }
             | Self::Reject { .. }
             | Self::Settle { .. }
             | Self::Lock { .. }
@@ -209,9 +243,11 @@ pub(super) fn ask(
         "why" => only_reference("why", rest).map(|reference| Question::Why { reference }),
         "join" => only_reference("join", rest).map(|reference| Question::Join { reference }),
         "cancel" => only_reference("cancel", rest).map(|reference| Question::Cancel { reference }),
-        "approve" => {
-            only_reference("approve", rest).map(|reference| Question::Approve { reference })
+        "approve" => approve(rest),
+        "withdraw" => {
+            only_reference("withdraw", rest).map(|reference| Question::Withdraw { reference })
         }
+        "send-back" => send_back(rest),
         "reject" => reject(rest),
         "settle" => settle(rest),
         "runbook" => runbook(words, hearing),
@@ -287,6 +323,32 @@ fn reject(rest: &[Word]) -> Result<Question, Refusal> {
     }
     let reason = one_line(&reason.join(" "));
     Ok(Question::Reject { reference, reason })
+}
+
+/// `approve REF`, and the first digits of the plan's digest behind it.
+fn approve(rest: &[Word]) -> Result<Question, Refusal> {
+    let (reference, more) = reference("approve", rest)?;
+    let digits = match more {
+        [one] if one.text.len() == 8 && one.text.bytes().all(|b| b.is_ascii_hexdigit()) => {
+            Some(one.text.to_ascii_lowercase())
+        }
+        _ => {
+            only_reference("approve", rest)?;
+            None
+        }
+    };
+    Ok(Question::Approve { reference, digits })
+}
+
+fn send_back(rest: &[Word]) -> Result<Question, Refusal> {
+    let (reference, rest) = reference("send-back", rest)?;
+    let words: Vec<&str> = rest.iter().map(|word| word.text.as_str()).collect();
+    let comment = one_line(&words.join(" "));
+    if comment.is_empty() {
+        let example = format!("send-back {reference} staging first, please");
+        return Err(bad("say what to change: whoever asked reads it", example));
+    }
+    Ok(Question::SendBack { reference, comment })
 }
 
 fn settle(rest: &[Word]) -> Result<Question, Refusal> {

@@ -36,7 +36,16 @@ fn asked(question: &Question) -> String {
         | Question::Why { reference }
         | Question::Join { reference }
         | Question::Cancel { reference }
-        | Question::Approve { reference } => vec![reference.to_string()],
+        | Question::Withdraw { reference }
+        | Question::Approve {
+            reference,
+            digits: None,
+        } => vec![reference.to_string()],
+        Question::Approve {
+            reference,
+            digits: Some(digits),
+        } => vec![reference.to_string(), digits.clone()],
+        Question::SendBack { reference, comment } => vec![reference.to_string(), comment.clone()],
         Question::Reject { reference, reason } => vec![reference.to_string(), reason.clone()],
         Question::Settle { reference, verdict } => {
             vec![reference.to_string(), format!("{verdict:?}")]

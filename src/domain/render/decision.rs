@@ -13,7 +13,7 @@ pub fn not_run(invocation: &Invocation, decision: &Decision, now: Timestamp) -> 
     match decision {
         Decision::Hold { hold, rule } => held(invocation, hold, rule, now),
         Decision::Deny { denial, rule } => denied(&title, denial, rule.as_ref()),
-        Decision::RequireApproval { terms, rule } => Message::new(
+        Decision::RequireApproval { terms, rule, .. } => Message::new(
             Text::new()
                 .plain("⏸ ")
                 .code(title)

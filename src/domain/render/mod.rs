@@ -66,12 +66,11 @@ fn groups(who: &[Who]) -> String {
 
 /// `1 approval of team-shop`.
 pub fn terms_in_words(terms: &ApprovalTerms) -> String {
-    let noun = if terms.approvals == 1 {
-        "approval"
-    } else {
-        "approvals"
-    };
-    format!("{} {noun} of {}", terms.approvals, groups(&terms.of))
+    let quorums = terms.quorums().map(|(count, of)| {
+        let noun = if count == 1 { "approval" } else { "approvals" };
+        format!("{count} {noun} of {}", groups(of))
+    });
+    list(&quorums.collect::<Vec<_>>(), "and")
 }
 
 fn between(from: Timestamp, to: Timestamp) -> Duration {

@@ -2,9 +2,9 @@
 
 use super::{append, between, field, groups, terms_in_words, title, who};
 use crate::domain::{
-    ApprovalTerms, Block, Button, Effect, GroupName, Invocation, Message, Outcome, PersonId, Phase,
-    Run, RunEvent, StepName, StepResult, StepState, Text, Value, Verdict, quoted, show_duration,
-    show_elapsed,
+    Action, ApprovalTerms, Block, Button, Effect, Field, GroupName, Identity, Invocation, Message,
+    Outcome, PersonId, Phase, Plan, Run, RunEvent, StepName, StepResult, StepState, Text, Value,
+    Verdict, quoted, show_duration, show_elapsed,
 };
 use jiff::Timestamp;
 use std::time::Duration;
@@ -82,10 +82,15 @@ fn arguments_in_words(invocation: &Invocation) -> Option<String> {
 fn buttons(run: &Run) -> Vec<Button> {
     let reference = &run.reference;
     match run.phase {
-        Phase::AwaitingApproval { .. } => vec![
-            Button::primary("Approve", format!("approve {reference}")),
-            Button::danger("Reject", format!("reject {reference}")),
-        ],
+        Phase::AwaitingApproval { ref proposal, .. } => {
+            // Of what the reader sees: a button that was drawn for another plan doesn't count for this one.
+            let digits = proposal.as_ref().map(|it| format!(" {}", it.digits()));
+            let digits = digits.unwrap_or_default();
+            vec![
+                Button::primary("Approve", format!("approve {reference}{digits}")),
+                Button::danger("Reject", format!("reject {reference}")),
+            ]
+        }
         Phase::Queued { .. } | Phase::Running if run.cancelled_by.is_none() => {
             vec![Button::danger("Cancel", format!("cancel {reference}"))]
         }
@@ -129,13 +134,10 @@ pub(super) fn headline(run: &Run, now: Timestamp) -> Text {
             terms,
             until,
             approvers,
+            ..
         } => {
-            let missing = (terms.approvals as usize).saturating_sub(approvers.len());
-            let text = Text::new().plain("⏸ ").code(title).plain(format!(
-                " waits for {missing} approval{} of {} until ",
-                if missing == 1 { "" } else { "s" },
-                groups(&terms.of)
-            ));
+            let text = Text::new().plain("⏸ ").code(title);
+            let text = text.plain(format!(" waits for {} until ", missing(terms, approvers.len())));
             return text.time(*until).plain(format!(
                 "; they approve or reject it · ref {}",
                 run.reference
@@ -201,6 +203,20 @@ pub(super) fn headline(run: &Run, now: Timestamp) -> Text {
         .plain(format!("{words} · ref {}", run.reference))
 }
 
+/// What is still missing; of several quorums all that is needed, and how much of it is there.
+fn missing(terms: &ApprovalTerms, given: usize) -> String {
+    if terms.and.is_empty() {
+        let missing = terms.needed().saturating_sub(given);
+        let s = if missing == 1 { "" } else { "s" };
+        return format!("{missing} approval{s} of {}", groups(&terms.of));
+    }
+    format!(
+        "{} ({given} of {} given)",
+        terms_in_words(terms),
+        terms.needed()
+    )
+}
+
 /// Not even in what a database that was set back has lost.
 fn never_began(run: &Run) -> bool {
     run.started_at.is_none() && run.doubted_at.is_none()
@@ -256,7 +272,7 @@ pub fn ask_approvers(terms: &ApprovalTerms, run: &Run, approvers: &[PersonId]) -
         }
         text = text.ping(person);
     }
-    let until = show_duration(terms.within);
+    let within = show_duration(terms.within);
     let text = if approvers.is_empty() {
         text.plain(format!(
             "nobody of {} can be asked by name; ",
@@ -265,12 +281,41 @@ pub fn ask_approvers(terms: &ApprovalTerms, run: &Run, approvers: &[PersonId]) -
     } else {
         text.plain(": please look at this and ")
     };
-    Message::new(
-        text.plain("type ")
-            .code(format!("/ops approve {}", run.reference))
-            .plain(format!(" within {until}")),
-    )
-    .buttons(buttons(run))
+    let text = text
+        .plain("type ")
+        .code(format!("/ops approve {}", run.reference))
+        .plain(format!(" within {within}"));
+    let message = Message::new(text);
+    let Phase::AwaitingApproval {
+        proposal: Some(proposal),
+        ..
+    } = &run.phase
+    else {
+        return message.buttons(buttons(run));
+    };
+    let digits = Text::from("what would be done, and nothing else: plan ").code(proposal.digits());
+    message
+        .text(digits)
+        .with(Block::Fields(plan_in_words(proposal.shown())))
+        .buttons(buttons(run))
+}
+
+/// Each step with all that it would do.
+pub(super) fn plan_in_words(plan: &Plan) -> Vec<Field> {
+    let total = plan.steps.len();
+    let steps = plan.steps.iter().enumerate().map(|(position, step)| {
+        let words = match &step.action {
+            Action::Run(run) => {
+                let words = run.argv.iter().map(|word| quoted(&word.to_string()));
+                words.collect::<Vec<_>>().join(" ")
+            }
+            Action::Http(http) => format!("{} {}", http.method, http.url),
+        };
+        let label = format!("{}/{total} {}", position + 1, step.name);
+        let effect = format!(" ({})", step.effect.as_str());
+        field(&label, Text::new().code(words).plain(effect))
+    });
+    steps.collect()
 }
 
 /// Output as the thread shows it: all of it, or head and tail with what was left out counted.
@@ -314,6 +359,30 @@ pub fn line(run: &Run, event: &RunEvent, output: &str) -> Option<Message> {
     let message = match event {
         RunEvent::Approved { by } => {
             Message::new(Text::new().plain("👍 ").person(by).plain(" approved"))
+        }
+        RunEvent::Withdrawn { by } => Message::new(
+            Text::new()
+                .plain("↩️ ")
+                .person(by)
+                .plain(" takes their consent back"),
+        ),
+        RunEvent::Proposed { proposal, terms } => {
+            let text = Text::from(
+                "⚠️ what would be done, or the runbook, has changed: all consent so far is void; look at it anew: plan ",
+            );
+            let text = text.code(proposal.digits());
+            Message::new(text.plain(format!(", needs {}", terms_in_words(terms))))
+                .with(Block::Fields(plan_in_words(proposal.shown())))
+                .buttons(buttons(run))
+        }
+        RunEvent::SentBack { by, comment } => {
+            let text = Text::new().plain("↩️ ").person(by);
+            let mut text = text.plain(format!(" sends it back: {comment}; nothing was done"));
+            if let Identity::Person(requester) = &run.requester {
+                text = text.plain("; ").ping(requester).plain(": change it and ask again");
+            }
+            let again = run.invocation.typed_in_full();
+            Message::new(text).buttons(vec![Button::plain("Ask again", again)])
         }
         RunEvent::Allowed { plan } => {
             let digest = plan.digest();

@@ -103,9 +103,11 @@ fn consent(yard: &Yard, random: &mut StdRng) -> usize {
             approvals: 1,
             of: vec![Who::Everyone],
             within: Duration::try_from(within).expect("it is positive"),
+            and: Vec::new(),
         },
         until,
         approvers: Vec::new(),
+        proposal: None,
     };
     each_reading(random, began, until, |now| {
         let expected = if now >= until {

@@ -7,7 +7,8 @@ use midwatch::domain::{
     Actor, Button, Catalog, Decided, Decision, Fact, Facts, Hearing, Hold, Identity, Inbound,
     Invocation, LATE_AFTER, Manner, Message, Outcome, PersonId, Phase, PlanFor, Posting,
     PostingKind, Question, Reference, Refusal, RuleRef, Run, RunEvent, RunId, SpeakerKind,
-    StepState, Text, Typed, Verdict, decide, may_consent, parse, plan, render, show_elapsed,
+    StepState, Text, Typed, Verdict, decide, may_consent, parse, plan, propose, render,
+    show_elapsed,
 };
 use midwatch::store::{Change, Conclusion, Tell};
 
@@ -147,7 +148,9 @@ impl Desk<'_> {
                 render::why(run, &self.book.history(run.id), self.now)
             }
             Question::Cancel { reference } => return self.cancel(&reference),
-            Question::Approve { reference } => return self.approve(&reference),
+            Question::Approve { reference, digits } => {
+                return self.approve(&reference, digits.as_deref());
+            }
             Question::Reject { reference, reason } => {
                 let (run, by) = self.awaiting(&reference)?;
                 let rejected = RunEvent::Rejected { by, reason };
@@ -190,11 +193,20 @@ impl Desk<'_> {
         Ok(self.happened("cancel", run, vec![cancelled]))
     }
 
-    fn approve(&self, reference: &Reference) -> Result<Conclusion, Refusal> {
+    fn approve(&self, reference: &Reference, digits: Option<&str>) -> Result<Conclusion, Refusal> {
         let (run, by) = self.awaiting(reference)?;
-        let Phase::AwaitingApproval { approvers, .. } = &run.phase else {
+        let Phase::AwaitingApproval {
+            approvers,
+            proposal: Some(shown),
+            ..
+        } = &run.phase
+        else {
             unreachable!("it is awaiting")
         };
+        // The rules and commands are the same in all revisions, so no plan becomes another.
+        if digits.is_some_and(|digits| digits != shown.digits()) {
+            unreachable!("a button of another plan")
+        }
         let mut consents = approvers.clone();
         consents.push(by.clone());
         let mut events = vec![RunEvent::Approved { by }];
@@ -217,6 +229,7 @@ impl Desk<'_> {
             terms,
             until,
             approvers,
+            ..
         } = &run.phase
         else {
             let what = format!("run {reference} is not waiting for consent");
@@ -354,9 +367,11 @@ impl Desk<'_> {
                 run.plan = Some(plan);
                 self.begin(run, Decided::Allow, Vec::new())
             }
-            Decision::RequireApproval { terms, rule } => {
+            Decision::RequireApproval { terms, rule, draft } => {
                 let mut run = self.new_run(invocation, rule);
+                let proposal = propose(draft, self.catalog, plan_for(&run))?;
                 run.phase = Phase::AwaitingApproval {
+                    proposal: Some(Box::new(proposal)),
                     until: self.now + signed(terms.within),
                     terms: terms.clone(),
                     approvers: Vec::new(),

@@ -155,7 +155,15 @@ impl Typing<'_> {
     async fn runs(&self, word: &str, typed: &str) -> Vec<(String, String)> {
         if !matches!(
             word,
-            "show" | "why" | "join" | "cancel" | "approve" | "reject" | "settle"
+            "show"
+                | "why"
+                | "join"
+                | "withdraw"
+                | "send-back"
+                | "cancel"
+                | "approve"
+                | "reject"
+                | "settle"
         ) {
             return Vec::new();
         }
