@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::at::At;
 use super::diagnostic::{Diagnostic, did_you_mean};
-use super::{parameter, raw};
+use super::{parameter, raw, window};
 use crate::domain::{
     LevelName, OnCall, People, Person, PersonId, Platform, PlatformGroup, Rotation, RotationName,
     Who,
@@ -290,6 +290,10 @@ impl Accounts {
         Person {
             name: raw.name.0.clone(),
             accounts,
+            hours: raw
+                .hours
+                .as_ref()
+                .and_then(|hours| window::read(&hours.0, at.get("hours"), notes)),
         }
     }
 

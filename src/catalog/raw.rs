@@ -384,6 +384,8 @@ pub(crate) struct Person {
     pub(crate) console: Option<OneOrMany<Text>>,
     /// The account's name on the host; it speaks on the console.
     pub(crate) login: Option<Text>,
+    /// When they work: `mon-fri 09:00-17:00 Europe/Berlin`. Whoever is held is told who is at work.
+    pub(crate) hours: Option<Text>,
 }
 
 /// Who is on call when: persons take turns.

@@ -82,6 +82,13 @@ impl Walk<'_> {
                 render::not_run(&invocation, &decision, self.now)
             }
             Question::Join { reference } => return self.join(&reference).await,
+            Question::Card { invocation } => self.plan_card(*invocation).await?,
+            Question::WhoCan { invocation } => self.who_can(&invocation),
+            Question::Ask { invocation } => {
+                let anew = self.anew_for(&invocation, &[]).await;
+                return self.seeing(anew.as_ref()).ask(*invocation).await;
+            }
+            Question::Orient { project } => self.orient(&project).await?,
             Question::Cancel { reference } => return self.cancel(&reference).await,
             Question::Approve { reference, digits } => {
                 let anew = self.anew_for_run(&reference).await?;

@@ -8,6 +8,7 @@ mod change;
 mod join;
 mod link;
 mod lock;
+mod orient;
 mod roster;
 
 use std::sync::Arc;
@@ -318,7 +319,7 @@ impl Walk<'_> {
                 ..
             } if invocation.again => Ok(self.refuse(&why_again(&invocation))),
             not_run @ (Decision::Hold { .. } | Decision::Deny { .. }) => {
-                Ok(self.tell_not_run(&invocation, &not_run))
+                self.tell_not_run(&invocation, &not_run).await
             }
         }
     }
@@ -470,7 +471,11 @@ impl Walk<'_> {
         }
     }
 
-    fn tell_not_run(&self, invocation: &Invocation, decision: &Decision) -> Conclusion {
+    async fn tell_not_run(
+        &self,
+        invocation: &Invocation,
+        decision: &Decision,
+    ) -> Result<Conclusion, StoreError> {
         let (decided, rule) = match decision {
             Decision::Hold { hold, rule } => {
                 (Decided::Hold(hold_word(hold).to_owned()), Some(rule))
@@ -484,7 +489,11 @@ impl Walk<'_> {
                 (Decided::RequireApproval(terms.clone()), Some(rule))
             }
         };
-        let message = render::not_run(invocation, decision, self.now);
+        let message = if orient::is_told_on_a_card(decision) {
+            self.card(invocation, decision, None).await?
+        } else {
+            render::not_run(invocation, decision, self.now)
+        };
         let message = match decision {
             Decision::Deny { .. } => self.tell_unsaid(message),
             Decision::Allow { .. } | Decision::RequireApproval { .. } | Decision::Hold { .. } => {
@@ -498,12 +507,12 @@ impl Walk<'_> {
             } => self.tell_late(message),
             _ => whisper(self.inbound, message),
         };
-        Conclusion {
+        Ok(Conclusion {
             inbound: self.inbound.key.clone(),
             fact: self.decided(invocation, decided, rule, None),
             change: Change::Nothing,
             postings: vec![posting],
-        }
+        })
     }
 
     fn decided(

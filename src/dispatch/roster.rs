@@ -460,6 +460,7 @@ mod tests {
             .accounts
             .insert("slack:U0ANA".to_owned(), ana.clone());
         let person = Person {
+            hours: None,
             name: "Ana".to_owned(),
             accounts: [(Platform::Slack, vec!["U0ANA".to_owned()])].into(),
         };

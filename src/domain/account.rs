@@ -369,6 +369,7 @@ mod tests {
 
     fn people() -> People {
         let named = |name: &str| Person {
+            hours: None,
             name: name.to_owned(),
             accounts: [(Platform::Slack, vec![format!("U{name}")])].into(),
         };

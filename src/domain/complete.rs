@@ -82,6 +82,12 @@ fn candidates(
             texts(["all"]).chain(named).collect()
         }
         "runbook" => runbook(rest, hearing),
+        "orient" if rest.is_empty() => projects(hearing).collect(),
+        "orient" => Vec::new(),
+        "ask" | "who-can" => match rest {
+            [] => commands(hearing).collect(),
+            rest => candidates(rest, partial, hearing, references),
+        },
         "may" => match rest {
             [] if partial.starts_with('@') => persons(hearing).collect(),
             [person, rest @ ..] if person.text.starts_with('@') => {

@@ -333,6 +333,19 @@ pub struct People {
     pub accounts: HashMap<String, PersonId>,
 }
 
+/// Whether somebody can be expected to answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Wakefulness {
+    /// They are on call.
+    OnCall,
+    /// It is within their working hours.
+    AtWork,
+    /// Their working hours are not in the files.
+    Unknown,
+    /// It isn't.
+    Away,
+}
+
 /// A person of `people.yaml`.
 #[derive(Debug, Clone)]
 pub struct Person {
@@ -340,6 +353,8 @@ pub struct Person {
     pub name: String,
     /// Account ids by platform, as in the file.
     pub accounts: BTreeMap<Platform, Vec<String>>,
+    /// When they work, if the file says it.
+    pub hours: Option<Window>,
 }
 
 /// Who is on call when.
@@ -457,6 +472,21 @@ impl People {
         persons.dedup();
         persons.retain(|person| *requester != Identity::Person((*person).clone()));
         persons.into_iter().take(5).cloned().collect()
+    }
+
+    /// Whether this person can be expected to answer now.
+    pub fn wakefulness(&self, person: &PersonId, now: Timestamp) -> Wakefulness {
+        let on_call = self.rotations.values().any(|rotation| {
+            let mut levels = rotation.levels.keys();
+            levels.any(|level| rotation.holder(level, now) == Some(person))
+        });
+        let hours = self.persons.get(person).and_then(|it| it.hours.as_ref());
+        match hours {
+            _ if on_call => Wakefulness::OnCall,
+            None => Wakefulness::Unknown,
+            Some(hours) if hours.contains(now) => Wakefulness::AtWork,
+            Some(_) => Wakefulness::Away,
+        }
     }
 
     /// The name people know; the id when the file has none.

@@ -248,6 +248,7 @@ fn made() -> Catalog {
     for id in ["ana", "bo", "kim"] {
         let id = PersonId::parse(id).unwrap();
         let person = Person {
+            hours: None,
             name: id.to_string(),
             accounts: BTreeMap::new(),
         };

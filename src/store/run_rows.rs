@@ -263,6 +263,20 @@ pub(super) async fn load_latest_success(
     other(db, found, near).await
 }
 
+/// The latest run of the very same, however it ended.
+pub(super) async fn load_latest(
+    db: &mut Db,
+    same_target: &str,
+    near: &Place,
+) -> Result<Option<OtherRun>, StoreError> {
+    let found = sql(
+        "select id, reference, details, outcome, created_at, finished_at
+         from runs where same_target = $1 order by created_at desc limit 1",
+    )
+    .bind(same_target);
+    other(db, found, near).await
+}
+
 async fn other(db: &mut Db, query: Sql, near: &Place) -> Result<Option<OtherRun>, StoreError> {
     let row: Option<OtherRow> = query.optional(db).await?;
     let Some(row) = row else { return Ok(None) };

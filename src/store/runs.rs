@@ -15,8 +15,8 @@ use super::run_rows::{self, StepRow};
 use super::writer::Group;
 use super::{AT_ONCE, RunFilter, Runs, Store, StoreError, Tell};
 use crate::domain::{
-    Due, Fact, Facts, Identity, Invocation, Outcome, PersonId, Place, Reference, RuleRef, Run,
-    RunEvent, RunId, ThreadLink, apply, next,
+    Due, Fact, Facts, Identity, Invocation, OtherRun, Outcome, PersonId, Place, Reference, RuleRef,
+    Run, RunEvent, RunId, ThreadLink, apply, next,
 };
 use crate::planted;
 
@@ -279,6 +279,15 @@ impl Store {
                     .await?;
         }
         Ok(facts)
+    }
+
+    /// The latest run of the very same target, however it ended.
+    pub async fn latest_of(
+        &self,
+        same_target: &str,
+        near: &Place,
+    ) -> Result<Option<OtherRun>, StoreError> {
+        run_rows::load_latest(&mut self.reader().await?, same_target, near).await
     }
 
     /// The first message of the run's thread that is nearest to this place; `None` while none is delivered.

@@ -164,9 +164,11 @@ fn may_prints_the_decision_that_the_real_thing_gets() {
         real.out
     );
     let eve = may("eve", "flush-cache prod", &[]);
+    // The real thing is a card: it says the same first, and more besides.
+    let first = |text: &str| text.lines().next().map(str::to_owned);
     assert_eq!(
-        (eve.code, eve.out.as_str()),
-        (Some(1), answer(&real.out, 0))
+        (eve.code, first(&eve.out)),
+        (Some(1), first(answer(&real.out, 0)))
     );
 }
 

@@ -63,6 +63,7 @@ fn catalog() -> CurrentCatalog {
     let mut people = People::default();
     for (id, name) in [("ana", "Ana"), ("kim", "Kim")] {
         let found = Person {
+            hours: None,
             name: name.to_owned(),
             accounts: BTreeMap::new(),
         };

@@ -4,6 +4,7 @@
 mod again;
 mod approvals;
 mod locks;
+mod orient;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -123,7 +123,8 @@ pub(crate) fn masked(home: &Home, text: &str) -> String {
         (r"\b\d+(\.\d)? (ms|s)\b", "DURATION"),
         (r"127\.0\.0\.1:\d+", "127.0.0.1:PORT"),
         (r"revision [0-9a-f]{12}", "revision REVISION"),
-        (r"plan [0-9a-f]{8}", "plan PLAN"),
+        (r"plan( +)[0-9a-f]{8}\b", "plan${1}PLAN"),
+        (r"approve (REF\d) [0-9a-f]{8}", "approve $1 PLAN"),
         (r"midwatch/[0-9a-f]{16}", "midwatch/LEDGER"),
         (r"\bage: \d\b", "age: AGE"),
         (r"│ \d+\n", "│ SIZE\n"),
@@ -189,10 +190,15 @@ fn kims_flush_of_prod_waits_for_team_shop_and_runs_with_anas_consent() {
     );
     assert_eq!(answer(&refused.out, 0), not_counted);
 
-    let approved = typed(&home, &[&approve]);
-    assert_eq!(approved.code, Some(0), "{}", approved.out);
+    // Where the sample shop listens elsewhere now, what was asked for is not what would be done until it is looked at anew.
+    let approved = typed(&home, &[&approve, &approve]);
     let told = approved.out.replace(&reference, "REF1");
-    insta::assert_snapshot!("try_approved", masked(&home, answer(&told, 0)));
+    let told = [1, 0].map(|nth| answer(&told, nth)).into_iter();
+    let told = told
+        .filter(|it| it.contains("approved"))
+        .collect::<Vec<_>>();
+    assert_eq!(told.len(), 1, "{}", approved.out);
+    insta::assert_snapshot!("try_approved", masked(&home, told[0]));
     let again = typed(&home, &[&approve]);
     assert_eq!(again.code, Some(1));
     assert!(

@@ -108,6 +108,7 @@ mod tests {
         let mut catalog = Catalog::default();
         for id in ["ana", "kim", "kit"] {
             let person = Person {
+                hours: None,
                 name: id.to_owned(),
                 accounts: std::collections::BTreeMap::new(),
             };

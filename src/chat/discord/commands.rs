@@ -21,7 +21,7 @@ pub(super) const FREE_TEXT: &str = "say";
 
 const SUBCOMMANDS: usize = 25;
 /// So many of [`WORDS`] stand before the commands.
-const USED_MOST: usize = 13;
+const USED_MOST: usize = 15;
 const OPTIONS: usize = 25;
 const NAME_CHARS: usize = 32;
 const WORDS_CHARS: usize = 100;
@@ -30,11 +30,16 @@ const CHOICES: usize = 25;
 const ALL_CHARS: usize = 7_800;
 
 /// Our own words, those that are used most first: their description and what follows them, in order.
-const WORDS: [(&str, &str, &[Follows]); 18] = [
+const WORDS: [(&str, &str, &[Follows]); 21] = [
     (
         "help",
         "What can be typed, or how one command is used",
         &[("topic", "A command", Needs::Topic)],
+    ),
+    (
+        "orient",
+        "What this system is, what you may do here, whom to call",
+        &[("project", "Which project", Needs::Project)],
     ),
     (
         "list",
@@ -94,6 +99,16 @@ const WORDS: [(&str, &str, &[Follows]); 18] = [
         "unlock",
         "Ends a lock",
         &[("what", "An environment", Needs::Words)],
+    ),
+    (
+        "who-can",
+        "Who may run something, and with whose consent",
+        &[("command", "As you would type it", Needs::Line)],
+    ),
+    (
+        "ask",
+        "Asks those who may to run something",
+        &[("command", "As you would type it", Needs::Line)],
     ),
     (
         "link",

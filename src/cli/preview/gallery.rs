@@ -9,9 +9,9 @@ use crate::catalog::Loaded;
 use crate::dispatch::{form_for, other_run};
 use crate::domain::propose;
 use crate::domain::{
-    Actor, Decision, Effect, Facts, Form, Hearing, Hold, Identity, InboundKey, Invocation, Message,
-    NoteSigner, OtherRun, Outcome, Permit, Phase, Place, PlanFor, Platform, RuleRef, Run, RunEvent,
-    RunId, StepName, StepResult, StepState, Typed, apply, decide, parse, plan, render,
+    Actor, Catalog, Decision, Effect, Facts, Form, Hearing, Hold, Identity, InboundKey, Invocation,
+    Message, NoteSigner, OtherRun, Outcome, Permit, Phase, Place, PlanFor, Platform, RuleRef, Run,
+    RunEvent, RunId, StepName, StepResult, StepState, Typed, apply, decide, parse, plan, render,
 };
 
 /// What somebody gets to see.
@@ -57,7 +57,7 @@ pub(super) fn all(loaded: &Loaded, now: Timestamp) -> anyhow::Result<Vec<Scene>>
         .context("no example of the runbooks is allowed: add `examples:` to one, and look again")?;
     let mut scenes = of_a_run(run, now)?;
     scenes.extend(of_consent(&others, loaded, now)?);
-    scenes.extend(of_what_is_not_run(&others, run, now));
+    scenes.extend(of_what_is_not_run(&others, run, &loaded.catalog, now));
     scenes.extend(of_words(loaded, run, now));
     Ok(scenes)
 }
@@ -332,9 +332,17 @@ fn of_consent(asked: &[Asked], loaded: &Loaded, now: Timestamp) -> anyhow::Resul
     Ok(scenes.into())
 }
 
-fn of_what_is_not_run(asked: &[Asked], run: &Run, now: Timestamp) -> Vec<Scene> {
+fn of_what_is_not_run(asked: &[Asked], run: &Run, catalog: &Catalog, now: Timestamp) -> Vec<Scene> {
     let say = |invocation: &Invocation, decision: &Decision| {
-        Shown::Message(render::not_run(invocation, decision, now))
+        Shown::Message(render::card(&render::Card {
+            invocation,
+            decision,
+            catalog,
+            latest: render::Latest::Never,
+            plan: None,
+            asker: None,
+            now,
+        }))
     };
     let denied = asked
         .iter()

@@ -8,8 +8,6 @@ use crate::domain::{
     LONGEST_LOCK, LONGEST_TEXT, LockTarget, ProjectName, Refusal, parse_duration, show_duration,
 };
 
-const LOCK: &str = "lock prod 2h restoring a backup";
-
 /// Reads what follows `lock`; nothing: which locks there are.
 pub(super) fn lock(rest: &[Word], hearing: &Hearing<'_>) -> Result<Question, Refusal> {
     let (target, rest) = target("lock", rest, hearing)?;
@@ -113,7 +111,7 @@ fn target<'w>(
             .collect();
         return Err(bad(
             &format!("say which project: {}", known.join(", ")),
-            LOCK.replace("prod", "prod project=NAME"),
+            "lock project=NAME 2h restoring a backup".to_owned(),
         ));
     };
     let environment = environment.and_then(|it| project.environment(it.name.as_str()));

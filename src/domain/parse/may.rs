@@ -4,7 +4,7 @@ use super::corrections::line_of;
 use super::questions::{At, BUILT_INS, Question, bad, strip_any};
 use super::words::{self, Word};
 use super::{Hearing, arguments, echo, examples, nearest};
-use crate::domain::{Meant, ParameterName, PersonId, Refusal, quoted};
+use crate::domain::{Invocation, Meant, ParameterName, PersonId, Refusal, quoted};
 
 /// Reads what follows `may`, which is `words[0]`.
 pub(super) fn read(words: &[Word], hearing: &Hearing<'_>) -> Result<Question, Refusal> {
@@ -12,33 +12,51 @@ pub(super) fn read(words: &[Word], hearing: &Hearing<'_>) -> Result<Question, Re
     let (before, rest) = words.split_at(1 + used);
     let (at, split) = asked_moment(before, rest)?;
     let (rest, after) = rest.split_at(split);
+    let asking = |line: &str| {
+        let line = format!("{} {} {}", line_of(before), quoted(line), line_of(after));
+        line.trim_end().to_owned()
+    };
+    let invocation = inner_invocation("may", rest, hearing, asking)?;
+    Ok(Question::May {
+        person,
+        invocation,
+        at,
+    })
+}
+
+/// Reads what follows a word that asks about a command: `who-can flush-cache prod`. `words[0]` is that word.
+pub(super) fn asked(words: &[Word], hearing: &Hearing<'_>) -> Result<Box<Invocation>, Refusal> {
+    let (first, rest) = words.split_at(1);
+    let asking = |line: &str| format!("{} {}", line_of(first), line);
+    inner_invocation(&words[0].text.to_ascii_lowercase(), rest, hearing, asking)
+}
+
+/// The command that is asked about. Pressing a correction must ask again, not run what was only asked about.
+fn inner_invocation(
+    word: &str,
+    rest: &[Word],
+    hearing: &Hearing<'_>,
+    asking: impl Fn(&str) -> String,
+) -> Result<Box<Invocation>, Refusal> {
     let inner = match rest {
         [only] if only.quoted => words::split(&only.text)?,
         many => many.to_vec(),
     };
     let inner = super::without_address(&inner);
-    // Pressing a correction must ask again, not run what was only asked about.
-    let asking = |line: &str| {
-        let line = format!("{} {} {}", line_of(before), quoted(line), line_of(after));
-        line.trim_end().to_owned()
-    };
     let first = inner.first().map(|word| word.text.to_ascii_lowercase());
     let first = first.unwrap_or_default();
     if first.is_empty() || BUILT_INS.contains(&first.as_str()) {
+        let example = may_example(hearing);
         return Err(bad(
-            "`may` asks about a command, and none was given",
-            may_example(hearing),
+            &format!("`{word}` asks about a command, and none was given"),
+            example.replacen("may", word, 1),
         ));
     }
-    let invocation = hearing
+    hearing
         .command(inner)
         .and_then(|command| arguments::read(command, inner, hearing))
-        .map_err(|refusal| asked_only(refusal, asking))?;
-    Ok(Question::May {
-        person,
-        invocation: Box::new(invocation),
-        at,
-    })
+        .map(Box::new)
+        .map_err(|refusal| asked_only(refusal, asking))
 }
 
 /// `@bo`, `as bo` or `--as=bo`; answers how many words that were.

@@ -51,7 +51,12 @@ pub fn parse(text: &str, hearing: &Hearing<'_>) -> Result<Typed, Refusal> {
     let words = words::split(without_backticks(text))?;
     let words = without_address(&words);
     let Some(first) = words.first() else {
-        return Ok(Typed::Ask(Question::Help { topic: None }));
+        return Ok(Typed::Ask(match hearing.implied_project() {
+            Some(project) => Question::Orient {
+                project: project.name.clone(),
+            },
+            None => Question::Help { topic: None },
+        }));
     };
     match questions::ask(&first.text.to_ascii_lowercase(), words, hearing) {
         Some(question) => question.map(Typed::Ask),
@@ -69,6 +74,12 @@ fn invocation_or_help(words: &[Word], hearing: &Hearing<'_>) -> Result<Typed, Re
         return Ok(Typed::Ask(Question::Help {
             topic: Some(command.name.clone()),
         }));
+    }
+    if command.parameter("plan").is_none() && words[1..].iter().any(|word| word.is("--plan")) {
+        let asked = words.iter().filter(|word| !word.is("--plan")).cloned();
+        let asked: Vec<Word> = asked.collect();
+        let invocation = Box::new(arguments::read(command, &asked, hearing)?);
+        return Ok(Typed::Ask(Question::Card { invocation }));
     }
     arguments::read(command, words, hearing).map(Typed::Invoke)
 }

@@ -14,8 +14,9 @@ use crate::domain::{
 };
 
 /// The words, sorted.
-pub const BUILT_INS: [&str; 18] = [
+pub const BUILT_INS: [&str; 21] = [
     "approve",
+    "ask",
     "cancel",
     "help",
     "join",
@@ -23,6 +24,7 @@ pub const BUILT_INS: [&str; 18] = [
     "list",
     "lock",
     "may",
+    "orient",
     "reject",
     "runbook",
     "runs",
@@ -31,6 +33,7 @@ pub const BUILT_INS: [&str; 18] = [
     "show",
     "unlink",
     "unlock",
+    "who-can",
     "why",
     "withdraw",
 ];
@@ -115,6 +118,26 @@ pub enum Question {
         /// As typed, on one line; `None`: all headings.
         heading: Option<String>,
     },
+    /// What a command would do and whether the asker may, without doing it.
+    Card {
+        /// What they would do.
+        invocation: Box<Invocation>,
+    },
+    /// Ask those who may to run it.
+    Ask {
+        /// What they are asked to do.
+        invocation: Box<Invocation>,
+    },
+    /// Who may do it, and who with whose consent.
+    WhoCan {
+        /// What.
+        invocation: Box<Invocation>,
+    },
+    /// What this system is, what the asker may do here, how, and whom to call.
+    Orient {
+        /// Which project.
+        project: ProjectName,
+    },
     /// What would be decided, without doing it.
     May {
         /// Who would; `None`: whoever asks.
@@ -187,6 +210,10 @@ impl Question {
             Self::Settle { .. } => "settle",
             Self::Runbook { .. } => "runbook",
             Self::May { .. } => "may",
+            Self::Card { .. } => "plan",
+            Self::Ask { .. } => "ask",
+            Self::WhoCan { .. } => "who-can",
+            Self::Orient { .. } => "orient",
             Self::Lock { .. } | Self::Locks { .. } => "lock",
             Self::Unlock { .. } => "unlock",
             Self::Link { .. } | Self::ConfirmLink { .. } => "link",
@@ -204,7 +231,8 @@ impl Question {
             | Self::Reject { .. }
             | Self::Settle { .. }
             | Self::Lock { .. }
-            | Self::Unlock { .. } => true,
+            | Self::Unlock { .. }
+            | Self::Ask { .. } => true,
             // Late or twice it does no harm.
             Self::Join { .. }
             | Self::Help { .. }
@@ -215,6 +243,9 @@ impl Question {
             | Self::Runbook { .. }
             | Self::May { .. }
             | Self::Locks { .. }
+            | Self::Card { .. }
+            | Self::WhoCan { .. }
+            | Self::Orient { .. }
             | Self::Link { .. }
             | Self::ConfirmLink { .. }
             | Self::Unlink { .. } => false,
@@ -252,6 +283,9 @@ pub(super) fn ask(
         "settle" => settle(rest),
         "runbook" => runbook(words, hearing),
         "may" => may::read(words, hearing),
+        "ask" => may::asked(words, hearing).map(|invocation| Question::Ask { invocation }),
+        "who-can" => may::asked(words, hearing).map(|invocation| Question::WhoCan { invocation }),
+        "orient" => orient(words, hearing),
         "link" => link::link(rest),
         "unlink" => link::unlink(rest),
         "lock" => lock::lock(rest, hearing),
@@ -375,6 +409,21 @@ fn settle(rest: &[Word]) -> Result<Question, Refusal> {
         }
     };
     Ok(Question::Settle { reference, verdict })
+}
+
+fn orient(words: &[Word], hearing: &Hearing<'_>) -> Result<Question, Refusal> {
+    match runbook_project(words, hearing)? {
+        (project, used) if used >= words.len() => Ok(Question::Orient {
+            project: project.name.clone(),
+        }),
+        (project, used) => Err(bad(
+            &format!(
+                "`orient` takes a project and nothing after it, not `{}`",
+                echo(&words[used].text)
+            ),
+            format!("orient {}", project.name),
+        )),
+    }
 }
 
 fn runbook(words: &[Word], hearing: &Hearing<'_>) -> Result<Question, Refusal> {

@@ -53,6 +53,10 @@ fn asked(question: &Question) -> String {
         Question::Runbook { project, heading } => {
             vec![project.to_string(), heading.clone().unwrap_or_default()]
         }
+        Question::Card { invocation }
+        | Question::Ask { invocation }
+        | Question::WhoCan { invocation } => vec![invocation.typed_in_full()],
+        Question::Orient { project } => vec![project.to_string()],
         Question::Lock {
             target,
             length,
@@ -263,9 +267,9 @@ fn a_typed_secret_is_never_repeated() {
 #[rustfmt::skip] // A table reads best with a row on each line.
 fn our_own_words_are_understood() {
     check(&[
-        ("nothing", SHOP, "", "? help"),
-        ("only the address", SHOP, "/ops", "? help"),
-        ("only what can't be seen", SHOP, "\u{200b} \u{a0}", "? help"),
+        ("nothing", SHOP, "", "? orient shop"),
+        ("only the address", SHOP, "/ops", "? orient shop"),
+        ("only what can't be seen", SHOP, "\u{200b} \u{a0}", "? orient shop"),
         ("help", SHOP, "HELP", "? help"),
         ("a question mark", SHOP, "?", "? help"),
         ("help for a command", SHOP, "help Flush-Cache", "? help flush-cache"),

@@ -2,25 +2,58 @@
 
 use super::{append, between, groups, outcome_word, terms_in_words, title, who};
 use crate::domain::{
-    Button, Decision, Denial, Hold, Invocation, Message, OtherRun, Outcome, PersonId, Route,
-    RuleRef, Run, Text, show_duration, show_elapsed,
+    Button, Decision, Denial, FileLine, Hold, Invocation, Message, OtherRun, Outcome, People,
+    PersonId, Route, RuleRef, Run, Text, Wakefulness, Who, show_duration, show_elapsed,
 };
 use jiff::Timestamp;
 
+/// First line, what is said besides, what can be pressed.
+pub(super) type Body = (Text, Vec<Text>, Vec<Button>);
+
 /// The answer to an invocation that is not run.
 pub fn not_run(invocation: &Invocation, decision: &Decision, now: Timestamp) -> Message {
+    let (first, body, buttons) = not_run_body(invocation, decision, now);
+    let message = match decision {
+        Decision::Hold {
+            hold: Hold::Running { other } | Hold::JustDone { other, .. },
+            ..
+        } => Message::new(first).text(about(other, now)),
+        Decision::Deny {
+            denial: Denial::NoRule { routes, .. },
+            ..
+        } => {
+            let nobody = People::default();
+            let routes = routes
+                .iter()
+                .map(|route| route_in_words(route, &nobody, now));
+            routes.fold(Message::new(first), Message::text)
+        }
+        _ => Message::new(first),
+    };
+    body.into_iter()
+        .fold(message, Message::text)
+        .buttons(buttons)
+}
+
+/// The same without what a card tells in a field of its own.
+pub(super) fn not_run_body(invocation: &Invocation, decision: &Decision, now: Timestamp) -> Body {
     let title = title(invocation);
+    let bare = |first: Text| (first, Vec::new(), Vec::new());
     match decision {
-        Decision::Hold { hold, rule } => held(invocation, hold, rule, now),
-        Decision::Deny { denial, rule } => denied(&title, denial, rule.as_ref()),
-        Decision::RequireApproval { terms, rule, .. } => Message::new(
+        Decision::Hold { hold, rule } => {
+            let (first, mut body, buttons) = held(invocation, hold, now);
+            body.push(Text::new().plain("allowed by ").code(rule.at.to_string()));
+            (first, body, buttons)
+        }
+        Decision::Deny { denial, rule } => denied(invocation, denial, rule.as_ref()),
+        Decision::RequireApproval { terms, rule, .. } => bare(
             Text::new()
                 .plain("⏸ ")
                 .code(title)
                 .plain(format!(" needs {} · ", terms_in_words(terms)))
                 .code(rule.at.to_string()),
         ),
-        Decision::Allow { rule, .. } => Message::new(
+        Decision::Allow { rule, .. } => bare(
             Text::new()
                 .plain("✅ ")
                 .code(title)
@@ -30,73 +63,89 @@ pub fn not_run(invocation: &Invocation, decision: &Decision, now: Timestamp) -> 
     }
 }
 
-fn held(invocation: &Invocation, hold: &Hold, rule: &RuleRef, now: Timestamp) -> Message {
-    let title = title(invocation);
+fn held(invocation: &Invocation, hold: &Hold, now: Timestamp) -> Body {
     let again = invocation.typed_in_full();
-    let start = |sign: &str| Text::new().plain(format!("{sign} ")).code(title.clone());
-    let message = match hold {
-        Hold::Late { by, lost: true } => Message::new(start("⏸").plain(format!(
-            " was held: it was sent {} ago, and the database was set back to an older state since: it may have run \
-             already; nothing was done again; look for its thread",
-            show_elapsed(*by)
-        )))
-        .text(Text::new().plain("what it shows really happened. did it not run? press the button, or type ").code(format!("/ops {again}")))
-        .buttons(vec![Button::primary("Run it now", again)]),
-        Hold::Late { by, lost: false } => Message::new(start("⏸").plain(format!(
-            " was held: it reached us {} after it was sent; nothing was done; ask again if it is still wanted",
-            show_elapsed(*by)
-        )))
-        .text(Text::new().plain("press the button, or type ").code(format!("/ops {again}")))
-        .buttons(vec![Button::primary("Run it now", again)]),
-        Hold::Frozen { until, reason, unless, at } => frozen(start("⏸"), *until, reason, unless, at),
-        Hold::Locked { lock } => Message::new(start("⏸").plain(format!(
-            " was held: {} is locked; nothing was done; ask who locked it, or wait until it ends",
-            lock.target.words()
-        )))
-        .text(super::lock::about(lock, now))
-        .buttons(vec![super::lock::unlock(&lock.target)]),
-        Hold::Running { other } if other.outcome == Some(Outcome::NeedsAttention) => Message::new(
-            start("⏸").plain(format!(" was held: run {} of the same target ended with an unknown outcome; nothing was done; settle that one first", other.reference)),
-        )
-        .text(Text::new().plain("look at it with ").code(format!("/ops show {}", other.reference)))
-        .buttons(vec![Button::plain("Show it", format!("show {}", other.reference))]),
-        Hold::Running { other } => Message::new(start("⏸").plain(format!(
-            " was held: it is running already, run {}; nothing was started twice; press Join to follow it",
-            other.reference
-        )))
-        .text(about(other, now))
-        .text(or_type(Text::new(), &format!("join {}", other.reference)))
-        .buttons(vec![
-            Button::primary("Join", format!("join {}", other.reference)),
-            Button::plain("Show it", format!("show {}", other.reference)),
-        ]),
-        Hold::JustDone { other, fresh } => Message::new(start("⏸").plain(format!(
-            " was held: someone just did it (less than {} ago); nothing was done; use the result of run {}, or say why again",
-            show_duration(*fresh),
-            other.reference
-        )))
-        .text(about(other, now))
-        .text(
-            or_type(Text::new(), &format!("join {}", other.reference))
-                .plain("; run it all the same: ")
-                .code(format!("/ops {again} --again reason=…")),
-        )
-        .buttons(vec![
-            Button::primary("Use that result", format!("join {}", other.reference)),
-            Button::plain("Show that run", format!("show {}", other.reference)),
-            Button::danger("Run it again", format!("{again} --again")),
-        ]),
-    };
-    message.text(Text::new().plain("allowed by ").code(rule.at.to_string()))
+    let start = Text::new().plain("⏸ ").code(title(invocation));
+    match hold {
+        Hold::Late { by, lost: true } => (
+            start.plain(format!(
+                " was held: it was sent {} ago, and the database was set back to an older state since: it may have run \
+                 already; nothing was done again; look for its thread",
+                show_elapsed(*by)
+            )),
+            vec![
+                Text::new()
+                    .plain("what it shows really happened. did it not run? press the button, or type ")
+                    .code(format!("/ops {again}")),
+            ],
+            vec![Button::primary("Run it now", again)],
+        ),
+        Hold::Late { by, lost: false } => (
+            start.plain(format!(
+                " was held: it reached us {} after it was sent; nothing was done; ask again if it is still wanted",
+                show_elapsed(*by)
+            )),
+            vec![or_type(&again)],
+            vec![Button::primary("Run it now", again)],
+        ),
+        Hold::Frozen {
+            until,
+            reason,
+            unless,
+            at,
+        } => frozen(start, *until, reason, unless, at),
+        Hold::Locked { lock } => (
+            start.plain(format!(
+                " was held: {} is locked; nothing was done; ask who locked it, or wait until it ends",
+                lock.target.words()
+            )),
+            vec![super::lock::about(lock, now)],
+            vec![super::lock::unlock(&lock.target)],
+        ),
+        Hold::Running { other } if other.outcome == Some(Outcome::NeedsAttention) => (
+            start.plain(format!(
+                " was held: run {} of the same target ended with an unknown outcome; nothing was done; settle that one first",
+                other.reference
+            )),
+            vec![
+                Text::new()
+                    .plain("look at it with ")
+                    .code(format!("/ops show {}", other.reference)),
+            ],
+            vec![Button::plain("Show it", format!("show {}", other.reference))],
+        ),
+        Hold::Running { other } => (
+            start.plain(format!(
+                " was held: it is running already, run {}; nothing was started twice; press Join to follow it",
+                other.reference
+            )),
+            vec![or_type(&format!("join {}", other.reference))],
+            vec![
+                Button::primary("Join", format!("join {}", other.reference)),
+                Button::plain("Show it", format!("show {}", other.reference)),
+            ],
+        ),
+        Hold::JustDone { other, fresh } => (
+            start.plain(format!(
+                " was held: someone just did it (less than {} ago); nothing was done; use the result of run {}, or say why again",
+                show_duration(*fresh),
+                other.reference
+            )),
+            vec![
+                or_type(&format!("join {}", other.reference))
+                    .plain("; run it all the same: ")
+                    .code(format!("/ops {again} --again reason=…")),
+            ],
+            vec![
+                Button::primary("Use that result", format!("join {}", other.reference)),
+                Button::plain("Show that run", format!("show {}", other.reference)),
+                Button::danger("Run it again", format!("{again} --again")),
+            ],
+        ),
+    }
 }
 
-fn frozen(
-    start: Text,
-    until: Timestamp,
-    reason: &str,
-    unless: &[crate::domain::Who],
-    at: &crate::domain::FileLine,
-) -> Message {
+fn frozen(start: Text, until: Timestamp, reason: &str, unless: &[Who], at: &FileLine) -> Body {
     let start = start
         .plain(format!(" was held: changes are frozen ({reason}) until "))
         .time(until)
@@ -106,16 +155,18 @@ fn frozen(
     } else {
         format!("for everybody but {} · ", groups(unless))
     };
-    Message::new(start).text(Text::new().plain(for_whom).code(at.to_string()))
+    let for_whom = Text::new().plain(for_whom).code(at.to_string());
+    (start, vec![for_whom], Vec::new())
 }
 
-fn or_type(text: Text, says: &str) -> Text {
-    text.plain("press the button, or type ")
+fn or_type(says: &str) -> Text {
+    Text::new()
+        .plain("press the button, or type ")
         .code(format!("/ops {says}"))
 }
 
 /// What a run was that somebody would have doubled: who, when, why, how it ended, how long it took, where it is told.
-fn about(other: &OtherRun, now: Timestamp) -> Text {
+pub(super) fn about(other: &OtherRun, now: Timestamp) -> Text {
     let text = Text::new().plain("run ").code(other.reference.to_string());
     let mut text = append(text.plain(" of "), who(&other.requester));
     text = text.plain(", ").time(other.created_at);
@@ -156,18 +207,19 @@ pub fn joined(run: &Run, other: &OtherRun, now: Timestamp) -> Message {
         .buttons(vec![Button::plain("Show it", says)])
 }
 
-fn denied(title: &str, denial: &Denial, rule: Option<&RuleRef>) -> Message {
-    let start = Text::new().plain("⛔ ").code(title);
+fn denied(invocation: &Invocation, denial: &Denial, rule: Option<&RuleRef>) -> Body {
+    let start = Text::new().plain("⛔ ").code(title(invocation));
     let at = |text: Text| match rule {
         Some(rule) => text.plain(" · ").code(rule.at.to_string()),
         None => text,
     };
     match denial {
-        Denial::Gone => Message::new(
-            start
-                .plain(" is not in the catalog any more; nothing was done; see what there is with ")
-                .code("/ops list"),
-        ),
+        Denial::Gone => {
+            let start = start.plain(
+                " is not in the catalog any more; nothing was done; see what there is with ",
+            );
+            (start.code("/ops list"), Vec::new(), Vec::new())
+        }
         Denial::NoRule {
             routes,
             contact,
@@ -176,11 +228,10 @@ fn denied(title: &str, denial: &Denial, rule: Option<&RuleRef>) -> Message {
             let start = start.plain(format!(
                 " is not yours to run: no rule allows it; nothing was done; next: {contact}"
             ));
-            let mut message = Message::new(at(start));
-            for route in routes {
-                message = message.text(route_in_words(route));
-            }
-            with_on_call(message, on_call)
+            let somebody = routes.iter().any(|route| !route.persons.is_empty());
+            let ask = Button::primary("Ask them", format!("ask {}", invocation.typed_in_full()));
+            let buttons = Vec::from_iter(somebody.then_some(ask));
+            (at(start), calls(on_call), buttons)
         }
         Denial::Never {
             reason,
@@ -190,25 +241,34 @@ fn denied(title: &str, denial: &Denial, rule: Option<&RuleRef>) -> Message {
             let start = start.plain(format!(
                 " is forbidden here: {reason}; nothing was done; next: {contact}"
             ));
-            with_on_call(Message::new(at(start)), on_call)
+            (at(start), calls(on_call), Vec::new())
         }
         Denial::BreakGlass { contact, on_call } => {
             let start = start.plain(format!(
                 " is allowed to you by break-glass only, and this version can't break glass yet; nothing was done; next: {contact}"
             ));
-            with_on_call(Message::new(at(start)), on_call)
+            (at(start), calls(on_call), Vec::new())
         }
     }
 }
 
-fn route_in_words(route: &Route) -> Text {
+/// Who would be allowed; of whom is awake is said as far as `people` know.
+pub(super) fn route_in_words(route: &Route, people: &People, now: Timestamp) -> Text {
     let mut text = Text::new().plain(format!("who may: {}", groups(&route.who)));
-    for (position, person) in route.persons.iter().enumerate() {
-        text = text
-            .plain(if position == 0 { " (" } else { ", " })
-            .person(person);
-    }
-    if !route.persons.is_empty() {
+    if people.persons.is_empty() {
+        for (position, person) in route.persons.iter().enumerate() {
+            text = text
+                .plain(if position == 0 { " (" } else { ", " })
+                .person(person);
+        }
+        if !route.persons.is_empty() {
+            text = text.plain(")");
+        }
+    } else if !route.persons.is_empty() {
+        text = append(
+            text.plain(" ("),
+            awake_in_words(people, route.persons.iter(), now),
+        );
         text = text.plain(")");
     }
     if let Some(when) = &route.when {
@@ -220,17 +280,51 @@ fn route_in_words(route: &Route) -> Text {
     text.plain(" · ").code(route.at.to_string())
 }
 
-fn with_on_call(message: Message, on_call: &[PersonId]) -> Message {
+/// `awake now: Ana Ruiz (on call); not at work: Cy Park`: at most five of each, each person once.
+pub(super) fn awake_in_words<'p>(
+    people: &People,
+    persons: impl IntoIterator<Item = &'p PersonId>,
+    now: Timestamp,
+) -> Text {
+    const MOST: usize = 5;
+    let mut sorted: Vec<&PersonId> = persons.into_iter().collect();
+    sorted.sort();
+    sorted.dedup();
+    let labels = [
+        (Wakefulness::OnCall, "on call: "),
+        (Wakefulness::AtWork, "at work now: "),
+        (Wakefulness::Unknown, "hours not recorded: "),
+        (Wakefulness::Away, "not at work now: "),
+    ];
+    let mut text = Text::new();
+    for (wakefulness, label) in labels {
+        let are = sorted
+            .iter()
+            .filter(|it| people.wakefulness(it, now) == wakefulness);
+        for (position, person) in are.take(MOST).enumerate() {
+            let between = match (position, text.0.is_empty()) {
+                (0, true) => "",
+                (0, false) => "; ",
+                _ => ", ",
+            };
+            let label = if position == 0 { label } else { "" };
+            text = text.plain(format!("{between}{label}")).person(person);
+        }
+    }
+    if text.0.is_empty() {
+        Text::from("nobody")
+    } else {
+        text
+    }
+}
+
+fn calls(on_call: &[PersonId]) -> Vec<Text> {
     let mut text = Text::new();
     for (position, person) in on_call.iter().enumerate() {
         let between = if position == 0 { "on call now: " } else { ", " };
         text = text.plain(between).person(person);
     }
-    if on_call.is_empty() {
-        message
-    } else {
-        message.text(text)
-    }
+    Vec::from_iter((!on_call.is_empty()).then_some(text))
 }
 
 /// One line that says how a decision ends; what `examples` in runbooks are compared with.

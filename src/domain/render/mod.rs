@@ -3,18 +3,22 @@
 //! Signs always stand beside words, so that nobody needs colours or pictures to understand.
 
 mod answer;
+mod card;
 mod decision;
 mod link;
 mod lock;
+mod orient;
 mod places;
 mod thread;
 
 use crate::domain::{ApprovalTerms, Field, Identity, Invocation, Outcome, Text, Who};
 pub use answer::{help, help_command, list_commands, of_a_newer_version, runbook, runs, show, why};
+pub use card::{Card, Latest, card};
 pub use decision::{decision_in_words, joined, not_run};
 use jiff::Timestamp;
 pub use link::{link_asked, link_code, linked, unlinked};
 pub use lock::{lock_ended, locked, locks, unlocked};
+pub use orient::{MayHere, Orient, WhoCan, asked_for, orient, who_can};
 pub use places::{done_from_elsewhere, in_each_place, posting};
 use std::time::Duration;
 pub use thread::{

@@ -13,3 +13,6 @@ create table locks (
 );
 create unique index locks_in_force on locks (project, environment) where ended_at is null;
 create index locks_due on locks (until) where ended_at is null;
+
+-- The latest run of a target, however it ended.
+create index runs_of_target on runs (same_target, created_at desc);

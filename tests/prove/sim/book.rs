@@ -6,7 +6,8 @@ use std::time::Duration;
 use jiff::Timestamp;
 use midwatch::domain::{
     Commitment, Due, Entry, Fact, Frontier, Inbound, InboundKey, NoteSigner, OtherRun, Outcome,
-    Posting, PostingKind, Reference, Run, RunEvent, RunId, apply, canonical_json, leaf_hash, next,
+    Place, Posting, PostingKind, Reference, Run, RunEvent, RunId, ThreadLink, apply,
+    canonical_json, leaf_hash, next,
 };
 use midwatch::store::{
     Change, Conclusion, DuePosting, MessageRef, PostingId, Receipt, Standing, Tell,
@@ -328,18 +329,51 @@ impl Book {
         self.entries.iter().filter(of_run).cloned().collect()
     }
 
-    pub(super) fn holder(&self, lock: &str) -> Option<OtherRun> {
+    pub(super) fn holder(&self, lock: &str, near: &Place) -> Option<OtherRun> {
         let holds = |row: &&Row| row.lock.as_deref() == Some(lock) && row.run.holds_lock();
-        self.rows.iter().find(holds).map(|row| other(&row.run))
+        let held = self.rows.iter().find(holds);
+        held.map(|row| self.other(&row.run, near))
     }
 
-    pub(super) fn latest_success(&self, same_target: &str, since: Timestamp) -> Option<OtherRun> {
+    pub(super) fn latest_success(
+        &self,
+        same_target: &str,
+        since: Timestamp,
+        near: &Place,
+    ) -> Option<OtherRun> {
         let done = self.runs().filter(|run| {
             run.outcome() == Some(Outcome::Succeeded)
                 && run.finished_at.is_some_and(|at| at >= since)
                 && run.invocation.same_target() == same_target
         });
-        done.max_by_key(|run| run.finished_at).map(other)
+        let done = done.max_by_key(|run| run.finished_at);
+        done.map(|run| self.other(run, near))
+    }
+
+    pub(super) fn latest_of(&self, same_target: &str, near: &Place) -> Option<OtherRun> {
+        let same = self
+            .runs()
+            .filter(|run| run.invocation.same_target() == same_target);
+        let latest = same.max_by_key(|run| run.created_at);
+        latest.map(|run| self.other(run, near))
+    }
+
+    /// With the thread that is nearest.
+    fn other(&self, run: &Run, near: &Place) -> OtherRun {
+        let roots = self.outbox.iter().filter(|owed| {
+            owed.is_root() && owed.posting.run == Some(run.id) && owed.message.is_some()
+        });
+        let nearest = roots.min_by_key(|owed| {
+            let to = &owed.posting.to;
+            (!to.shares_channel(near), to.space != near.space, owed.id)
+        });
+        OtherRun {
+            thread: nearest.map(|owed| ThreadLink {
+                place: owed.posting.to.clone(),
+                message: owed.message.clone().expect("looked at above").0,
+            }),
+            ..midwatch::dispatch::other_run(run)
+        }
     }
 
     pub(super) fn claim(&mut self, now: Timestamp, lease: Duration) -> Option<(Held, Run)> {
@@ -593,8 +627,4 @@ impl Book {
 
 fn millis(span: Duration) -> i64 {
     i64::try_from(span.as_millis()).expect("short spans")
-}
-
-fn other(run: &Run) -> OtherRun {
-    midwatch::dispatch::other_run(run)
 }

@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use midwatch::domain::{
-    Actor, Button, Catalog, Decided, Decision, Fact, Facts, Hearing, Hold, Identity, Inbound,
-    Invocation, LATE_AFTER, Manner, Message, Outcome, PersonId, Phase, PlanFor, Posting,
-    PostingKind, Question, Reference, Refusal, RuleRef, Run, RunEvent, RunId, SpeakerKind,
-    StepState, Text, Typed, Verdict, decide, may_consent, parse, plan, propose, render,
-    show_elapsed,
+    Actor, ApprovalTerms, Button, Catalog, Decided, Decision, Fact, Facts, Hearing, Hold, Identity,
+    Inbound, Invocation, LATE_AFTER, Manner, Message, Outcome, PersonId, Phase, PlanFor, Posting,
+    PostingKind, Proposal, Question, Reference, Refusal, RuleRef, Run, RunEvent, RunId,
+    SpeakerKind, StepState, Text, Typed, Verdict, decide, may_consent, parse, plan, proposal,
+    propose, render, show_elapsed,
 };
 use midwatch::store::{Change, Conclusion, Tell};
 
@@ -203,22 +203,45 @@ impl Desk<'_> {
         else {
             unreachable!("it is awaiting")
         };
-        // The rules and commands are the same in all revisions, so no plan becomes another.
         if digits.is_some_and(|digits| digits != shown.digits()) {
-            unreachable!("a button of another plan")
+            return Err(another_plan(run));
         }
         let mut consents = approvers.clone();
         consents.push(by.clone());
         let mut events = vec![RunEvent::Approved { by }];
         match self.ask_again(run, consents) {
-            Decision::RequireApproval { .. } => {}
+            Decision::RequireApproval { terms, draft, .. } => {
+                let now = propose(draft, self.catalog, plan_for(run))?;
+                if !now.is_same(shown) {
+                    return Ok(self.proposes(run, now, terms));
+                }
+            }
             Decision::Allow { permit, .. } => {
-                let plan = Box::new(plan(permit, self.catalog, plan_for(run))?);
+                let plan = plan(permit, self.catalog, plan_for(run))?;
+                let now = proposal(plan.clone(), self.catalog, &run.invocation.project);
+                let unasked = self.ask_again(run, Vec::new());
+                if let (false, Decision::RequireApproval { terms, .. }) =
+                    (now.is_same(shown), unasked)
+                {
+                    return Ok(self.proposes(run, now, terms));
+                }
+                let plan = Box::new(plan);
                 events.push(RunEvent::Allowed { plan });
             }
             held_or_denied => return Err(in_the_way(run, &held_or_denied)),
         }
         Ok(self.happened("approve", run, events))
+    }
+
+    /// What consent was given to is another now: all of it is void.
+    fn proposes(&self, run: &Run, now: Proposal, terms: ApprovalTerms) -> Conclusion {
+        let event = RunEvent::Proposed {
+            proposal: Box::new(now),
+            terms,
+        };
+        let mut conclusion = self.happened("approve", run, vec![event]);
+        conclusion.postings = vec![self.whisper(another_plan(run).message())];
+        conclusion
     }
 
     /// The run that waits for consent, when this person's word on it counts.
@@ -408,13 +431,15 @@ impl Desk<'_> {
         let lock = lock.map(|exclusive| invocation.target(exclusive));
         let fresh = command.and_then(|command| command.fresh);
         let since = fresh.map(|fresh| self.now - signed(fresh));
-        let just_done =
-            since.and_then(|since| self.book.latest_success(&invocation.same_target(), since));
+        let just_done = since.and_then(|since| {
+            self.book
+                .latest_success(&invocation.same_target(), since, &self.inbound.place)
+        });
         Facts {
             age: self.age(),
             lost: false,  // Its store loses nothing that was committed.
             locked: None, // Nobody takes one.
-            running: lock.and_then(|lock| self.book.holder(&lock)),
+            running: lock.and_then(|lock| self.book.holder(&lock, &self.inbound.place)),
             just_done,
             approvers: Vec::new(),
         }
@@ -470,7 +495,24 @@ impl Desk<'_> {
         decided: Decided,
         rule: Option<&RuleRef>,
     ) -> Conclusion {
-        let message = render::not_run(invocation, decision, self.now);
+        let latest = self
+            .book
+            .latest_of(&invocation.same_target(), &self.inbound.place);
+        let message = match decision {
+            Decision::Hold {
+                hold: Hold::Late { .. },
+                ..
+            } => render::not_run(invocation, decision, self.now),
+            _ => render::card(&render::Card {
+                invocation,
+                decision,
+                catalog: self.catalog,
+                latest: latest.as_ref().into(),
+                plan: None,
+                asker: self.actor.person(),
+                now: self.now,
+            }),
+        };
         let late = matches!(
             decision,
             Decision::Hold {
@@ -550,6 +592,15 @@ fn plan_for(run: &Run) -> PlanFor<'_> {
         reference: &run.reference,
         requester: &run.requester,
     }
+}
+
+fn another_plan(run: &Run) -> Refusal {
+    let what = format!(
+        "what run {} would do, or its runbook, has changed since you looked: your click was for another plan",
+        run.reference
+    );
+    let next = "look at it anew in its thread, and approve that";
+    not_now("another_plan", what, next.to_owned())
 }
 
 /// Why a run that was asked for earlier can't start now.

@@ -409,6 +409,10 @@ impl Case<'_> {
                     && !approvers.contains(person)
                     && self.now < *until
             }
+            RunEvent::Proposed { .. } => {
+                let waits = matches!(&run.phase, Phase::AwaitingApproval { until, .. } if self.now < *until);
+                waits && lead && self.who != requester
+            }
             RunEvent::Allowed { .. } => self.has_consent(run, requester),
             RunEvent::Rejected { by: person, .. } => by(person) && lead && self.who != requester,
             RunEvent::CancelRequested { by: person } => {

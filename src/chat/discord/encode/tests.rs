@@ -13,6 +13,7 @@ fn ana() -> PersonId {
 
 fn people() -> People {
     let person = |name: &str, accounts: &[&str]| Person {
+        hours: None,
         name: name.to_owned(),
         accounts: BTreeMap::from([(
             Platform::Discord,

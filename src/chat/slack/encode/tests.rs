@@ -11,6 +11,7 @@ fn ana() -> PersonId {
 
 fn people() -> People {
     let person = |name: &str, accounts: &[&str]| Person {
+        hours: None,
         name: name.to_owned(),
         accounts: BTreeMap::from([(
             Platform::Slack,

@@ -37,7 +37,7 @@ behaviours! {
         succeeded(stage, &run).await;
         stage.command(Bo, "stamp project=lab").await?;
         let held = told_alone(stage, Bo, "someone just did it").await;
-        first_line(&held, &["nothing was done", &format!("see run {run} before you ask again")]);
+        first_line(&held, &["nothing was done", &format!("use the result of run {run}, or say why again")]);
         assert!(held.contains("Ana Ruiz") && held.contains("--again"), "{held}");
         Ok(())
     }
@@ -51,7 +51,7 @@ behaviours! {
         let run = asked(stage, Ana, "nap chair project=lab").await?;
         stage.command(Bo, "nap chair project=lab").await?;
         let held = told_alone(stage, Bo, "it is running already").await;
-        first_line(&held, &["nothing was started twice", &format!("/ops show {run}")]);
+        first_line(&held, &["nothing was started twice", "press Join to follow it"]);
         succeeded(stage, &run).await;
         Ok(())
     }
