@@ -262,7 +262,7 @@ fn risky(
             .values()
             .flat_map(|project| &project.project.rules)
             .find(|rule| {
-                covers(rule, read) && !matches!(rule.grant, Grant::Never(_) | Grant::BreakGlass)
+                covers(rule, read) && !matches!(rule.grant, Grant::Never(_) | Grant::BreakGlass(_))
             });
         if let Some(rule) = rule {
             let message = format!(

@@ -286,12 +286,14 @@ pub(crate) struct Quorum {
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct BreakGlass {
-    /// Whether a reason must be given.
-    #[expect(dead_code, reason = "accepted already; break-glass itself comes later")]
+    /// A reason must be given, always; may be written for readers.
+    #[expect(dead_code, reason = "it is always required")]
     pub(crate) reason: Option<Required>,
-    /// Who is called at once.
-    #[expect(dead_code, reason = "accepted already; break-glass itself comes later")]
-    pub(crate) pages: Option<Text>,
+    /// Who is called at once: groups, persons, `oncall(ROTATION)`, or `owner`. Default `owner`.
+    pub(crate) pages: Option<OneOrMany<Text>>,
+    /// How often one person may in 24 hours. Default 3.
+    #[schemars(range(min = 1, max = 20))]
+    pub(crate) a_day: Option<u32>,
 }
 
 /// The one word `required`.

@@ -9,10 +9,12 @@ use super::people::Names;
 use super::project::Known;
 use super::{condition, parameter, raw, window};
 use crate::domain::{
-    ApprovalTerms, CommandName, Commands, EnvironmentName, Grant, OnCall, Otherwise, Quorum, Rule,
-    Who,
+    ApprovalTerms, CommandName, Commands, EnvironmentName, GlassTerms, Grant, OnCall, Otherwise,
+    Quorum, Rule, Who,
 };
 
+/// How often one person may break the glass in 24 hours, unless the rule says it.
+const GLASS_A_DAY: u32 = 3;
 const DEFAULT_WITHIN: Duration = Duration::from_mins(15);
 const LONGEST_WITHIN: Duration = Duration::from_hours(7 * 24);
 
@@ -140,7 +142,7 @@ fn rule(
         .map(|when| window::read(&when.0, at.get("when"), notes));
     let may = may??;
     let conditions = condition::read_all(&raw.conditions, &may, at.get("where"), known, notes);
-    let grant = grant(raw, at, known.people, notes);
+    let grant = grant(raw, runbook, at, known.people, notes);
     Some(Rule {
         may,
         environments,
@@ -232,7 +234,13 @@ pub(crate) fn who(
         .collect()
 }
 
-fn grant(raw: &raw::Rule, at: At<'_>, people: &Names, notes: &mut Vec<Diagnostic>) -> Grant {
+fn grant(
+    raw: &raw::Rule,
+    runbook: &raw::Runbook,
+    at: At<'_>,
+    people: &Names,
+    notes: &mut Vec<Diagnostic>,
+) -> Grant {
     let given = [
         ("after", raw.after.is_some()),
         ("break_glass", raw.break_glass.is_some()),
@@ -246,18 +254,39 @@ fn grant(raw: &raw::Rule, at: At<'_>, people: &Names, notes: &mut Vec<Diagnostic
     if let Some(reason) = &raw.never {
         return Grant::Never(reason.0.trim().to_owned());
     }
-    if raw.break_glass.is_some() {
-        let message = "break-glass comes with a later version; this rule denies";
-        notes.push(
-            at.key("break_glass")
-                .warning(message)
-                .hint("until then, give another rule or call somebody"),
-        );
-        return Grant::BreakGlass;
+    if let Some(glass) = &raw.break_glass {
+        return Grant::BreakGlass(GlassTerms {
+            pages: pages(glass, runbook, at.get("break_glass"), people, notes),
+            a_day: glass.a_day.unwrap_or(GLASS_A_DAY).max(1),
+        });
     }
     match &raw.after {
         Some(after) => Grant::Approval(terms(after, at.get("after"), people, notes)),
         None => Grant::Allow,
+    }
+}
+
+/// Who is called when the glass is broken. Nobody is no answer: an override that nobody hears of is none.
+fn pages(
+    raw: &raw::BreakGlass,
+    runbook: &raw::Runbook,
+    at: At<'_>,
+    people: &Names,
+    notes: &mut Vec<Diagnostic>,
+) -> Vec<Who> {
+    let owner = runbook.owner.clone().map(Who::Group);
+    let is_owner = |words: &[raw::Text]| matches!(words, [only] if only.0 == "owner");
+    match &raw.pages {
+        Some(words) if !is_owner(&words.0) => who(&words.0, at.get("pages"), people, notes),
+        _ => {
+            if owner.is_none() {
+                let message =
+                    "nobody is called when this glass is broken: the project has no owner";
+                let hint = "add `owner: GROUP` to the runbook, or say `pages:` whom";
+                notes.push(at.head().error(message).hint(hint));
+            }
+            owner.into_iter().collect()
+        }
     }
 }
 

@@ -86,7 +86,7 @@ impl Walk<'_> {
             };
             let of: &[Who] = match &rule.grant {
                 Grant::Approval(terms) => &terms.of,
-                Grant::Allow | Grant::BreakGlass | Grant::Never(_) => &[],
+                Grant::Allow | Grant::BreakGlass(_) | Grant::Never(_) => &[],
             };
             for who in rule.who.iter().chain(of).filter(|_| covers) {
                 if let Who::Group(group) = who {

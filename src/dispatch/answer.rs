@@ -82,6 +82,10 @@ impl Walk<'_> {
                 render::not_run(&invocation, &decision, self.now)
             }
             Question::Join { reference } => return self.join(&reference).await,
+            Question::Reviews => self.reviews().await?,
+            Question::Review { reference, comment } => {
+                return self.review(&reference, comment).await;
+            }
             Question::Card { invocation } => self.plan_card(*invocation).await?,
             Question::WhoCan { invocation } => self.who_can(&invocation),
             Question::Ask { invocation } => {
@@ -259,6 +263,7 @@ pub(super) fn typical(
         arguments,
         again: false,
         reason: None,
+        glass: false,
     }
 }
 

@@ -244,7 +244,7 @@ impl Walk<'_> {
         })
     }
 
-    async fn run_and_person(
+    pub(super) async fn run_and_person(
         &self,
         reference: &Reference,
     ) -> Result<Result<(Run, PersonId), Refusal>, StoreError> {
@@ -327,7 +327,7 @@ impl Walk<'_> {
     }
 
     /// Whether this person might have run it themself, or belongs to the project's owners.
-    fn has_a_say(&self, run: &Run) -> bool {
+    pub(super) fn has_a_say(&self, run: &Run) -> bool {
         let owner = self
             .catalog
             .projects
@@ -344,7 +344,7 @@ impl Walk<'_> {
             || matches!(decision, Decision::Allow { .. })
     }
 
-    fn not_yours(&self, run: &Run, word: &str) -> Refusal {
+    pub(super) fn not_yours(&self, run: &Run, word: &str) -> Refusal {
         let owner = self
             .catalog
             .projects
@@ -365,7 +365,12 @@ impl Walk<'_> {
         )
     }
 
-    fn happened(&self, word: &'static str, run: &Run, events: Vec<RunEvent>) -> Conclusion {
+    pub(super) fn happened(
+        &self,
+        word: &'static str,
+        run: &Run,
+        events: Vec<RunEvent>,
+    ) -> Conclusion {
         let told = events.clone();
         let now = self.now;
         let tell: Tell = Box::new(move |run, _| {
@@ -398,6 +403,7 @@ fn done(word: &str) -> &'static str {
     match word {
         "approve" => "you approved",
         "reject" => "you rejected",
+        "review" => "you reviewed",
         "withdraw" => "you took back your consent to",
         "send-back" => "you sent back",
         "settle" => "you settled",

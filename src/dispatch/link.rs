@@ -210,7 +210,7 @@ impl Walk<'_> {
 }
 
 /// A direct message: a whisper in the place that is the account itself.
-fn direct(account: &Account, message: Message) -> Posting {
+pub(super) fn direct(account: &Account, message: Message) -> Posting {
     Posting {
         to: Place {
             platform: account.platform,

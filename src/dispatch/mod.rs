@@ -5,6 +5,7 @@
 mod anew;
 mod answer;
 mod change;
+mod glass;
 mod join;
 mod link;
 mod lock;
@@ -22,11 +23,11 @@ use tracing::{error, info, warn};
 use crate::catalog::CurrentCatalog;
 use crate::clock::Clock;
 use crate::domain::{
-    Actor, Catalog, Decided, Decision, Fact, Facts, Form, FormField, Hold, Identity, Inbound,
-    Invocation, LockTarget, Manner, Message, OtherRun, ParameterKind, ParameterName, Permit, Phase,
-    Place, PlanFor, Platform, PlatformGroup, Posting, PostingKind, ProjectName, Refusal, RuleRef,
-    Run, RunEvent, RunId, SpeakerKind, StepState, Text, Typed, decide, parse, plan, propose,
-    render,
+    Actor, Catalog, Decided, Decision, Fact, Facts, Form, FormField, GlassTerms, Hold, Identity,
+    Inbound, Invocation, LockTarget, Manner, Message, OtherRun, ParameterKind, ParameterName,
+    Permit, Phase, Place, PlanFor, Platform, PlatformGroup, Posting, PostingKind, ProjectName,
+    Refusal, RuleRef, Run, RunEvent, RunId, SpeakerKind, StepState, Text, Typed, decide, parse,
+    plan, propose, render,
 };
 use crate::planted::{self, crash};
 use crate::store::{Change, Conclusion, Store, StoreError};
@@ -292,7 +293,11 @@ impl Walk<'_> {
     async fn invoke(&self, invocation: Invocation) -> Result<Conclusion, StoreError> {
         let facts = self.facts(&invocation, Vec::new()).await?;
         match decide(&invocation, self.actor, self.catalog, &facts, self.now) {
-            Decision::Allow { permit, rule } => self.begin(invocation, permit, rule).await,
+            Decision::Allow {
+                permit,
+                rule,
+                glass,
+            } => self.begin(invocation, permit, rule, glass).await,
             Decision::RequireApproval { terms, rule, draft } => {
                 let within = jiff::SignedDuration::try_from(terms.within)
                     .unwrap_or(jiff::SignedDuration::MAX);
@@ -353,6 +358,11 @@ impl Walk<'_> {
             environment: invocation.environment.clone(),
         };
         facts.locked = self.dispatch.store.lock_on(&target, self.now).await?;
+        if let (true, Some(person)) = (invocation.glass, self.actor.person()) {
+            let day = jiff::SignedDuration::from_hours(24);
+            let since = self.now.saturating_sub(day).unwrap_or(Timestamp::MIN);
+            facts.glass_today = self.dispatch.store.glass_since(person, since).await?;
+        }
         facts.age = self.age();
         facts.lost = self.may_be_lost().await?;
         facts.approvers = approvers;
@@ -393,6 +403,7 @@ impl Walk<'_> {
         invocation: Invocation,
         permit: Permit,
         rule: RuleRef,
+        glass: Option<GlassTerms>,
     ) -> Result<Conclusion, StoreError> {
         let mut run = self.new_run(invocation, rule).await?;
         match plan(permit, self.catalog, plan_for(&run)) {
@@ -400,7 +411,10 @@ impl Walk<'_> {
             Ok(plan) => {
                 run.steps = vec![StepState::Pending; plan.steps.len()];
                 run.plan = Some(plan);
-                Ok(self.start(run, Decided::Allow, Vec::new()))
+                Ok(match glass {
+                    Some(terms) => self.begin_by_glass(run, &terms),
+                    None => self.start(run, Decided::Allow, Vec::new()),
+                })
             }
         }
     }
@@ -415,6 +429,7 @@ impl Walk<'_> {
             invocation,
             requester: self.actor.identity.clone(),
             followers: Vec::new(),
+            glass: None,
             rule,
             place: self.inbound.place.clone(),
             phase: Phase::Queued { since: self.now },
@@ -585,7 +600,7 @@ pub fn form_for(refusal: &Refusal, hearing: &crate::domain::Hearing<'_>) -> Opti
         command,
         parameters,
         says,
-        ..
+        example,
     } = refusal
     else {
         return None;
@@ -595,16 +610,9 @@ pub fn form_for(refusal: &Refusal, hearing: &crate::domain::Hearing<'_>) -> Opti
         .catalog
         .project_of_channel(hearing.channel)
         .or_else(|| hearing.catalog.projects.values().next());
-    let reason = parameters
+    let ours = parameters
         .iter()
-        .filter(|name| **name == reason_parameter())
-        .map(|name| FormField {
-            name: name.clone(),
-            help: "Why, in a few words; it stands in the thread and in the ledger.".to_owned(),
-            choices: Vec::new(),
-            example: "the pages are still old".to_owned(),
-            optional: false,
-        });
+        .filter_map(|name| our_field(name, example));
     let fields = parameters
         .iter()
         .filter_map(|name| command.parameter(name.as_str()))
@@ -634,7 +642,7 @@ pub fn form_for(refusal: &Refusal, hearing: &crate::domain::Hearing<'_>) -> Opti
                 optional: !parameter.required(),
             }
         });
-    let fields: Vec<FormField> = fields.chain(reason).collect();
+    let fields: Vec<FormField> = fields.chain(ours).collect();
     let form = Form {
         command: command.name.clone(),
         says: says.clone(),
@@ -642,6 +650,29 @@ pub fn form_for(refusal: &Refusal, hearing: &crate::domain::Hearing<'_>) -> Opti
         fields,
     };
     (!form.fields.is_empty()).then_some(form)
+}
+
+/// What no command declares: the reason, and the phrase that breaks the glass.
+fn our_field(name: &ParameterName, example: &str) -> Option<FormField> {
+    let (help, example) = match name.as_str() {
+        "reason" => (
+            "Why, in a few words; it stands in the thread and in the ledger.".to_owned(),
+            "the pages are still old",
+        ),
+        "phrase" => {
+            let (_, phrase) = example.rsplit_once("phrase=")?;
+            let phrase = phrase.trim_matches('"');
+            (format!("Type exactly: {phrase}"), phrase)
+        }
+        _ => return None,
+    };
+    Some(FormField {
+        name: name.clone(),
+        help,
+        choices: Vec::new(),
+        example: example.to_owned(),
+        optional: false,
+    })
 }
 
 /// A run as a hold tells of it.

@@ -33,14 +33,25 @@ impl Walk<'_> {
     /// The plan that would be made. A plan that can't be made is said by the real thing.
     fn planned(&self, decision: Decision, run: &Run) -> (Decision, Option<Plan>) {
         match decision {
-            Decision::Allow { permit, rule } => {
+            Decision::Allow {
+                permit,
+                rule,
+                glass,
+            } => {
                 let shown = plan(permit, self.catalog, plan_for(run)).ok();
                 // The permit is used up: this person would be asked for another.
                 let facts = Facts::default();
                 let invocation = &run.invocation;
                 let again = decide(invocation, self.actor, self.catalog, &facts, self.now);
                 match again {
-                    Decision::Allow { permit, .. } => (Decision::Allow { permit, rule }, shown),
+                    Decision::Allow { permit, .. } => {
+                        let decision = Decision::Allow {
+                            permit,
+                            rule,
+                            glass,
+                        };
+                        (decision, shown)
+                    }
                     other => (other, shown),
                 }
             }

@@ -84,7 +84,9 @@ fn candidates(
         "runbook" => runbook(rest, hearing),
         "orient" if rest.is_empty() => projects(hearing).collect(),
         "orient" => Vec::new(),
-        "ask" | "who-can" => match rest {
+        "review" if rest.is_empty() => references.to_vec(),
+        "review" => Vec::new(),
+        "ask" | "who-can" | "break-glass" => match rest {
             [] => commands(hearing).collect(),
             rest => candidates(rest, partial, hearing, references),
         },

@@ -6,9 +6,9 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Actor, ApprovalTerms, Catalog, Command, Commands, Condition, FileLine, Freeze, Grant, Identity,
-    Invocation, Outcome, PersonId, PersonLock, Project, Reference, Revision, Rule, ThreadLink, Who,
-    may_consent,
+    Actor, ApprovalTerms, Catalog, Command, Commands, Condition, FileLine, Freeze, GlassTerms,
+    Grant, Identity, Invocation, Outcome, PersonId, PersonLock, Project, Reference, Revision, Rule,
+    ThreadLink, Who, may_consent,
 };
 
 /// A command that changes something and reached us later than this after it was sent is asked for
@@ -43,11 +43,17 @@ pub fn decide(
         revision: catalog.revision.clone(),
     };
     let person = actor.person();
-    let found = project.rules.iter().find(|rule| {
+    let matching = project.rules.iter().filter(|rule| {
         question.covers(rule)
             && question.is_open(rule)
             && person.is_some_and(|it| question.means(&rule.who, it))
     });
+    // Whoever breaks the glass does not wait for consent, if a later rule lets them; what is forbidden stays so.
+    let waits = |rule: &&Rule| invocation.glass && matches!(rule.grant, Grant::Approval(_));
+    let found = matching
+        .clone()
+        .find(|rule| !waits(rule))
+        .or(matching.clone().next());
     let (Some(rule), Some(person)) = (found, person) else {
         let (contact, on_call) = question.contact();
         let denial = Denial::NoRule {
@@ -61,13 +67,21 @@ pub fn decide(
         };
     };
     let at = reference(&rule.defined);
-    let terms = match &rule.grant {
-        Grant::Allow => None,
-        Grant::Approval(terms) => Some(terms),
-        Grant::BreakGlass => {
+    let (terms, glass) = match &rule.grant {
+        Grant::Allow => (None, None),
+        Grant::Approval(terms) => (Some(terms), None),
+        Grant::BreakGlass(terms) if invocation.glass && facts.glass_today < terms.a_day => {
+            (None, Some(terms))
+        }
+        Grant::BreakGlass(terms) => {
             let (contact, on_call) = question.contact();
+            let denial = Denial::BreakGlass {
+                used_up: invocation.glass.then_some(terms.a_day),
+                contact,
+                on_call,
+            };
             return Decision::Deny {
-                denial: Denial::BreakGlass { contact, on_call },
+                denial,
                 rule: Some(at),
             };
         }
@@ -84,7 +98,7 @@ pub fn decide(
             };
         }
     };
-    if let Some(hold) = question.hold(facts, person) {
+    if let Some(hold) = question.hold(facts, person, glass.is_some()) {
         return Decision::Hold { hold, rule: at };
     }
     match terms {
@@ -102,6 +116,7 @@ pub fn decide(
                 invocation: invocation.clone(),
             },
             rule: at,
+            glass: glass.cloned(),
         },
     }
 }
@@ -186,14 +201,15 @@ impl Asked<'_> {
         terms.filled(counted, meant) >= terms.needed()
     }
 
-    fn hold(&self, facts: &Facts, person: &PersonId) -> Option<Hold> {
+    /// `glass`: it was broken, so neither a freeze nor a fresh success holds. Locks and what runs always do.
+    fn hold(&self, facts: &Facts, person: &PersonId, glass: bool) -> Option<Hold> {
         if !self.command.only_reads() && facts.age > LATE_AFTER {
             return Some(Hold::Late {
                 by: facts.age,
                 lost: facts.lost,
             });
         }
-        if let Some(frozen) = self.frozen(person) {
+        if let Some(frozen) = self.frozen(person).filter(|_| !glass) {
             return Some(frozen);
         }
         if let Some(lock) = &facts.locked
@@ -208,10 +224,12 @@ impl Asked<'_> {
             });
         }
         match (&facts.just_done, self.command.fresh) {
-            (Some(other), Some(fresh)) if !self.invocation.insists() => Some(Hold::JustDone {
-                other: other.clone(),
-                fresh,
-            }),
+            (Some(other), Some(fresh)) if !glass && !self.invocation.insists() => {
+                Some(Hold::JustDone {
+                    other: other.clone(),
+                    fresh,
+                })
+            }
             _ => None,
         }
     }
@@ -252,7 +270,7 @@ impl Asked<'_> {
                 let approvals = match &rule.grant {
                     Grant::Allow => None,
                     Grant::Approval(terms) => Some(terms.clone()),
-                    Grant::BreakGlass | Grant::Never(_) => return None,
+                    Grant::BreakGlass(_) | Grant::Never(_) => return None,
                 };
                 let mut persons: Vec<PersonId> = Vec::new();
                 for person in rule
@@ -295,6 +313,8 @@ pub enum Decision {
         permit: Permit,
         /// The rule that says so.
         rule: RuleRef,
+        /// The glass was broken for it.
+        glass: Option<GlassTerms>,
     },
     /// May, with consent.
     RequireApproval {
@@ -445,6 +465,8 @@ pub enum Denial {
     },
     /// Only by break-glass.
     BreakGlass {
+        /// They broke it as often as they may in 24 hours: so often.
+        used_up: Option<u32>,
         /// The runbook's last line.
         contact: String,
         /// Who is on call now.
@@ -482,6 +504,8 @@ pub struct Facts {
     pub locked: Option<PersonLock>,
     /// The latest success of the very same within the command's `fresh`.
     pub just_done: Option<OtherRun>,
+    /// How often this person broke the glass in the last 24 hours.
+    pub glass_today: u32,
     /// Who consented so far.
     pub approvers: Vec<PersonId>,
 }

@@ -73,6 +73,7 @@ fn plan_verified(
         arguments,
         again: false,
         reason: None,
+        glass: false,
     };
     let person = PersonId::parse("ana").unwrap();
     let permit = decide::permit_for_tests(invocation);

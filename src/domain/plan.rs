@@ -26,6 +26,9 @@ pub struct Invocation {
     pub again: bool,
     /// `--reason …`: why, in the requester's words.
     pub reason: Option<String>,
+    /// Said with `break-glass`, a reason and the phrase.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub glass: bool,
 }
 
 /// The ordered steps of a run.
@@ -90,7 +93,11 @@ impl Invocation {
 
     /// The text that says the same when it is typed where the project is understood.
     pub fn typed(&self) -> String {
-        let mut words = vec![self.command.to_string()];
+        let mut words = Vec::new();
+        if self.glass {
+            words.push("break-glass".to_owned());
+        }
+        words.push(self.command.to_string());
         // A command's only environment needs no name: nothing that can be missing comes before it
         // (`Command::positional`).
         words.extend(self.environment.iter().map(EnvironmentName::to_string));
@@ -106,7 +113,16 @@ impl Invocation {
         if let Some(reason) = &self.reason {
             words.push(format!("reason={}", quoted(reason)));
         }
+        if self.glass {
+            words.push(format!("phrase={}", quoted(&self.phrase())));
+        }
         words.join(" ")
+    }
+
+    /// What is typed to break the glass: the command, and where.
+    pub fn phrase(&self) -> String {
+        let environment = self.environment.as_ref().map(|it| format!(" {it}"));
+        format!("{}{}", self.command, environment.unwrap_or_default())
     }
 
     /// The text that says the same wherever it is typed.

@@ -35,6 +35,9 @@ pub struct Run {
     /// Who follows it beside the requester: they asked for the same meanwhile or since. Unique.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub followers: Vec<PersonId>,
+    /// The glass was broken for it; `None`: it was not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub glass: Option<Glass>,
     /// Where it stands.
     pub phase: Phase,
     /// What it does, fixed when it was allowed; `None` while consent is awaited.
@@ -52,6 +55,19 @@ pub struct Run {
     pub started_at: Option<Timestamp>,
     /// When its outcome was known.
     pub finished_at: Option<Timestamp>,
+}
+
+/// What became of a deliberate override.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Glass {
+    /// Nobody but who broke it has looked at it yet.
+    Unreviewed,
+    /// Somebody else has.
+    Reviewed {
+        /// Who.
+        by: PersonId,
+    },
 }
 
 /// Where a run stands.
@@ -266,6 +282,13 @@ pub enum RunEvent {
         #[serde(skip)]
         from: Option<Place>,
     },
+    /// A person who did not break the glass signs that they looked at what was done.
+    Reviewed {
+        /// Who.
+        by: PersonId,
+        /// What they say of it, on one line; may be empty.
+        comment: String,
+    },
     /// A step begins. Recorded before anything is done.
     StepStarted {
         /// Counted from 0.
@@ -331,6 +354,7 @@ impl RunEvent {
             Self::SentBack { .. } => "sent_back",
             Self::CancelRequested { .. } => "cancel_requested",
             Self::Joined { .. } => "joined",
+            Self::Reviewed { .. } => "reviewed",
             Self::StepStarted { .. } => "step_started",
             Self::StepEnded { .. } => "step_ended",
             Self::StepInterrupted { .. } => "step_interrupted",
@@ -579,6 +603,14 @@ fn change(run: &mut Run, event: &RunEvent, at: Timestamp) -> bool {
             if fits {
                 run.followers.push(by.clone());
                 run.mirrors.extend(from.clone());
+            }
+            fits
+        }
+        RunEvent::Reviewed { by, .. } => {
+            let own = run.requester == Identity::Person(by.clone());
+            let fits = run.glass == Some(Glass::Unreviewed) && !own;
+            if fits {
+                run.glass = Some(Glass::Reviewed { by: by.clone() });
             }
             fits
         }

@@ -179,6 +179,7 @@ fn begun(plan: &Plan, waits: bool) -> Run {
             arguments: BTreeMap::new(),
             again: false,
             reason: None,
+            glass: false,
         },
         requester: Identity::Person(person("bo")),
         rule: RuleRef {
@@ -196,6 +197,7 @@ fn begun(plan: &Plan, waits: bool) -> Run {
         },
         mirrors: Vec::new(),
         followers: Vec::new(),
+        glass: None,
         phase,
         plan: (!waits).then(|| plan.clone()),
         steps: if waits {

@@ -203,7 +203,7 @@ pub enum Grant {
     /// May, with consent.
     Approval(ApprovalTerms),
     /// May by deliberate override only.
-    BreakGlass,
+    BreakGlass(GlassTerms),
     /// May not, whatever later rules say; with the reason the runbook gives.
     Never(String),
 }
@@ -247,6 +247,15 @@ impl FreezeSpan {
             Self::Weekly(window) => window.contains(now).then(|| window.closes(now)),
         }
     }
+}
+
+/// What a deliberate override takes, besides a reason and a phrase.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GlassTerms {
+    /// Who is called at once. Non-empty.
+    pub pages: Vec<Who>,
+    /// How often one person may in 24 hours; at least 1.
+    pub a_day: u32,
 }
 
 /// A weekly window of time in a time zone.

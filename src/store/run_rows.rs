@@ -9,7 +9,8 @@ use super::fault::{read_all_json, read_json, read_time, write_json};
 use super::runs::Details;
 use super::{RunFilter, StoreError};
 use crate::domain::{
-    Identity, OtherRun, Outcome, Place, ProjectName, Reference, Run, RunId, StepState, ThreadLink,
+    Glass, Identity, OtherRun, Outcome, Place, ProjectName, Reference, Run, RunId, StepState,
+    ThreadLink,
 };
 
 /// One row of `steps`, as it is written.
@@ -65,6 +66,8 @@ struct JoinedRow {
     plan: Option<String>,
     cancelled_by: Option<String>,
     doubted_at: Option<i64>,
+    glass_by: Option<String>,
+    reviewed_by: Option<String>,
     created_at: i64,
     started_at: Option<i64>,
     finished_at: Option<i64>,
@@ -88,6 +91,13 @@ impl JoinedRow {
             place: details.place,
             mirrors: details.mirrors,
             followers: details.followers,
+            glass: match (&self.glass_by, &self.reviewed_by) {
+                (None, _) => None,
+                (Some(_), None) => Some(Glass::Unreviewed),
+                (Some(_), Some(by)) => Some(Glass::Reviewed {
+                    by: by.parse().map_err(|_| self.unreadable("reviewed_by"))?,
+                }),
+            },
             phase: read_all_json("a run's phase", &self.phase_json)?,
             plan: match &self.plan {
                 Some(plan) => Some(read_all_json("a run's plan", plan)?),
@@ -156,7 +166,7 @@ macro_rules! select_runs {
     ($where:literal) => {
         sql(concat!(
             "select r.id, r.reference, r.lock, r.details, r.phase_json, r.plan, r.cancelled_by, r.doubted_at,
-                    r.created_at, r.started_at, r.finished_at, s.state, s.attempt, s.result, s.at
+                    r.glass_by, r.reviewed_by, r.created_at, r.started_at, r.finished_at, s.state, s.attempt, s.result, s.at
              from runs r left join steps s on s.run = r.id where ",
             $where,
             " order by r.created_at desc, r.id, s.position"
@@ -318,6 +328,18 @@ pub(super) async fn load_list(
         .chunk_by(|one, two| one.id == two.id)
         .map(|rows| gather(rows).map_err(|why| (rows[0].reference.clone(), why)))
         .collect())
+}
+
+/// Runs for which the glass was broken and that nobody has reviewed, newest first.
+pub(super) async fn load_unreviewed(db: &mut Db, limit: u32) -> Result<Vec<Run>, StoreError> {
+    let query = select_runs!(
+        "r.id in (select id from runs where glass_by is not null and reviewed_by is null
+                  order by created_at desc limit $1)"
+    );
+    let rows: Vec<JoinedRow> = query.bind(i64::from(limit)).all(db).await?;
+    rows.chunk_by(|one, two| one.id == two.id)
+        .map(gather)
+        .collect()
 }
 
 /// A text for each filter: one for all would be read from end to end, for whatever few.

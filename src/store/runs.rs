@@ -15,8 +15,8 @@ use super::run_rows::{self, StepRow};
 use super::writer::Group;
 use super::{AT_ONCE, RunFilter, Runs, Store, StoreError, Tell};
 use crate::domain::{
-    Due, Fact, Facts, Identity, Invocation, OtherRun, Outcome, PersonId, Place, Reference, RuleRef,
-    Run, RunEvent, RunId, ThreadLink, apply, next,
+    Due, Fact, Facts, Glass, Identity, Invocation, OtherRun, Outcome, PersonId, Place, Reference,
+    RuleRef, Run, RunEvent, RunId, ThreadLink, apply, next,
 };
 use crate::planted;
 
@@ -76,8 +76,8 @@ pub(super) async fn insert_run(
     }
     sql(
         "insert into runs (id, reference, project, same_target, lock, holds_lock, phase, outcome, details,
-                           phase_json, plan, cancelled_by, created_at, started_at, finished_at, due_at, doubted_at)
-         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)",
+                           phase_json, plan, cancelled_by, created_at, started_at, finished_at, due_at, doubted_at, glass_by)
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)",
     )
     .bind(run.id.to_string())
     .bind(run.reference.as_str())
@@ -96,9 +96,15 @@ pub(super) async fn insert_run(
     .bind(run.finished_at.map(Timestamp::as_millisecond))
     .bind(due_at(run, now))
     .bind(run.doubted_at.map(Timestamp::as_millisecond))
+    .bind(glass_by(run))
     .execute(&mut group.db)
     .await?;
     save_steps(group, None, run).await
+}
+
+/// Who broke the glass for it.
+fn glass_by(run: &Run) -> Option<String> {
+    run.glass.as_ref().map(|_| run.requester.to_string())
 }
 
 /// The unique columns would refuse it too; this says it in words.
@@ -155,6 +161,16 @@ pub(super) async fn happen(
         refuse_locked(group, &run, now).await?;
     }
     update_run(group, &run, now, home).await?;
+    if run.glass != before.glass {
+        let Some(Glass::Reviewed { by }) = &run.glass else {
+            return Err(StoreError::Conflict("glass stays broken".to_owned()));
+        };
+        sql("update runs set reviewed_by = $2 where id = $1")
+            .bind(run.id.to_string())
+            .bind(by.as_str())
+            .execute(&mut group.db)
+            .await?;
+    }
     if run.followers != before.followers {
         sql("update runs set details = $2 where id = $1")
             .bind(run.id.to_string())
@@ -279,6 +295,26 @@ impl Store {
                     .await?;
         }
         Ok(facts)
+    }
+
+    /// How often this person broke the glass since then.
+    pub async fn glass_since(
+        &self,
+        person: &PersonId,
+        since: Timestamp,
+    ) -> Result<u32, StoreError> {
+        let (count,): (i64,) =
+            sql("select count(*) from runs where glass_by = $1 and created_at > $2")
+                .bind(person.as_str())
+                .bind(since.as_millisecond())
+                .one(&mut self.reader().await?)
+                .await?;
+        Ok(u32::try_from(count).unwrap_or(u32::MAX))
+    }
+
+    /// Runs for which the glass was broken and that nobody has reviewed, newest first.
+    pub async fn unreviewed(&self, limit: u32) -> Result<Vec<Run>, StoreError> {
+        run_rows::load_unreviewed(&mut self.reader().await?, limit).await
     }
 
     /// The latest run of the very same target, however it ended.

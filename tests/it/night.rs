@@ -3,6 +3,7 @@
 
 mod again;
 mod approvals;
+mod glass;
 mod locks;
 mod orient;
 

@@ -339,6 +339,7 @@ pub(crate) fn queued_run(key: &InboundKey, effect: Effect) -> Run {
             arguments: BTreeMap::new(),
             again: false,
             reason: None,
+            glass: false,
         },
         requester: Identity::Person("bo".parse().unwrap()),
         rule: RuleRef {
@@ -351,6 +352,7 @@ pub(crate) fn queued_run(key: &InboundKey, effect: Effect) -> Run {
         place: place(),
         mirrors: Vec::new(),
         followers: Vec::new(),
+        glass: None,
         phase: Phase::Queued { since: at(0) },
         plan: Some(Plan {
             revision: Revision("0123456789ab".to_owned()),

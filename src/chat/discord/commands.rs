@@ -30,7 +30,7 @@ const CHOICES: usize = 25;
 const ALL_CHARS: usize = 7_800;
 
 /// Our own words, those that are used most first: their description and what follows them, in order.
-const WORDS: [(&str, &str, &[Follows]); 21] = [
+const WORDS: [(&str, &str, &[Follows]); 23] = [
     (
         "help",
         "What can be typed, or how one command is used",
@@ -104,6 +104,20 @@ const WORDS: [(&str, &str, &[Follows]); 21] = [
         "who-can",
         "Who may run something, and with whose consent",
         &[("command", "As you would type it", Needs::Line)],
+    ),
+    (
+        "break-glass",
+        "Runs something by deliberate override: the owner is called, and it is reviewed",
+        &[(
+            "command",
+            "The command, with reason= and phrase=",
+            Needs::Line,
+        )],
+    ),
+    (
+        "review",
+        "Which overrides nobody has looked at, or signs one",
+        &[("run", "The run's reference, to sign it", Needs::Words)],
     ),
     (
         "ask",

@@ -42,7 +42,7 @@ pub(super) fn all(loaded: &Loaded, now: Timestamp) -> anyhow::Result<Vec<Scene>>
     let (mut runs, mut others) = (Vec::new(), Vec::new());
     for asked in asked(loaded) {
         match asked.decision {
-            Decision::Allow { permit, rule } => {
+            Decision::Allow { permit, rule, .. } => {
                 let queued = Phase::Queued { since: now };
                 let run = new_run(&asked.invocation, &asked.actor, &rule, queued, now);
                 runs.extend(planned(permit, loaded, run));
@@ -117,6 +117,7 @@ fn new_run(
         },
         mirrors: Vec::new(),
         followers: Vec::new(),
+        glass: None,
         phase,
         plan: None,
         steps: Vec::new(),

@@ -56,6 +56,7 @@ impl<'a> Reading<'a> {
             arguments,
             again,
             reason,
+            glass: false,
         };
         self.refuse_missing(&invocation, project)?;
         self.fill_defaults(&mut invocation.arguments, project);

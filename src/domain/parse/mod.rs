@@ -5,6 +5,7 @@
 mod arguments;
 mod corrections;
 mod examples;
+mod glass;
 mod link;
 mod lock;
 mod may;
@@ -58,6 +59,9 @@ pub fn parse(text: &str, hearing: &Hearing<'_>) -> Result<Typed, Refusal> {
             None => Question::Help { topic: None },
         }));
     };
+    if first.is("break-glass") {
+        return glass::read(words, hearing);
+    }
     match questions::ask(&first.text.to_ascii_lowercase(), words, hearing) {
         Some(question) => question.map(Typed::Ask),
         None => invocation_or_help(words, hearing),

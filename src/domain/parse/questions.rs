@@ -14,9 +14,10 @@ use crate::domain::{
 };
 
 /// The words, sorted.
-pub const BUILT_INS: [&str; 21] = [
+pub const BUILT_INS: [&str; 23] = [
     "approve",
     "ask",
+    "break-glass",
     "cancel",
     "help",
     "join",
@@ -26,6 +27,7 @@ pub const BUILT_INS: [&str; 21] = [
     "may",
     "orient",
     "reject",
+    "review",
     "runbook",
     "runs",
     "send-back",
@@ -123,6 +125,15 @@ pub enum Question {
         /// What they would do.
         invocation: Box<Invocation>,
     },
+    /// Which runs nobody has looked at for which the glass was broken.
+    Reviews,
+    /// Sign that one looked at what was done.
+    Review {
+        /// Which run.
+        reference: Reference,
+        /// On one line; may be empty.
+        comment: String,
+    },
     /// Ask those who may to run it.
     Ask {
         /// What they are asked to do.
@@ -211,6 +222,7 @@ impl Question {
             Self::Runbook { .. } => "runbook",
             Self::May { .. } => "may",
             Self::Card { .. } => "plan",
+            Self::Reviews | Self::Review { .. } => "review",
             Self::Ask { .. } => "ask",
             Self::WhoCan { .. } => "who-can",
             Self::Orient { .. } => "orient",
@@ -232,6 +244,7 @@ impl Question {
             | Self::Settle { .. }
             | Self::Lock { .. }
             | Self::Unlock { .. }
+            | Self::Review { .. }
             | Self::Ask { .. } => true,
             // Late or twice it does no harm.
             Self::Join { .. }
@@ -243,6 +256,7 @@ impl Question {
             | Self::Runbook { .. }
             | Self::May { .. }
             | Self::Locks { .. }
+            | Self::Reviews
             | Self::Card { .. }
             | Self::WhoCan { .. }
             | Self::Orient { .. }
@@ -279,6 +293,12 @@ pub(super) fn ask(
             only_reference("withdraw", rest).map(|reference| Question::Withdraw { reference })
         }
         "send-back" => send_back(rest),
+        "review" if rest.is_empty() => Ok(Question::Reviews),
+        "review" => reference("review", rest).map(|(reference, rest)| {
+            let words: Vec<&str> = rest.iter().map(|word| word.text.as_str()).collect();
+            let comment = one_line(&words.join(" "));
+            Question::Review { reference, comment }
+        }),
         "reject" => reject(rest),
         "settle" => settle(rest),
         "runbook" => runbook(words, hearing),

@@ -53,6 +53,8 @@ fn asked(question: &Question) -> String {
         Question::Runbook { project, heading } => {
             vec![project.to_string(), heading.clone().unwrap_or_default()]
         }
+        Question::Reviews => vec![],
+        Question::Review { reference, comment } => vec![reference.to_string(), comment.clone()],
         Question::Card { invocation }
         | Question::Ask { invocation }
         | Question::WhoCan { invocation } => vec![invocation.typed_in_full()],
@@ -500,6 +502,7 @@ fn invocations() -> BoxedStrategy<Invocation> {
                 arguments,
                 again,
                 reason,
+                glass: false,
             }
         })
         .boxed()

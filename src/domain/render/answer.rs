@@ -40,6 +40,11 @@ pub fn help(catalog: &Catalog, project: Option<&Project>) -> Message {
         ),
         ("cancel REF", "stops a run"),
         ("approve REF", "gives consent; reject REF refuses it"),
+        ("orient", "what this is, what you may do, whom to call"),
+        (
+            "who-can COMMAND …",
+            "who may run it; COMMAND … --plan shows what it would do",
+        ),
         ("runbook PROJECT", "its prose, by headings"),
         ("may COMMAND …", "what would be decided, without running it"),
         (
@@ -413,4 +418,32 @@ pub fn runbook(project: &Project, heading: Option<&str>) -> Message {
         )));
     }
     message.with(Block::Fields(headings))
+}
+
+/// `review`: overrides that nobody else has looked at yet.
+pub fn reviews(runs: &[Run], now: Timestamp) -> Message {
+    if runs.is_empty() {
+        return Message::new(Text::from(
+            "✅ every override was looked at by somebody else; there is nothing to review",
+        ));
+    }
+    let fields = runs.iter().map(|run| {
+        let text = append(
+            Text::new().code(run.invocation.typed()).plain(" by "),
+            who(&run.requester),
+        );
+        let reason = run.invocation.reason.as_deref().unwrap_or("no reason");
+        let state = run.outcome().map_or("is open", outcome_word);
+        let ago = show_elapsed(between(run.created_at, now));
+        field(
+            run.reference.as_str(),
+            text.plain(format!(
+                ": {reason} — {state}, unreviewed for {ago} · {}",
+                run.invocation.project
+            )),
+        )
+    });
+    let first =
+        Text::from("🚨 the glass was broken, and nobody else has looked at it yet; sign with ");
+    Message::new(first.code("/ops review REF")).with(Block::Fields(fields.collect()))
 }

@@ -243,11 +243,37 @@ fn denied(invocation: &Invocation, denial: &Denial, rule: Option<&RuleRef>) -> B
             ));
             (at(start), calls(on_call), Vec::new())
         }
-        Denial::BreakGlass { contact, on_call } => {
+        Denial::BreakGlass {
+            used_up: Some(a_day),
+            contact,
+            on_call,
+        } => {
             let start = start.plain(format!(
-                " is allowed to you by break-glass only, and this version can't break glass yet; nothing was done; next: {contact}"
+                " was not run: you broke the glass {a_day} times in 24 hours, and may no more; nothing was done; next: {contact}"
             ));
             (at(start), calls(on_call), Vec::new())
+        }
+        Denial::BreakGlass {
+            used_up: None,
+            contact,
+            on_call,
+        } => {
+            let start = start.plain(format!(
+                " is allowed to you by break-glass only: the owner is called and somebody reviews it; nothing was done; next: {contact}"
+            ));
+            let says = format!("break-glass {}", invocation.typed_in_full());
+            let how = Text::new().plain("to break the glass, press the button, or type ");
+            let how = how.code(format!(
+                "/ops {says} reason=… phrase=\"{}\"",
+                invocation.phrase()
+            ));
+            let mut body = calls(on_call);
+            body.push(how);
+            (
+                at(start),
+                body,
+                vec![Button::danger("Break the glass", says)],
+            )
         }
     }
 }

@@ -12,7 +12,9 @@ mod places;
 mod thread;
 
 use crate::domain::{ApprovalTerms, Field, Identity, Invocation, Outcome, Text, Who};
-pub use answer::{help, help_command, list_commands, of_a_newer_version, runbook, runs, show, why};
+pub use answer::{
+    help, help_command, list_commands, of_a_newer_version, reviews, runbook, runs, show, why,
+};
 pub use card::{Card, Latest, card};
 pub use decision::{decision_in_words, joined, not_run};
 use jiff::Timestamp;
@@ -22,16 +24,12 @@ pub use orient::{MayHere, Orient, WhoCan, asked_for, orient, who_can};
 pub use places::{done_from_elsewhere, in_each_place, posting};
 use std::time::Duration;
 pub use thread::{
-    Live, ask_approvers, excerpt, first_line, last_line, line, root, root_that_waits,
+    Live, ask_approvers, excerpt, first_line, glass_broken, last_line, line, root, root_that_waits,
 };
 
 /// `flush-cache prod` with the arguments that are not defaults, as the thread calls a run.
 pub fn title(invocation: &Invocation) -> String {
-    let environment = invocation
-        .environment
-        .as_ref()
-        .map(|environment| format!(" {environment}"));
-    format!("{}{}", invocation.command, environment.unwrap_or_default())
+    invocation.phrase()
 }
 
 fn who(identity: &Identity) -> Text {

@@ -263,6 +263,27 @@ pub fn first_line(run: &Run, groups_of_requester: &[GroupName]) -> Message {
     }
 }
 
+/// Tells everybody, and calls those who have to know at once.
+pub fn glass_broken(run: &Run, called: &[PersonId]) -> Message {
+    let mut text = append(Text::from("🚨 "), who(&run.requester));
+    let reason = run.invocation.reason.as_deref().unwrap_or_default();
+    text = text
+        .plain(" broke the glass for ")
+        .code(title(&run.invocation));
+    text = text.plain(format!(": {reason}; look at it at once: "));
+    for (position, person) in called.iter().enumerate() {
+        text = text
+            .plain(if position == 0 { "" } else { ", " })
+            .ping(person);
+    }
+    let says = format!("review {}", run.reference);
+    let how = Text::from("somebody else signs it afterwards: ").code(format!("/ops {says}"));
+    Message::new(text).text(how).buttons(vec![
+        Button::plain("I have reviewed it", says),
+        Button::plain("Show it", format!("show {}", run.reference)),
+    ])
+}
+
 /// Asks those who may consent; they are pinged.
 pub fn ask_approvers(terms: &ApprovalTerms, run: &Run, approvers: &[PersonId]) -> Message {
     let mut text = Text::new().plain("🙋 ");
@@ -416,6 +437,11 @@ pub fn line(run: &Run, event: &RunEvent, output: &str) -> Option<Message> {
                 .person(by)
                 .plain(" cancels; the running step is being stopped"),
         ),
+        RunEvent::Reviewed { by, comment } => {
+            let said = if comment.is_empty() { String::new() } else { format!(": {comment}") };
+            let text = Text::new().plain("✍️ ").person(by);
+            Message::new(text.plain(format!(" has reviewed what was done by break-glass{said}")))
+        }
         RunEvent::Joined { by, .. } => Message::new(
             Text::new()
                 .plain("👀 ")

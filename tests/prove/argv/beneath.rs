@@ -103,6 +103,7 @@ fn plan_of(catalog: &Catalog, command: Command, value: &str, run: RunId) -> Opti
         arguments,
         again: false,
         reason: None,
+        glass: false,
     };
     let ana = PersonId::parse("ana").expect("it is a name");
     let actor = catalog.people.actor(&ana);

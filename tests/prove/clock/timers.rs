@@ -63,6 +63,7 @@ impl Yard {
             },
             mirrors: Vec::new(),
             followers: Vec::new(),
+            glass: None,
             phase: Phase::Queued { since: at },
             plan: None,
             steps: Vec::new(),

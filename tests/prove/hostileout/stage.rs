@@ -489,6 +489,7 @@ impl Stage {
                 arguments: Arguments::new(),
                 again: false,
                 reason: None,
+                glass: false,
             }),
             requester: Identity::Person(PersonId::parse("ana").expect("a name")),
             rule: RuleRef {
@@ -501,6 +502,7 @@ impl Stage {
             place: place(Platform::Slack),
             mirrors: Vec::new(),
             followers: Vec::new(),
+            glass: None,
             phase: Phase::Finished(Outcome::Failed),
             plan: None,
             steps: Vec::new(),

@@ -383,7 +383,7 @@ impl Desk<'_> {
         let facts = self.facts(&invocation);
         let decision = decide(&invocation, self.actor, self.catalog, &facts, self.now);
         Ok(match decision {
-            Decision::Allow { permit, rule } => {
+            Decision::Allow { permit, rule, .. } => {
                 let mut run = self.new_run(invocation, rule);
                 let plan = plan(permit, self.catalog, plan_for(&run))?;
                 run.steps = vec![StepState::Pending; plan.steps.len()];
@@ -437,7 +437,8 @@ impl Desk<'_> {
         });
         Facts {
             age: self.age(),
-            lost: false,  // Its store loses nothing that was committed.
+            lost: false, // Its store loses nothing that was committed.
+            glass_today: 0,
             locked: None, // Nobody takes one.
             running: lock.and_then(|lock| self.book.holder(&lock, &self.inbound.place)),
             just_done,
@@ -463,6 +464,7 @@ impl Desk<'_> {
             place: self.inbound.place.clone(),
             mirrors,
             followers: Vec::new(),
+            glass: None,
             phase: Phase::Queued { since: self.now },
             plan: None,
             steps: Vec::new(),

@@ -85,6 +85,11 @@ fn rich_fault(part: &Value) -> Option<String> {
         let fine = match kind {
             "text" => (1..=3_000).contains(&length(&element["text"])),
             "user" => length(&element["user_id"]) > 1,
+            // <https://docs.slack.dev/reference/block-kit/blocks/rich-text-block#link-element-type>
+            "link" => {
+                let url = element["url"].as_str().unwrap_or_default();
+                url.starts_with("https://") && (1..=3_000).contains(&length(&element["text"]))
+            }
             "date" => element["timestamp"].is_i64() && length(&element["format"]) > 0,
             "rich_text_section" => return rich_fault(element),
             _ => false,
@@ -212,6 +217,7 @@ fn render_element(element: &Value) -> String {
     let text = |name: &str| element[name].as_str().unwrap_or_default().to_owned();
     match element["type"].as_str().unwrap_or_default() {
         "user" => format!("<@{}>", text("user_id")),
+        "link" => format!("<{}|{}>", text("url"), text("text")),
         "date" => text("format").replace("{ago}", "a while ago"),
         _ if element["style"]["code"] == true => format!("`{}`", text("text")),
         _ => text("text"),
