@@ -10,7 +10,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Actor, Command, CommandName, EnvironmentName, FileLine, GroupName, Identity, LevelName,
-    ParameterName, PersonId, Place, Platform, PlatformGroup, ProjectName, RotationName, Speaker,
+    ParameterName, PersonId, Place, Platform, PlatformGroup, ProjectName, Rotation, RotationName,
+    Speaker,
 };
 
 /// All commands and runbooks, checked, at one revision. Immutable; swapped whole on reload.
@@ -277,6 +278,8 @@ pub struct People {
     pub rotations: BTreeMap<RotationName, Rotation>,
     /// Platform account → person: `slack:T0/U0ANA` or `slack:U0ANA`.
     pub accounts: HashMap<String, PersonId>,
+    /// Where calls reach persons by e-mail, as far as the files say.
+    pub emails: BTreeMap<PersonId, String>,
 }
 
 /// A person of `people.yaml`.
@@ -286,47 +289,6 @@ pub struct Person {
     pub name: String,
     /// Account ids by platform, as in the file.
     pub accounts: BTreeMap<Platform, Vec<String>>,
-}
-
-/// Who is on call when.
-#[derive(Debug, Clone)]
-pub struct Rotation {
-    /// Whose clock.
-    pub zone: jiff::tz::TimeZone,
-    /// A moment at which the first person of each level took over; hand-overs repeat from it.
-    pub starts: jiff::civil::DateTime,
-    /// Days between hand-overs; at least 1.
-    pub every_days: u32,
-    /// Persons in turn, by level. Each non-empty.
-    pub levels: BTreeMap<LevelName, Vec<PersonId>>,
-}
-
-impl Rotation {
-    /// Who holds a level at that moment: `None` for an unknown level or before the rotation starts.
-    ///
-    /// Counted in calendar days of the rotation's zone, so a change of clocks moves no hand-over; and held against
-    /// moments, so a clock that is put back and shows the same hour twice hands over once.
-    pub fn holder(&self, level: &LevelName, now: Timestamp) -> Option<&PersonId> {
-        let turns = self.levels.get(level)?;
-        let today = now.to_zoned(self.zone.clone()).date();
-        let days = i64::from((today - self.starts.date()).get_days());
-        // From tomorrow's on, which has been where clocks are put back over midnight; two days more where one is left out.
-        let latest = (days + 1).div_euclid(self.days_a_turn());
-        let begun = |turn: &i64| self.hand_over(*turn).is_some_and(|at| at <= now);
-        let turn = (latest - 3..=latest).rev().find(begun)?;
-        turns.get(usize::try_from(turn).ok()? % turns.len().max(1))
-    }
-
-    fn days_a_turn(&self) -> i64 {
-        i64::from(self.every_days.max(1))
-    }
-
-    /// When a turn begins. An hour that no clock shows is when it is put forward; of one that comes twice, the first.
-    fn hand_over(&self, turn: i64) -> Option<Timestamp> {
-        let days = jiff::Span::new().try_days(turn * self.days_a_turn()).ok()?;
-        let at = self.starts.checked_add(days).ok()?;
-        self.zone.to_ambiguous_timestamp(at).compatible().ok()
-    }
 }
 
 impl People {
