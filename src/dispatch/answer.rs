@@ -96,6 +96,9 @@ impl Walk<'_> {
                 let walk = self.seeing(anew.as_ref());
                 return walk.settle(&reference, verdict).await;
             }
+            Question::OnCall { rotations } => self.on_call(&rotations),
+            Question::Cover(given) => return self.cover(*given).await,
+            Question::Swap { give, back } => return self.swap(*give, back).await,
             Question::Link { account } => return self.ask_to_link(account).await,
             Question::ConfirmLink { code } => return self.confirm_link(&code).await,
             Question::Unlink { account } => return self.unlink(&account).await,

@@ -210,7 +210,7 @@ impl Walk<'_> {
 }
 
 /// A direct message: a whisper in the place that is the account itself.
-fn direct(account: &Account, message: Message) -> Posting {
+pub(super) fn direct(account: &Account, message: Message) -> Posting {
     Posting {
         to: Place {
             platform: account.platform,
@@ -227,7 +227,7 @@ fn direct(account: &Account, message: Message) -> Posting {
     }
 }
 
-fn not_now(word: &'static str, what: String, next: &str) -> Refusal {
+pub(super) fn not_now(word: &'static str, what: String, next: &str) -> Refusal {
     let next = next.to_owned();
     Refusal::NotNow { what, next, word }
 }

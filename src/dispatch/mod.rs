@@ -6,6 +6,7 @@ mod anew;
 mod answer;
 mod change;
 mod link;
+mod oncall;
 mod roster;
 
 use std::sync::Arc;
@@ -101,9 +102,9 @@ impl Dispatch {
         for _ in 0..TRIES {
             let now = self.clock.now();
             let conclusion = self.walk(&inbound, now).await?;
-            let links = matches!(conclusion.change, Change::Link(_));
+            let links = matches!(conclusion.change, Change::Link(_) | Change::Covers(_));
             match self.store.conclude(conclusion, now).await {
-                // What the account says next is said by somebody.
+                // What the account says next is said by somebody; whoever took a shift has it.
                 Ok(()) if links => {
                     if let Some(roster) = &self.roster {
                         roster.read_links().await;

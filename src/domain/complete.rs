@@ -59,6 +59,7 @@ fn candidates(
     match first.text.to_ascii_lowercase().as_str() {
         "help" if rest.is_empty() => texts(BUILT_INS).chain(commands(hearing)).collect(),
         "show" | "why" | "cancel" | "approve" | "reject" if rest.is_empty() => references.to_vec(),
+        "oncall" => oncall(rest, partial, hearing),
         "link" | "unlink" if rest.is_empty() => texts(["discord", "slack"]).collect(),
         "help" | "list" | "show" | "why" | "cancel" | "approve" | "reject" | "link" | "unlink" => {
             Vec::new()
@@ -86,6 +87,29 @@ fn candidates(
             Some(command) => Arguments::new(command, rest, hearing).candidates(partial),
             None => Vec::new(),
         },
+    }
+}
+
+fn oncall(rest: &[Word], partial: &str, hearing: &Hearing<'_>) -> Vec<String> {
+    let rotations = &hearing.catalog.people.rotations;
+    match rest {
+        [] => texts(["cover", "swap"])
+            .chain(rotations.keys().map(ToString::to_string))
+            .collect(),
+        [first, ..] if first.is("cover") || first.is("swap") => {
+            if partial.starts_with('@') {
+                return persons(hearing).collect();
+            }
+            let levels = rotations.iter().flat_map(|(name, rotation)| {
+                let levels = rotation.levels.keys();
+                levels.map(move |level| format!("{level}({name})"))
+            });
+            let days = texts([
+                "today", "tomorrow", "mon", "tue", "wed", "thu", "fri", "sat", "sun",
+            ]);
+            days.chain(levels).collect()
+        }
+        _ => Vec::new(),
     }
 }
 

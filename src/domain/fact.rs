@@ -4,8 +4,8 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    ApprovalTerms, GroupName, Identity, InboundKey, Invocation, LinkEvent, Platform, Reference,
-    Revision, RuleRef, RunEvent, RunId, Source,
+    ApprovalTerms, Cover, GroupName, Identity, InboundKey, Invocation, LinkEvent, Platform,
+    Reference, Revision, RotationName, RuleRef, RunEvent, RunId, Source,
 };
 
 /// One line of the ledger.
@@ -91,6 +91,17 @@ pub enum Fact {
         account: Commitment,
         /// What became of it. Not `happened`: that is of runs, and has another shape.
         became: LinkEvent,
+    },
+    /// Shifts of a rotation were arranged: whatever the files say, these persons hold them.
+    Covered {
+        /// What was said.
+        inbound: InboundKey,
+        /// Who arranged it.
+        actor: Identity,
+        /// In which rotation.
+        rotation: RotationName,
+        /// In order; a later one counts.
+        covers: Vec<Cover>,
     },
     /// Something happened to a run.
     Run {

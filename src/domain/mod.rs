@@ -28,6 +28,7 @@ mod runbook;
 #[cfg(test)]
 mod sample;
 mod value;
+mod when;
 
 pub use account::*;
 pub use clean::*;
@@ -41,7 +42,9 @@ pub use merkle::*;
 pub use message::*;
 pub use names::*;
 pub use note::*;
-pub use parse::{At, BUILT_INS, Hearing, Question, RESERVED_PARAMETERS, Typed, examples_of, parse};
+pub use parse::{
+    Arrangement, At, BUILT_INS, Hearing, Question, RESERVED_PARAMETERS, Typed, examples_of, parse,
+};
 pub use plan::*;
 pub use redact::*;
 pub use refusal::*;
@@ -49,3 +52,4 @@ pub use rotation::*;
 pub use run::*;
 pub use runbook::*;
 pub use value::*;
+pub use when::*;

@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
 
 use super::{LevelName, PersonId, Window};
 
@@ -80,7 +81,7 @@ pub struct Calendar {
 }
 
 /// A span in which one person holds a level.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Shift {
     /// Who.
     pub person: PersonId,
@@ -91,7 +92,7 @@ pub struct Shift {
 }
 
 /// A shift that somebody takes by arrangement, whatever the files say.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Cover {
     /// Of which level.
     pub level: LevelName,
@@ -175,6 +176,29 @@ impl Rotation {
         }
         gaps.extend(open.map(|from| Gap { from, until: end }));
         gaps
+    }
+
+    /// The shifts of a level within a span, cut to it: who holds it from when until when, gaps left out.
+    pub fn shifts(&self, level: &LevelName, from: Timestamp, end: Timestamp) -> Vec<Shift> {
+        let mut shifts: Vec<Shift> = Vec::new();
+        let edges: Vec<Timestamp> = std::iter::once(from)
+            .chain(self.changes(level, from, end))
+            .chain(std::iter::once(end))
+            .collect();
+        for (at, next) in edges.iter().zip(edges.iter().skip(1)) {
+            let Some(person) = self.holder(level, *at) else {
+                continue;
+            };
+            match shifts.last_mut() {
+                Some(last) if last.person == *person && last.until == *at => last.until = *next,
+                _ => shifts.push(Shift {
+                    person: person.clone(),
+                    from: *at,
+                    until: *next,
+                }),
+            }
+        }
+        shifts
     }
 
     /// Everybody who takes part by the files, in any level.

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Actor, Command, CommandName, EnvironmentName, FileLine, GroupName, Identity, LevelName,
+    Actor, Command, CommandName, Cover, EnvironmentName, FileLine, GroupName, Identity, LevelName,
     ParameterName, PersonId, Place, Platform, PlatformGroup, ProjectName, Rotation, RotationName,
     Speaker,
 };
@@ -75,6 +75,24 @@ pub struct Project {
 }
 
 impl Project {
+    /// The rotations that its rules, its escalation and its last line name, in order of their names.
+    pub fn rotations(&self) -> BTreeSet<&RotationName> {
+        let of_rules = self.rules.iter().flat_map(|rule| {
+            let consent = match &rule.grant {
+                Grant::Approval(terms) => terms.of.as_slice(),
+                Grant::Allow | Grant::BreakGlass | Grant::Never(_) => &[],
+            };
+            rule.who.iter().chain(consent)
+        });
+        let called = self.escalation.iter().map(|level| &level.call);
+        let named = of_rules.chain(called).filter_map(|who| match who {
+            Who::OnCall(on_call) => Some(&on_call.rotation),
+            Who::Group(_) | Who::Person(_) | Who::Everyone => None,
+        });
+        let last = self.otherwise.on_call.iter().map(|it| &it.rotation);
+        named.chain(last).collect()
+    }
+
     /// The environment of this name.
     pub fn environment(&self, name: &str) -> Option<&Environment> {
         self.environments
@@ -326,6 +344,17 @@ impl People {
         self.rotations
             .get(&on_call.rotation)?
             .holder(&on_call.level, now)
+    }
+
+    /// Takes in what was arranged in chat: in order, the last counts. Of rotations and persons that the files don't name,
+    /// nothing counts.
+    pub fn take_covers(&mut self, covers: &[(RotationName, Cover)]) {
+        for (rotation, cover) in covers {
+            let known = self.persons.contains_key(&cover.shift.person);
+            if let Some(rotation) = self.rotations.get_mut(rotation).filter(|_| known) {
+                rotation.covers.push(cover.clone());
+            }
+        }
     }
 
     /// Whether the person is meant.

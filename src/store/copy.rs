@@ -42,7 +42,7 @@ macro_rules! table {
 }
 
 /// What is copied; a table stands behind those that it refers to.
-const TABLES: [Table; 12] = [
+const TABLES: [Table; 15] = [
     table!("inbound"),
     table!("commitments"),
     table!("ledger"),
@@ -55,6 +55,9 @@ const TABLES: [Table; 12] = [
     table!("cursors"),
     table!("posting_numbers"),
     table!("links"),
+    table!("covers"),
+    table!("pages"),
+    table!("calls"),
 ];
 /// What is said of the new database anew, and not copied.
 #[cfg(test)]

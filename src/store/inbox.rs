@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
+use super::covers;
 use super::db::{Db, Engine, sql, storable};
 use super::fault::{read_all_json, write_json};
 use super::leases::end_of;
@@ -194,6 +195,7 @@ async fn conclude(
             happen(group, run, events, tell, (now, None)).await?;
         }
         Change::Link(change) => links::change(group, change, now).await?,
+        Change::Covers(new) => covers::arrange(group, new, now).await?,
     }
     owe(group, postings, now).await
 }

@@ -3,6 +3,7 @@
 mod checkpoint;
 mod clocks;
 mod copy;
+mod covers;
 mod cursors;
 mod db;
 mod due;
@@ -29,6 +30,7 @@ mod writer;
 
 pub use clocks::{CLOCK_REFUSE, CLOCK_WARN, ClockState, clock_refused};
 pub use copy::copy;
+pub use covers::{Covers, MOST_COVERS, NewCovers};
 pub use cursors::{Behind, RunThread, Space};
 pub use duties::Duty;
 pub use examine::{Finding, FindingState, examine};
@@ -171,6 +173,8 @@ pub enum Change {
     },
     /// An account comes to speak for a person, or ceases to.
     Link(LinkChange),
+    /// Shifts are arranged.
+    Covers(NewCovers),
 }
 
 /// Renders what we owe to people from a run's new state. The text is the signed checkpoint, given when an event was

@@ -45,6 +45,7 @@ mod links;
 mod migrations;
 mod mirrors;
 mod neighbours;
+mod oncall;
 mod outbox;
 mod postgres;
 mod reload_story;

@@ -27,7 +27,7 @@ const CHOICES: usize = 25;
 const ALL_CHARS: usize = 7_800;
 
 /// Our own words: their description and what follows them, in order.
-const WORDS: [(&str, &str, &[Follows]); 13] = [
+const WORDS: [(&str, &str, &[Follows]); 14] = [
     (
         "help",
         "What can be typed, or how one command is used",
@@ -66,6 +66,15 @@ const WORDS: [(&str, &str, &[Follows]); 13] = [
         "may",
         "Whether you may run something",
         &[("command", "As you would type it", Needs::Line)],
+    ),
+    (
+        "oncall",
+        "Who is on call; or cover and swap, to arrange a shift",
+        &[(
+            "what",
+            "A project or rotation, or: swap @kim sat",
+            Needs::Words,
+        )],
     ),
     (
         "link",

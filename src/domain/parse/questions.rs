@@ -7,16 +7,16 @@ use jiff::Timestamp;
 use super::arguments::one_line;
 use super::corrections::line_of;
 use super::words::Word;
-use super::{Hearing, echo, link, may};
+use super::{Hearing, echo, link, may, oncall};
 use crate::domain::{
-    Account, CommandName, Invocation, LinkCode, Meant, PersonId, Project, ProjectName, Reference,
-    Refusal, Verdict,
+    Account, CommandName, Invocation, LinkCode, Meant, OnCall, PersonId, Project, ProjectName,
+    Reference, Refusal, RotationName, Verdict, When,
 };
 
 /// The words, sorted.
-pub const BUILT_INS: [&str; 13] = [
-    "approve", "cancel", "help", "link", "list", "may", "reject", "runbook", "runs", "settle",
-    "show", "unlink", "why",
+pub const BUILT_INS: [&str; 14] = [
+    "approve", "cancel", "help", "link", "list", "may", "oncall", "reject", "runbook", "runs",
+    "settle", "show", "unlink", "why",
 ];
 
 /// One of our own words, understood. Asking changes nothing, but for those that [`Question::changes`] names.
@@ -89,6 +89,20 @@ pub enum Question {
         /// When they would; `None`: now.
         at: Option<At>,
     },
+    /// Who is on call, and who is next.
+    OnCall {
+        /// In order of their names; empty: no rotation is known.
+        rotations: Vec<RotationName>,
+    },
+    /// Let somebody take a shift.
+    Cover(Box<Arrangement>),
+    /// Let an asker and somebody take each other's shifts.
+    Swap {
+        /// Who takes which of the asker's.
+        give: Box<Arrangement>,
+        /// When the asker takes theirs; `None`: the next such days.
+        back: Option<When>,
+    },
     /// Let another account of the asker speak for them: it is sent a code.
     Link {
         /// Which.
@@ -104,6 +118,17 @@ pub enum Question {
         /// Which.
         account: Account,
     },
+}
+
+/// Who is to take which shift.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Arrangement {
+    /// Who takes it; `None`: whoever asks.
+    pub person: Option<PersonId>,
+    /// When, by the clock of the rotation.
+    pub when: When,
+    /// Of which level; `None`: the one that follows from who holds it then.
+    pub of: Option<OnCall>,
 }
 
 /// A moment that somebody typed.
@@ -130,18 +155,21 @@ impl Question {
             Self::Settle { .. } => "settle",
             Self::Runbook { .. } => "runbook",
             Self::May { .. } => "may",
+            Self::OnCall { .. } | Self::Cover(_) | Self::Swap { .. } => "oncall",
             Self::Link { .. } | Self::ConfirmLink { .. } => "link",
             Self::Unlink { .. } => "unlink",
         }
     }
 
-    /// Whether it changes a run.
+    /// Whether it changes a run or a shift: somebody may have changed their mind before it reached us.
     pub fn changes(&self) -> bool {
         match self {
             Self::Cancel { .. }
             | Self::Approve { .. }
             | Self::Reject { .. }
-            | Self::Settle { .. } => true,
+            | Self::Settle { .. }
+            | Self::Cover(_)
+            | Self::Swap { .. } => true,
             Self::Help { .. }
             | Self::List { .. }
             | Self::Runs { .. }
@@ -149,6 +177,7 @@ impl Question {
             | Self::Why { .. }
             | Self::Runbook { .. }
             | Self::May { .. }
+            | Self::OnCall { .. }
             | Self::Link { .. }
             | Self::ConfirmLink { .. }
             | Self::Unlink { .. } => false,
@@ -183,6 +212,7 @@ pub(super) fn ask(
         "settle" => settle(rest),
         "runbook" => runbook(words, hearing),
         "may" => may::read(words, hearing),
+        "oncall" => oncall::read(words, hearing),
         "link" => link::link(rest),
         "unlink" => link::unlink(rest),
         _ => return None,

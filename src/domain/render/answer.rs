@@ -39,6 +39,10 @@ pub fn help(catalog: &Catalog, project: Option<&Project>) -> Message {
         ("runbook PROJECT", "its prose, by headings"),
         ("may COMMAND …", "what would be decided, without running it"),
         (
+            "oncall",
+            "who is on call and who is next; oncall cover @kim sat, oncall swap @kim sat",
+        ),
+        (
             "link PLATFORM ACCOUNT",
             "lets your account there speak for you, too; unlink takes it away",
         ),
@@ -353,6 +357,7 @@ fn fact_in_words(run: &Run, fact: &Fact) -> Option<Text> {
         | Fact::Refused { .. }
         | Fact::Answered { .. }
         | Fact::Link { .. }
+        | Fact::Covered { .. }
         | Fact::CatalogLoaded { .. }
         | Fact::CatalogKept { .. }
         | Fact::SetBack { .. }

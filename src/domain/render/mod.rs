@@ -5,7 +5,10 @@
 mod answer;
 mod decision;
 mod link;
+mod oncall;
 mod places;
+#[cfg(test)]
+pub(crate) mod printed;
 mod thread;
 
 use crate::domain::{ApprovalTerms, Field, Identity, Invocation, Outcome, Text, Who};
@@ -13,6 +16,8 @@ pub use answer::{help, help_command, list_commands, of_a_newer_version, runbook,
 pub use decision::{decision_in_words, not_run};
 use jiff::Timestamp;
 pub use link::{link_asked, link_code, linked, unlinked};
+pub(crate) use oncall::persons;
+pub use oncall::{covered, on_call};
 pub use places::{done_from_elsewhere, in_each_place, posting};
 use std::time::Duration;
 pub use thread::{

@@ -31,7 +31,8 @@ impl Record {
                 Fact::Received { inbound, .. } => count(&mut record.received, inbound.as_str()),
                 Fact::Refused { inbound, .. }
                 | Fact::Answered { inbound, .. }
-                | Fact::Link { inbound, .. } => {
+                | Fact::Link { inbound, .. }
+                | Fact::Covered { inbound, .. } => {
                     count(&mut record.concluded, inbound.as_str());
                 }
                 Fact::Decided { inbound, run, .. } => {

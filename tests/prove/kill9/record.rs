@@ -87,6 +87,9 @@ impl Record {
             Fact::Link {
                 inbound, became, ..
             } => self.conclude(inbound.as_str(), format!("link: {became:?}")),
+            Fact::Covered {
+                inbound, covers, ..
+            } => self.conclude(inbound.as_str(), format!("covered: {covers:?}")),
             Fact::Decided {
                 inbound,
                 invocation,
