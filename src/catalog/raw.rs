@@ -9,8 +9,8 @@ use serde::Deserialize;
 
 pub(crate) use super::written::{Condition, Group, OneOrMany, Prose, Span, Status, Text};
 use crate::domain::{
-    CommandName, Effect, EnvironmentName, Exclusive, GroupName, LevelName, ParameterName, PersonId,
-    ProjectName, Risk, RotationName, SecretName, StepName,
+    CommandName, Effect, EnvironmentName, Exclusive, GroupName, LevelName, Means, ParameterName,
+    PersonId, ProjectName, Risk, RotationName, SecretName, StepName,
 };
 
 /// A command: what exists and what it does to the world.
@@ -296,6 +296,8 @@ pub(crate) struct Escalation {
     /// Whether the thread is told.
     #[serde(default)]
     pub(crate) say_so: bool,
+    /// By which means: direct, mention, email, webhook, pager. Left out: direct and mention.
+    pub(crate) by: Option<OneOrMany<Means>>,
 }
 
 /// What the rules should decide.

@@ -23,6 +23,7 @@ use crate::dispatch::{Dispatch, Memberships, Roster};
 use crate::domain::{Catalog, Fact, Platform, Redactor, Reference, Run};
 use crate::engine::Engine;
 use crate::engine::actions::{HttpClient, Secrets, Steps, Surroundings, own_program};
+use crate::engine::pager::{Outside, Pager};
 use crate::engine::secrets::LocalSecrets;
 use crate::planted::crash;
 use crate::store::{
@@ -287,6 +288,21 @@ impl App {
         };
         let cancel = stage.cancel.clone();
         stage.spawn(async move { engine.run(cancel).await });
+        stage
+    }
+
+    /// The stage that calls people when it is time. `spoken` are the platforms that direct messages reach.
+    pub(super) fn pager_stage(&self, spoken: &[Platform]) -> Stage {
+        let mut stage = Stage::new("pager", Duration::from_secs(5));
+        let pager = Pager {
+            store: self.store.clone(),
+            catalog: Arc::clone(&self.catalog),
+            clock: self.clock.clone(),
+            spoken: spoken.to_vec(),
+            outside: Outside::default(),
+        };
+        let cancel = stage.cancel.clone();
+        stage.spawn(async move { pager.run(cancel).await });
         stage
     }
 

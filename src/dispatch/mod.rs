@@ -5,8 +5,10 @@
 mod anew;
 mod answer;
 mod change;
+mod handover;
 mod link;
 mod oncall;
+mod page;
 mod roster;
 
 use std::sync::Arc;

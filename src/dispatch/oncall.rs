@@ -7,11 +7,11 @@ use std::collections::BTreeSet;
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::link::{direct, not_now};
+use super::link::not_now;
 use super::{Walk, whisper};
 use crate::domain::{
     Account, Arrangement, Cover, Fact, Message, OnCall, PersonId, Posting, PostingKind, Refusal,
-    Rotation, RotationName, Shift, When, render,
+    Rotation, RotationName, Shift, When, direct, render,
 };
 use crate::store::{Change, Conclusion, NewCovers, StoreError};
 

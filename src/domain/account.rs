@@ -224,6 +224,13 @@ impl People {
 }
 
 /// `slack:T0/U0ANA`, read back.
+impl Account {
+    /// Reads what [`Account::key`] gave.
+    pub fn of_key(key: &str) -> Option<Self> {
+        read_key(key)
+    }
+}
+
 fn read_key(key: &str) -> Option<Account> {
     let (platform, name) = key.split_once(':')?;
     let (space, id) = name.split_once('/').unwrap_or(("", name));

@@ -59,6 +59,8 @@ fn candidates(
     match first.text.to_ascii_lowercase().as_str() {
         "help" if rest.is_empty() => texts(BUILT_INS).chain(commands(hearing)).collect(),
         "show" | "why" | "cancel" | "approve" | "reject" if rest.is_empty() => references.to_vec(),
+        "page" | "handover" if rest.is_empty() => projects(hearing).collect(),
+        "page" | "handover" | "ack" | "escalate" => Vec::new(),
         "oncall" => oncall(rest, partial, hearing),
         "link" | "unlink" if rest.is_empty() => texts(["discord", "slack"]).collect(),
         "help" | "list" | "show" | "why" | "cancel" | "approve" | "reject" | "link" | "unlink" => {

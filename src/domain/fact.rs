@@ -4,8 +4,9 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    ApprovalTerms, Cover, GroupName, Identity, InboundKey, Invocation, LinkEvent, Platform,
-    Reference, Revision, RotationName, RuleRef, RunEvent, RunId, Source,
+    ApprovalTerms, Cover, GroupName, Identity, InboundKey, Invocation, LinkEvent, PageEvent,
+    PageId, Platform, ProjectName, Reference, Revision, RotationName, RuleRef, RunEvent, RunId,
+    Source,
 };
 
 /// One line of the ledger.
@@ -102,6 +103,19 @@ pub enum Fact {
         rotation: RotationName,
         /// In order; a later one counts.
         covers: Vec<Cover>,
+    },
+    /// Something happened to a page.
+    Page {
+        /// What was said, where that was the cause.
+        inbound: Option<InboundKey>,
+        /// Which.
+        page: PageId,
+        /// Its reference.
+        reference: Reference,
+        /// Whose escalation it follows.
+        project: ProjectName,
+        /// What. Not `happened`: that is of runs, and has another shape.
+        became: PageEvent,
     },
     /// Something happened to a run.
     Run {

@@ -14,6 +14,7 @@ mod merkle;
 mod message;
 mod names;
 mod note;
+mod page;
 mod parse;
 mod plan;
 mod redact;
@@ -42,6 +43,7 @@ pub use merkle::*;
 pub use message::*;
 pub use names::*;
 pub use note::*;
+pub use page::*;
 pub use parse::{
     Arrangement, At, BUILT_INS, Hearing, Question, RESERVED_PARAMETERS, Typed, examples_of, parse,
 };

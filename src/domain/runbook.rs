@@ -10,8 +10,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Actor, Command, CommandName, Cover, EnvironmentName, FileLine, GroupName, Identity, LevelName,
-    ParameterName, PersonId, Place, Platform, PlatformGroup, ProjectName, Rotation, RotationName,
-    Speaker,
+    Means, ParameterName, PersonId, Place, Platform, PlatformGroup, ProjectName, Rotation,
+    RotationName, Speaker,
 };
 
 /// All commands and runbooks, checked, at one revision. Immutable; swapped whole on reload.
@@ -273,7 +273,7 @@ pub struct Otherwise {
 }
 
 /// One stage of an escalation.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Escalation {
     /// How long after the beginning.
     pub at: Duration,
@@ -281,6 +281,8 @@ pub struct Escalation {
     pub call: Who,
     /// Whether the thread is told that this level is called.
     pub say_so: bool,
+    /// By which means. Non-empty.
+    pub by: BTreeSet<Means>,
 }
 
 /// Persons, groups, rotations.

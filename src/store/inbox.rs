@@ -16,6 +16,7 @@ use super::ledger::FactLine;
 use super::links;
 use super::newer::What;
 use super::outbox::owe;
+use super::pages;
 use super::runs::{happen, insert_run};
 use super::writer::Group;
 use super::{Change, Concluded, Conclusion, Receipt, Store, StoreError};
@@ -196,6 +197,7 @@ async fn conclude(
         }
         Change::Link(change) => links::change(group, change, now).await?,
         Change::Covers(new) => covers::arrange(group, new, now).await?,
+        Change::Page(change) => pages::change(group, *change, now).await?,
     }
     owe(group, postings, now).await
 }

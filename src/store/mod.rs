@@ -20,6 +20,7 @@ mod newer;
 mod open;
 mod outbox;
 mod output;
+mod pages;
 mod run_rows;
 mod runs;
 mod set_back;
@@ -37,6 +38,8 @@ pub use examine::{Finding, FindingState, examine};
 pub use links::{
     CODE_LIVES, LinkChange, Linked, MOST_CODES, MOST_LINKS, MOST_TRIES, NewLink, OpenLink,
 };
+
+pub use pages::{DueCall, KnownPage, PageChange, UnansweredRun};
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -175,6 +178,8 @@ pub enum Change {
     Link(LinkChange),
     /// Shifts are arranged.
     Covers(NewCovers),
+    /// A page begins, or something happens to it.
+    Page(Box<PageChange>),
 }
 
 /// Renders what we owe to people from a run's new state. The text is the signed checkpoint, given when an event was

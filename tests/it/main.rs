@@ -47,6 +47,7 @@ mod mirrors;
 mod neighbours;
 mod oncall;
 mod outbox;
+mod pages;
 mod postgres;
 mod reload_story;
 mod replicas_story;

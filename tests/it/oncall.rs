@@ -12,8 +12,14 @@ use midwatch::domain::{
     Text,
 };
 
-use crate::catalog::folders::{Files, LOOK};
+use crate::catalog::folders::Files;
 use crate::world::{World, inbound, on_both_engines};
+
+const LOOK: &str = "\
+command: look
+does: Looks.
+steps: [{ name: x, run: [uptime], effect: read }]
+";
 
 const PEOPLE: &str = "\
 people:
@@ -33,7 +39,7 @@ rotations:
   night: { zone: UTC, starts: 2026-01-05 09:00, every: 1d, levels: { oncall: [kim] } }
 ";
 
-const SHOP: &str = "\
+pub(crate) const SHOP: &str = "\
 project: shop
 about: The shop.
 owner: team
@@ -99,11 +105,16 @@ impl House {
 
     /// Somebody types it now; answers what is owed for it, a posting a paragraph.
     pub(crate) async fn says(&mut self, id: &str, text: &str) -> String {
+        self.receive(id, text).await;
+        self.delivered().await.join("\n\n")
+    }
+
+    /// Somebody types it now, and it is concluded.
+    pub(crate) async fn receive(&mut self, id: &str, text: &str) {
         self.said += 1;
         let said = self.said(id, text);
         self.world.store.receive(said).await.unwrap();
         assert_eq!(self.dispatch.dispatch_waiting().await.unwrap(), 1);
-        self.delivered().await.join("\n\n")
     }
 
     fn said(&self, id: &str, text: &str) -> Inbound {
@@ -191,7 +202,8 @@ pub(crate) fn printed(message: &Message) -> String {
                 .map(|it| format!("[{} → {}]", it.label, it.says));
             buttons.collect::<Vec<_>>().join(" ")
         }
-        Block::Output(_) | Block::Progress { .. } => panic!("{block:?}"),
+        Block::Progress { done, total } => format!("{done} of {total}"),
+        Block::Output(_) => panic!("{block:?}"),
     };
     message
         .blocks

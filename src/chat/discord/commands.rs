@@ -27,7 +27,7 @@ const CHOICES: usize = 25;
 const ALL_CHARS: usize = 7_800;
 
 /// Our own words: their description and what follows them, in order.
-const WORDS: [(&str, &str, &[Follows]); 14] = [
+const WORDS: [(&str, &str, &[Follows]); 18] = [
     (
         "help",
         "What can be typed, or how one command is used",
@@ -75,6 +75,26 @@ const WORDS: [(&str, &str, &[Follows]); 14] = [
             "A project or rotation, or: swap @kim sat",
             Needs::Words,
         )],
+    ),
+    (
+        "page",
+        "Calls people until somebody answers; alone: which pages are open",
+        &[("what", "A project, and what is wrong", Needs::Words)],
+    ),
+    (
+        "ack",
+        "Answers a page: nobody else is called",
+        &[("page", "The page's reference", Needs::Words)],
+    ),
+    (
+        "escalate",
+        "Calls the next level of a page now",
+        &[("page", "The page's reference", Needs::Words)],
+    ),
+    (
+        "handover",
+        "What is open, what happened, what to watch",
+        &[("project", "Which project", Needs::Project)],
     ),
     (
         "link",

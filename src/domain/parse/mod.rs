@@ -9,6 +9,7 @@ mod link;
 mod may;
 mod nearest;
 mod oncall;
+mod page;
 mod questions;
 mod reading;
 #[cfg(test)]

@@ -7,16 +7,16 @@ use jiff::Timestamp;
 use super::arguments::one_line;
 use super::corrections::line_of;
 use super::words::Word;
-use super::{Hearing, echo, link, may, oncall};
+use super::{Hearing, echo, link, may, oncall, page};
 use crate::domain::{
     Account, CommandName, Invocation, LinkCode, Meant, OnCall, PersonId, Project, ProjectName,
     Reference, Refusal, RotationName, Verdict, When,
 };
 
 /// The words, sorted.
-pub const BUILT_INS: [&str; 14] = [
-    "approve", "cancel", "help", "link", "list", "may", "oncall", "reject", "runbook", "runs",
-    "settle", "show", "unlink", "why",
+pub const BUILT_INS: [&str; 18] = [
+    "ack", "approve", "cancel", "escalate", "handover", "help", "link", "list", "may", "oncall",
+    "page", "reject", "runbook", "runs", "settle", "show", "unlink", "why",
 ];
 
 /// One of our own words, understood. Asking changes nothing, but for those that [`Question::changes`] names.
@@ -103,6 +103,30 @@ pub enum Question {
         /// When the asker takes theirs; `None`: the next such days.
         back: Option<When>,
     },
+    /// Call people until somebody answers.
+    Page {
+        /// Whose escalation is followed.
+        project: ProjectName,
+        /// What is wrong, on one line. Non-empty.
+        words: String,
+    },
+    /// Which pages nobody has answered.
+    Pages,
+    /// Answer a page: nobody else is called.
+    Acknowledge {
+        /// Which; `None`: the only one that can be meant.
+        reference: Option<Reference>,
+    },
+    /// Call the next level now.
+    Escalate {
+        /// Which; `None`: the only one that can be meant.
+        reference: Option<Reference>,
+    },
+    /// What whoever takes over must know.
+    Handover {
+        /// Of which project.
+        project: ProjectName,
+    },
     /// Let another account of the asker speak for them: it is sent a code.
     Link {
         /// Which.
@@ -156,6 +180,10 @@ impl Question {
             Self::Runbook { .. } => "runbook",
             Self::May { .. } => "may",
             Self::OnCall { .. } | Self::Cover(_) | Self::Swap { .. } => "oncall",
+            Self::Page { .. } | Self::Pages => "page",
+            Self::Acknowledge { .. } => "ack",
+            Self::Escalate { .. } => "escalate",
+            Self::Handover { .. } => "handover",
             Self::Link { .. } | Self::ConfirmLink { .. } => "link",
             Self::Unlink { .. } => "unlink",
         }
@@ -178,6 +206,12 @@ impl Question {
             | Self::Runbook { .. }
             | Self::May { .. }
             | Self::OnCall { .. }
+            // Late is better than never, and twice is one page: the message is the same.
+            | Self::Page { .. }
+            | Self::Pages
+            | Self::Acknowledge { .. }
+            | Self::Escalate { .. }
+            | Self::Handover { .. }
             | Self::Link { .. }
             | Self::ConfirmLink { .. }
             | Self::Unlink { .. } => false,
@@ -213,6 +247,12 @@ pub(super) fn ask(
         "runbook" => runbook(words, hearing),
         "may" => may::read(words, hearing),
         "oncall" => oncall::read(words, hearing),
+        "page" => page::page(words, hearing),
+        "ack" => page::reference("ack", rest).map(|reference| Question::Acknowledge { reference }),
+        "escalate" => {
+            page::reference("escalate", rest).map(|reference| Question::Escalate { reference })
+        }
+        "handover" => page::handover(words, hearing),
         "link" => link::link(rest),
         "unlink" => link::unlink(rest),
         _ => return None,
@@ -321,7 +361,7 @@ fn runbook(words: &[Word], hearing: &Hearing<'_>) -> Result<Question, Refusal> {
 }
 
 /// The project whose runbook is meant, and how many words that took.
-fn runbook_project<'a>(
+pub(super) fn runbook_project<'a>(
     words: &[Word],
     hearing: &Hearing<'a>,
 ) -> Result<(&'a Arc<Project>, usize), Refusal> {

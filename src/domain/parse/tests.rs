@@ -43,6 +43,12 @@ fn asked(question: &Question) -> String {
         Question::Runbook { project, heading } => {
             vec![project.to_string(), heading.clone().unwrap_or_default()]
         }
+        Question::Page { project, words } => vec![project.to_string(), words.clone()],
+        Question::Pages => vec![],
+        Question::Handover { project } => vec![project.to_string()],
+        Question::Acknowledge { reference } | Question::Escalate { reference } => {
+            reference.iter().map(ToString::to_string).collect()
+        }
         Question::OnCall { rotations } => rotations.iter().map(ToString::to_string).collect(),
         Question::Cover(given) => vec![arranged(given)],
         Question::Swap { give, back } => vec![arranged(give), format!("{back:?}")],
@@ -312,6 +318,19 @@ fn our_own_words_are_understood() {
         ("cover elsewhere", SHOP, "oncall cover @kim sat night(shop)", "! bad_builtin rotation `shop` has no level `night`; its levels: oncall; oncall cover @kim sat 18:00-22:00"),
         ("swap", SHOP, "oncall swap @kim sat for sun", "? oncall kim * Days { first: Next(Saturday), last: Next(Saturday), hours: None } | Some(Days { first: Next(Sunday), last: Next(Sunday), hours: None })"),
         ("swap with nobody", SHOP, "oncall swap sat", "! bad_builtin say with whom; oncall swap @kim sat for sun"),
+        ("page", NOWHERE, "page Shop \"checkout is  down\"", "? page shop | checkout is down"),
+        ("page here", SHOP, "page checkout is down", "? page shop | checkout is down"),
+        ("page elsewhere", SHOP, "page blog it hangs", "? page blog | it hangs"),
+        ("which pages", SHOP, "page", "? page"),
+        ("page without words", SHOP, "page blog", "! bad_builtin say what is wrong; page blog \"checkout is down\""),
+        ("page nothing", NOWHERE, "page it hangs", "! unknown_project it; nothing near"),
+        ("ack", SHOP, "ack", "? ack"),
+        ("ack one", SHOP, "ack #7F3K", "? ack 7f3k"),
+        ("ack in words", SHOP, "ack yes!", "! bad_builtin `yes!` is no reference of a page; ack 7f3k"),
+        ("ack two", SHOP, "ack 7f3k 8f3k", "! bad_builtin `ack` takes one reference and nothing after it, not `8f3k`; ack 7f3k"),
+        ("escalate", SHOP, "escalate 7f3k", "? escalate 7f3k"),
+        ("handover", SHOP, "handover", "? handover shop"),
+        ("handover of another", SHOP, "handover blog", "? handover blog"),
         ("unlink", SHOP, "unlink discord 803", "? unlink discord 803"),
         ("unlink nothing", SHOP, "unlink", "! bad_builtin `unlink` needs the platform and the id of your account there; unlink discord 80351110224678912"),
         ("settle", SHOP, "settle 7f3k happened", "? settle 7f3k | Happened"),

@@ -6,6 +6,7 @@ mod answer;
 mod decision;
 mod link;
 mod oncall;
+mod page;
 mod places;
 #[cfg(test)]
 pub(crate) mod printed;
@@ -18,6 +19,10 @@ use jiff::Timestamp;
 pub use link::{link_asked, link_code, linked, unlinked};
 pub(crate) use oncall::persons;
 pub use oncall::{covered, on_call};
+pub use page::{
+    PageShown, call_delayed, call_failed, page_about, page_acknowledged, page_called, page_direct,
+    page_escalated, page_state, pages,
+};
 pub use places::{done_from_elsewhere, in_each_place, posting};
 use std::time::Duration;
 pub use thread::{

@@ -38,9 +38,11 @@ create table calls (
     state     text   not null check (state in ('waiting', 'delivered', 'failed', 'stopped')),
     attempts  bigint not null default 0,
     next_at   bigint,  -- when it is tried; moved on by whoever tries it
-    why       text,
+    why       text,    -- why it is late, once that was told; or why it failed
+    at        bigint not null,
     primary key (page, number),
     check ((next_at is not null) = (state = 'waiting' and posting is null))
 );
 create index calls_due on calls (next_at) where next_at is not null;
-create index calls_of_posting on calls (posting) where posting is not null;
+create index calls_in_chat on calls (at) where state = 'waiting' and posting is not null;
+create index runs_awaiting_approval on runs (created_at) where phase = 'awaiting_approval';

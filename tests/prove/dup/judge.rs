@@ -32,7 +32,11 @@ impl Record {
                 Fact::Refused { inbound, .. }
                 | Fact::Answered { inbound, .. }
                 | Fact::Link { inbound, .. }
-                | Fact::Covered { inbound, .. } => {
+                | Fact::Covered { inbound, .. }
+                | Fact::Page {
+                    inbound: Some(inbound),
+                    ..
+                } => {
                     count(&mut record.concluded, inbound.as_str());
                 }
                 Fact::Decided { inbound, run, .. } => {
@@ -46,6 +50,7 @@ impl Record {
                 Fact::CatalogLoaded { .. }
                 | Fact::CatalogKept { .. }
                 | Fact::SetBack { .. }
+                | Fact::Page { inbound: None, .. }
                 | Fact::Service { .. } => {}
             }
         }

@@ -87,6 +87,12 @@ impl Record {
             Fact::Link {
                 inbound, became, ..
             } => self.conclude(inbound.as_str(), format!("link: {became:?}")),
+            Fact::Page {
+                inbound: Some(inbound),
+                became,
+                ..
+            } => self.conclude(inbound.as_str(), format!("page: {became:?}")),
+            Fact::Page { inbound: None, .. } => {}
             Fact::Covered {
                 inbound, covers, ..
             } => self.conclude(inbound.as_str(), format!("covered: {covers:?}")),

@@ -179,7 +179,7 @@ impl Book {
             *key == conclusion.inbound && inbound.is_some()
         };
         let fits = match &conclusion.change {
-            Change::Nothing | Change::Link(_) | Change::Covers(_) => true,
+            Change::Nothing | Change::Link(_) | Change::Covers(_) | Change::Page(_) => true,
             Change::NewRun { run, lock } => {
                 let twin = |row: &Row| row.run.id == run.id || row.run.reference == run.reference;
                 !self.rows.iter().any(twin) && !(run.holds_lock() && self.is_held(lock, run.id))
@@ -192,8 +192,8 @@ impl Book {
         *inbound = None;
         self.append(conclusion.fact, now);
         match conclusion.change {
-            // Nobody types `link` or `oncall` here.
-            Change::Nothing | Change::Link(_) | Change::Covers(_) => {}
+            // Nobody types `link`, `oncall` or `page` here.
+            Change::Nothing | Change::Link(_) | Change::Covers(_) | Change::Page(_) => {}
             Change::NewRun { run, lock } => self.rows.push(Row {
                 due_at: due_at(&run, now),
                 run: *run,
