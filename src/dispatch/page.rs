@@ -6,8 +6,8 @@ use std::time::Duration;
 use super::Walk;
 use super::link::not_now;
 use crate::domain::{
-    About, Escalation, Fired, Means, Message, Page, PageEvent, PageId, PageState, Phase, Project,
-    ProjectName, Reach, Reference, Refusal, Run, Who, render, usual_means,
+    About, Escalation, Fired, Means, Message, Page, PageEvent, PageId, PageState, PagerWord, Phase,
+    Project, ProjectName, Reach, Reference, Refusal, Run, Who, render, usual_means,
 };
 use crate::store::{Change, Conclusion, KnownPage, PageChange, StoreError};
 
@@ -112,6 +112,7 @@ impl Walk<'_> {
         }
         // Those who were called and may be getting up should know.
         let calls = self.dispatch.store.calls_of(page.id).await?;
+        let at_pager = page.end_at_pager(&calls, PagerWord::Acknowledge);
         let direct = calls
             .into_iter()
             .filter(|(call, _)| call.means == Means::Direct);
@@ -127,7 +128,7 @@ impl Walk<'_> {
         let change = PageChange {
             revision: known.revision,
             facts: Vec::new(),
-            calls: Vec::new(),
+            calls: at_pager.into_iter().map(|call| (call, None)).collect(),
             postings,
             page,
         };

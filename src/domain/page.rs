@@ -168,6 +168,25 @@ impl Means {
     }
 }
 
+/// How a pager is told that it need not call any more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PagerWord {
+    /// Somebody has it.
+    Acknowledge,
+    /// It is over.
+    Resolve,
+}
+
+impl PagerWord {
+    /// As PagerDuty spells it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Acknowledge => "acknowledge",
+            Self::Resolve => "resolve",
+        }
+    }
+}
+
 /// One call.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Call {
@@ -177,7 +196,7 @@ pub struct Call {
     pub means: Means,
     /// Whom it calls. Non-empty.
     pub persons: Vec<PersonId>,
-    /// Where it goes: an account, an address, or nothing where the means has one only.
+    /// Where it goes: an account or an address. Of a pager: what it is told instead of being called; else empty.
     pub to: String,
 }
 
@@ -456,6 +475,16 @@ impl Page {
     pub fn in_each_place(&self, message: &super::Message) -> Vec<Posting> {
         let places = self.places.iter();
         places.map(|to| self.posting(to, message.clone())).collect()
+    }
+
+    /// What the pager is told when people need not be called any more; `None` where it was not called.
+    pub fn end_at_pager(&self, calls: &[(Call, CallState)], word: PagerWord) -> Option<Call> {
+        let mut opened = calls.iter().map(|(call, _)| call);
+        let opened = opened.rfind(|call| call.means == Means::Pager && call.to.is_empty())?;
+        Some(Call {
+            to: word.as_str().to_owned(),
+            ..opened.clone()
+        })
     }
 
     /// Whether the person may end it, or call the next level: whom it calls at any time, the project's owners, and who

@@ -11,10 +11,12 @@ use tracing::{info, warn};
 
 use crate::catalog::CurrentCatalog;
 use crate::clock::Clock;
-use crate::domain::{Call, CallState, Fired, Page, PageEvent, PageState, Platform, Reach, render};
+use crate::domain::{
+    Call, CallState, Fired, Page, PageEvent, PageState, PagerWord, Platform, Reach, render,
+};
 use crate::store::{KnownPage, PageChange, Store, StoreError, UnansweredRun};
 
-pub use outside::Outside;
+pub use outside::{Incidents, Mailing, Outside, OutsideError};
 
 /// How long to wait for a hint that something is due, before looking anyway.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
@@ -156,11 +158,13 @@ impl Pager {
     async fn end(&self, known: KnownPage, now: Timestamp) -> Result<usize, StoreError> {
         let mut page = known.page;
         page.state = PageState::Over { at: now };
+        let calls = self.store.calls_of(page.id).await?;
+        let at_pager = page.end_at_pager(&calls, PagerWord::Resolve);
         let change = PageChange {
             facts: vec![page.fact(None, PageEvent::Over)],
             page,
             revision: Some(known.revision),
-            calls: Vec::new(),
+            calls: at_pager.into_iter().map(|call| (call, None)).collect(),
             postings: Vec::new(),
         };
         first_wins(self.store.change_page(change, now).await)

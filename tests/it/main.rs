@@ -48,6 +48,7 @@ mod neighbours;
 mod oncall;
 mod outbox;
 mod pages;
+mod pages_outside;
 mod postgres;
 mod reload_story;
 mod replicas_story;
