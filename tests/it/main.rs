@@ -20,6 +20,7 @@ mod bad_day;
 )]
 mod bot;
 mod both_story;
+mod call_settings;
 mod catalog;
 mod cli_story;
 #[allow(

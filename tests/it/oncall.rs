@@ -75,6 +75,10 @@ impl House {
         let files = Files::empty()
             .with("runbooks/people.yaml", PEOPLE)
             .with("runbooks/shop.yaml", runbook)
+            .with(
+                "runbooks/shop.md",
+                "# The shop\n\n## Known troubles\n\nIt hangs.\n",
+            )
             .with("commands/look.yaml", LOOK);
         let loaded = midwatch::catalog::load(&files.folders(), &BTreeMap::new());
         assert!(!loaded.has_errors(), "{}", files.rendered());

@@ -194,6 +194,45 @@ async fn answering_stops_calls_that_have_not_gone_out(world: World) {
     assert!(told.contains("✅ @ana has page"), "{told}");
 }
 
+async fn a_handover_tells_what_is_open_what_happened_and_what_to_watch(world: World) {
+    let mut house = House::with(world, CONSENT);
+    let empty = house.says("U0CY", "handover").await;
+    insta::assert_snapshot!("handover_of_nothing", empty);
+    house.says("U0EVE", "look").await;
+    house.says("U0EVE", "page it hangs").await;
+    house.clock.set(noon() + SignedDuration::from_mins(3));
+    house.says("U0ANA", "ack").await;
+    house.says("U0EVE", "page it hangs again").await;
+    let told = house.says("U0CY", "handover shop").await;
+    let mut told = plain(&house, told).await;
+    for run in house.world.store.runs(&midwatch::store::RunFilter { limit: 9, ..Default::default() }).await.unwrap().known {
+        told = told.replace(run.reference.as_str(), "8g4m");
+    }
+    insta::assert_snapshot!("handover", told);
+}
+
+async fn a_handover_says_what_failed_and_who_takes_over_within_a_day(world: World) {
+    let run = world.begin(1, None).await.unwrap();
+    let (lease, _) = world.claim().await.unwrap();
+    let failed = midwatch::domain::RunEvent::StepEnded {
+        position: 0,
+        step: crate::world::step_name(0),
+        attempt: 1,
+        result: midwatch::domain::StepResult::Failed { why: "exit code 1".to_owned() },
+        elapsed_ms: 5,
+        output_sha256: None,
+    };
+    let ended = crate::world::finished(midwatch::domain::Outcome::Failed);
+    let events = vec![crate::world::started(0), failed, ended];
+    let recorded = world.store.record_run(&lease, events, crate::world::silent(), crate::world::at(0));
+    recorded.await.unwrap();
+    let mut house = House::with(world, CONSENT);
+    // The run began in September; it is Sunday, and the shift ends on Monday.
+    house.clock.set("2026-09-27T12:00:00Z".parse().unwrap());
+    let told = house.says("U0CY", "handover").await;
+    insta::assert_snapshot!("what_failed", told.replace(run.reference.as_str(), "8g4m"));
+}
+
 async fn only_those_who_are_concerned_answer(world: World) {
     let mut house = House::on(world);
     house.says("U0ANA", "page it hangs").await;

@@ -4,6 +4,7 @@
 
 mod answer;
 mod decision;
+mod handover;
 mod link;
 mod oncall;
 mod page;
@@ -15,6 +16,7 @@ mod thread;
 use crate::domain::{ApprovalTerms, Field, Identity, Invocation, Outcome, Text, Who};
 pub use answer::{help, help_command, list_commands, of_a_newer_version, runbook, runs, show, why};
 pub use decision::{decision_in_words, not_run};
+pub use handover::{Handover, handover};
 use jiff::Timestamp;
 pub use link::{link_asked, link_code, linked, unlinked};
 pub(crate) use oncall::persons;
