@@ -80,7 +80,7 @@ pub(crate) fn read(
     };
     let mut events = Vec::new();
     for lines in events_of(&lines) {
-        match Event::read(lines, zone, naming) {
+        match Event::read(&lines, zone, naming) {
             Ok(event) => events.extend(event),
             Err(wrong) => complain(wrong),
         }
@@ -242,11 +242,7 @@ struct Repeats {
 
 impl Event {
     /// `None` for one that was cancelled.
-    fn read(
-        lines: Vec<&Line>,
-        zone: &TimeZone,
-        naming: &Naming<'_>,
-    ) -> Result<Option<Self>, Wrong> {
+    fn read(lines: &[&Line], zone: &TimeZone, naming: &Naming<'_>) -> Result<Option<Self>, Wrong> {
         let get = |name: &str| lines.iter().copied().find(|line| line.name == name);
         let first = lines[0];
         if get("STATUS").is_some_and(|line| line.is("STATUS", "CANCELLED")) {
@@ -297,7 +293,7 @@ impl Event {
             uid: get("UID")
                 .map(|line| line.value.clone())
                 .unwrap_or_default(),
-            person: person(&lines, naming)?,
+            person: person(lines, naming)?,
             begins,
             ends,
             repeats: get("RRULE")
@@ -575,11 +571,12 @@ mod tests {
         let zone = TimeZone::get("Europe/Berlin").unwrap();
         let read = read(&file, &zone, &Naming::of(&people), &mut notes);
         if read.is_none() {
-            return notes.iter().map(|it| format!("{it}\n")).collect();
+            let lines: Vec<String> = notes.iter().map(|it| format!("{it}\n")).collect();
+            return lines.concat();
         }
         let lines = unfolded(&file.text);
         let events = events_of(&lines).into_iter();
-        let events = events.filter_map(|it| Event::read(it, &zone, &Naming::of(&people)).unwrap());
+        let events = events.filter_map(|it| Event::read(&it, &zone, &Naming::of(&people)).unwrap());
         let mut shifts = String::new();
         for event in events {
             for shift in event.shifts().take(6) {

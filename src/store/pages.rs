@@ -404,9 +404,9 @@ impl Store {
         now: Timestamp,
         lease: Duration,
     ) -> Result<Option<DueCall>, StoreError> {
+        type Row = (String, i64, String, i64);
         let lease = jiff::SignedDuration::try_from(lease).unwrap_or(jiff::SignedDuration::MAX);
         let until = now.saturating_add(lease).unwrap_or(Timestamp::MAX);
-        type Row = (String, i64, String, i64);
         let claimed: Option<Row> = self
             .writer()?
             .write(move |group| {

@@ -276,7 +276,7 @@ async fn every_level_is_called_within_thirty_seconds_of_its_time(world: World) {
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
     };
-    let all = async { tokio::join!(running.run(cancel), looking) };
+    let all = Box::pin(async { tokio::join!(running.run(cancel), looking) });
     tokio::time::timeout(Duration::from_secs(20), all).await.unwrap();
 }
 }

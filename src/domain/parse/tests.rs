@@ -27,7 +27,7 @@ fn outcome(text: &str, channel: &str) -> String {
 fn asked(question: &Question) -> String {
     let rest = match question {
         Question::Help { topic } => topic.iter().map(ToString::to_string).collect(),
-        Question::List { .. } | Question::May { .. } => vec![],
+        Question::List { .. } | Question::May { .. } | Question::Pages => vec![],
         Question::Runs { project, all } => {
             let project = project.as_ref().map_or("*", |p| p.as_str());
             vec![project.to_owned(), all.to_string()]
@@ -44,7 +44,6 @@ fn asked(question: &Question) -> String {
             vec![project.to_string(), heading.clone().unwrap_or_default()]
         }
         Question::Page { project, words } => vec![project.to_string(), words.clone()],
-        Question::Pages => vec![],
         Question::Handover { project } => vec![project.to_string()],
         Question::Acknowledge { reference } | Question::Escalate { reference } => {
             reference.iter().map(ToString::to_string).collect()

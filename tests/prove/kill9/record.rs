@@ -92,7 +92,6 @@ impl Record {
                 became,
                 ..
             } => self.conclude(inbound.as_str(), format!("page: {became:?}")),
-            Fact::Page { inbound: None, .. } => {}
             Fact::Covered {
                 inbound, covers, ..
             } => self.conclude(inbound.as_str(), format!("covered: {covers:?}")),
@@ -147,7 +146,9 @@ impl Record {
                     .push(format!("run {reference} has events and no decision")),
             },
             Fact::Service { now, .. } => self.starts += u32::from(now == "started"),
-            Fact::CatalogLoaded { .. } | Fact::CatalogKept { .. } => {}
+            Fact::CatalogLoaded { .. }
+            | Fact::CatalogKept { .. }
+            | Fact::Page { inbound: None, .. } => {}
             Fact::SetBack { why } => self
                 .unreadable
                 .push(format!("a kill took back what was committed: {why}")),
