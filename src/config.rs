@@ -2,6 +2,7 @@
 //!
 //! Nothing else looks at the environment. Values of secrets never stand in a problem or a description.
 
+mod calls;
 mod file;
 mod reader;
 
@@ -17,6 +18,8 @@ use secrecy::{ExposeSecret, SecretString};
 use url::Url;
 
 use crate::domain::SecretName;
+
+pub use calls::{CallSettings, PagerSettings, SmtpSettings};
 use reader::{Reader, check_url};
 
 /// The file that is read when `MIDWATCH_CONFIG` names none and it exists.
@@ -28,14 +31,19 @@ pub const NAMES: &[&str] = &[
     "DISCORD_API_URL",
     "DISCORD_PUBLIC_KEY",
     "DISCORD_TOKEN",
+    "MIDWATCH_CALL_WEBHOOK",
     "MIDWATCH_COMMANDS",
     "MIDWATCH_CONFIG",
     "MIDWATCH_DATA",
     "MIDWATCH_LISTEN",
     "MIDWATCH_LOG",
     "MIDWATCH_LOG_FORMAT",
+    "MIDWATCH_PAGER_KEY",
+    "MIDWATCH_PAGER_URL",
     "MIDWATCH_RUNBOOKS",
     "MIDWATCH_SECRETS",
+    "MIDWATCH_SMTP_FROM",
+    "MIDWATCH_SMTP_URL",
     "SLACK_API_URL",
     "SLACK_APP_TOKEN",
     "SLACK_BOT_TOKEN",
@@ -59,6 +67,8 @@ pub struct Settings {
     pub slack: Option<SlackSettings>,
     /// `None` when no Discord setting is given.
     pub discord: Option<DiscordSettings>,
+    /// How calls leave chat.
+    pub calls: CallSettings,
     /// What is logged, and how.
     pub log: LogSettings,
     /// Folder with one file for each secret, named like it.
@@ -185,6 +195,7 @@ impl Settings {
             .chain(discord)
             .chain(self.secrets.values())
             .cloned()
+            .chain(self.calls.secret_values())
             .chain(database.into_iter().flatten())
             .collect()
     }
@@ -226,7 +237,9 @@ pub fn settings_file(environment: &BTreeMap<String, String>, folder: &Path) -> O
 /// The environment as `try` sees it: no account and no database of its owner's, and its own folder unless one is named.
 pub fn try_environment(mut environment: BTreeMap<String, String>) -> BTreeMap<String, String> {
     environment.retain(|name, _| {
-        !name.starts_with("SLACK_") && !name.starts_with("DISCORD_") && name != "DATABASE_URL"
+        let accounts = ["SLACK_", "DISCORD_", "MIDWATCH_PAGER_", "MIDWATCH_SMTP_"];
+        let account = accounts.iter().any(|prefix| name.starts_with(prefix));
+        !account && name != "DATABASE_URL" && name != "MIDWATCH_CALL_WEBHOOK"
     });
     environment
         .entry("MIDWATCH_DATA".to_owned())
@@ -250,6 +263,7 @@ fn read_all(reader: &mut Reader) -> Settings {
         runbooks: PathBuf::from(reader.text("MIDWATCH_RUNBOOKS", "./runbooks")),
         slack: read_slack(reader),
         discord: read_discord(reader),
+        calls: calls::read(reader),
         log: read_log(reader),
         secrets_folder: reader.folder("MIDWATCH_SECRETS"),
         variables: reader.variables(),

@@ -319,6 +319,11 @@ pub const METRICS: &[Metric] = &[
         "Commits of the store; those who wait at the same time share one",
     ),
     metric(
+        "midwatch_calls_total",
+        Counter,
+        "Calls to people by means that leave chat; labels means, result (delivered or failed)",
+    ),
+    metric(
         "midwatch_faults_total",
         Counter,
         "Faults of ours; label where",

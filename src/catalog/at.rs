@@ -93,6 +93,15 @@ impl<'a> At<'a> {
         items.iter().map(move |item| self.node_at(item))
     }
 
+    /// The text under `level`, where there is one.
+    pub(crate) fn level(self) -> Option<String> {
+        let (_, value) = self.entry("level")?;
+        match value.node.map(|node| &node.value) {
+            Some(Tree::Scalar(scalar)) => Some(scalar.text.clone()),
+            _ => None,
+        }
+    }
+
     /// The first key of the map here: a short place to speak of all of it.
     pub(crate) fn head(self) -> Self {
         match self.node.map(|node| &node.value) {

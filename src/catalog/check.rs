@@ -2,13 +2,18 @@
 
 use std::collections::BTreeMap;
 
+use jiff::Timestamp;
+
 use super::diagnostic::Diagnostic;
 use super::load::{Folders, errors, load};
 use super::project::Example;
+use super::rotation;
 use crate::domain::{Catalog, Project, ProjectName};
 
 /// What the catalog can't do itself.
 pub struct Checks<'c> {
+    /// When it is: rotations are looked at for the year from then on.
+    pub now: Timestamp,
     /// Whether a line is a command that could be given in the project; the error says why not.
     pub parse: &'c dyn Fn(&Catalog, &ProjectName, &str) -> Result<(), String>,
     /// What is decided on an example, in one line: `allowed`, `needs 1 approval of team-shop`, `denied …`.
@@ -42,7 +47,7 @@ pub fn check(
     checks: &Checks<'_>,
 ) -> Report {
     let mut loaded = load(folders, variables);
-    let mut found = Vec::new();
+    let mut found = rotation::gaps(&loaded.catalog.people, &loaded.levels, checks.now);
     for (project, line, spot) in &loaded.commands_in_prose {
         if let Err(reason) = (checks.parse)(&loaded.catalog, project, line) {
             let message = format!("this is no command of `{project}`: {reason}");

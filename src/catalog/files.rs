@@ -19,8 +19,17 @@ pub(crate) struct Folder {
     pub(crate) yaml: Vec<Arc<SourceFile>>,
     /// `*.md`.
     pub(crate) prose: Vec<Arc<SourceFile>>,
+    /// `*.ics`.
+    pub(crate) calendars: Vec<Arc<SourceFile>>,
     /// Names, without their endings, of YAML files that could not be read.
     pub(crate) unreadable: Vec<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Yaml,
+    Prose,
+    Calendar,
 }
 
 /// Reads a folder; pushes what can't be read.
@@ -61,24 +70,25 @@ fn add(read: &mut Folder, folder: &Path, path: &Path, notes: &mut Vec<Diagnostic
         );
         return;
     }
-    let is_prose = name.ends_with(".md");
-    if !is_prose && !name.ends_with(".yaml") && !name.ends_with(".yml") {
-        return;
-    }
+    let kind = match name.rsplit_once('.') {
+        Some((_, "yaml" | "yml")) => Kind::Yaml,
+        Some((_, "md")) => Kind::Prose,
+        Some((_, "ics")) => Kind::Calendar,
+        _ => return,
+    };
     let last_folder = folder.file_name().unwrap_or_default().to_string_lossy();
     match read_text(path) {
         Ok(text) => {
             let file = SourceFile::new(place, format!("{last_folder}/{name}"), text);
-            let files = if is_prose {
-                &mut read.prose
-            } else {
-                &mut read.yaml
-            };
-            files.push(file);
+            match kind {
+                Kind::Yaml => read.yaml.push(file),
+                Kind::Prose => read.prose.push(file),
+                Kind::Calendar => read.calendars.push(file),
+            }
         }
         Err(message) => {
             notes.push(Diagnostic::about(&place, message).hint("mend it, or move it away"));
-            if !is_prose {
+            if kind == Kind::Yaml {
                 read.unreadable.push(stem(&name).to_owned());
             }
         }

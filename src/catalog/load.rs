@@ -8,12 +8,12 @@ use super::at::{At, Spot};
 use super::command::{self, ReadCommand};
 use super::diagnostic::{Diagnostic, Severity, SourceFile};
 use super::files::{self, Folder, read_folder, stem};
-use super::people::{self, Names};
+use super::people::{self, Names, ReadPeople};
 use super::project::{self, Example, Known, ReadProject};
 use super::shape::Shape;
 use super::tree::{self, Node, Tree};
 use super::{night, prose, raw, reach};
-use crate::domain::{Catalog, CommandName, People, ProjectName};
+use crate::domain::{Catalog, CommandName, OnCall, ProjectName};
 
 /// Where the users' files are.
 #[derive(Debug, Clone)]
@@ -34,6 +34,7 @@ pub struct Loaded {
     /// The runbooks' examples, for [`super::check`].
     pub examples: Vec<Example>,
     pub(crate) commands_in_prose: Vec<(ProjectName, String, Spot)>,
+    pub(crate) levels: Vec<(OnCall, Spot)>,
 }
 
 impl Loaded {
@@ -51,7 +52,7 @@ pub fn load(folders: &Folders, variables: &BTreeMap<String, String>) -> Loaded {
     let commands_folder = read_folder(&folders.commands, &mut notes);
     let runbooks_folder = read_folder(&folders.runbooks, &mut notes);
     let (commands, command_names) = read_commands(&commands_folder, &mut notes);
-    let (people, names) = read_people(&runbooks_folder, &mut notes);
+    let (ReadPeople { people, levels }, names) = read_people(&runbooks_folder, &mut notes);
     let known = Known {
         people: &names,
         command_names: &command_names,
@@ -66,9 +67,10 @@ pub fn load(folders: &Folders, variables: &BTreeMap<String, String>) -> Loaded {
         (&one.file, one.line, one.column).cmp(&(&other.file, other.line, other.column))
     });
     let all_files = [&commands_folder, &runbooks_folder];
-    let all_files = all_files
-        .into_iter()
-        .flat_map(|folder| folder.yaml.iter().chain(&folder.prose));
+    let all_files = all_files.into_iter().flat_map(|folder| {
+        let written = folder.yaml.iter().chain(&folder.prose);
+        written.chain(&folder.calendars)
+    });
     let ours = variables
         .iter()
         .filter(|(name, _)| name.starts_with(super::variables::PREFIX));
@@ -103,6 +105,7 @@ pub fn load(folders: &Folders, variables: &BTreeMap<String, String>) -> Loaded {
         diagnostics: notes,
         examples,
         commands_in_prose,
+        levels,
     }
 }
 
@@ -168,7 +171,7 @@ fn is_people(file: &SourceFile) -> bool {
 }
 
 /// The people. Nobody when there is a mistake: then everything is denied, rather than half of it.
-fn read_people(folder: &Folder, notes: &mut Vec<Diagnostic>) -> (People, Names) {
+fn read_people(folder: &Folder, notes: &mut Vec<Diagnostic>) -> (ReadPeople, Names) {
     let Some(file) = folder.yaml.iter().find(|file| is_people(file)) else {
         if !folder.unreadable.iter().any(|name| name == "people") && !folder.yaml.is_empty() {
             let message = "there is no people.yaml: nobody is known, and everything is denied";
@@ -193,7 +196,7 @@ fn read_people(folder: &Folder, notes: &mut Vec<Diagnostic>) -> (People, Names) 
     let notes_before = notes.len();
     let people = Shape::of::<raw::People>()
         .read::<raw::People>(at, notes)
-        .map(|raw| people::read(&raw, at, notes));
+        .map(|raw| people::read(&raw, at, &folder.calendars, notes));
     let broken = notes[notes_before..].iter().any(Diagnostic::is_error);
     (people.filter(|_| !broken).unwrap_or_default(), names)
 }

@@ -5,6 +5,7 @@
 //! is left out, never guessed. A reload swaps all of it or nothing.
 
 mod at;
+mod calendar;
 mod check;
 mod command;
 mod condition;
@@ -23,6 +24,7 @@ mod prose;
 mod raw;
 mod reach;
 mod reload;
+mod rotation;
 mod rule;
 mod schema;
 mod schemas;

@@ -168,11 +168,12 @@ fn members<'p>(who: &Who, people: &'p People, at_times: bool) -> Vec<&'p PersonI
         Who::Everyone => people.persons.keys().collect(),
         Who::OnCall(on_call) => {
             let rotation = people.rotations.get(&on_call.rotation);
-            let turns = rotation.and_then(|rotation| rotation.levels.get(&on_call.level));
-            let turns = turns.map(Vec::as_slice).unwrap_or_default();
-            let meant = at_times || turns.len() == 1;
+            let layers = rotation.and_then(|rotation| rotation.levels.get(&on_call.level));
+            let layers = layers.into_iter().flatten();
+            let persons: BTreeSet<_> = layers.flat_map(|it| it.shifts.persons()).collect();
+            let meant = at_times || persons.len() == 1;
             if meant {
-                turns.iter().collect()
+                persons.into_iter().collect()
             } else {
                 Vec::new()
             }

@@ -1,13 +1,13 @@
 //! `people.yaml`: persons with their accounts, groups, rotations.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
 
-use super::at::At;
-use super::diagnostic::{Diagnostic, did_you_mean};
-use super::{parameter, raw, window};
+use super::at::{At, Spot};
+use super::diagnostic::{Diagnostic, SourceFile, did_you_mean};
+use super::{raw, rotation, window};
 use crate::domain::{
-    LevelName, OnCall, People, Person, PersonId, Platform, PlatformGroup, Rotation, RotationName,
-    Who,
+    LevelName, OnCall, People, Person, PersonId, Platform, PlatformGroup, RotationName, Who,
 };
 
 /// User groups and roles that all groups together may stand for: Slack answers some twenty questions a minute, and each
@@ -33,8 +33,13 @@ impl Names {
         let names = |key: &str| root.get(key).keys().map(str::to_owned).collect();
         let rotations = root.get("rotations");
         let levels = |rotation: &str| {
-            let levels = rotations.get(rotation).get("levels");
-            levels.keys().map(str::to_owned).collect()
+            let rotation = rotations.get(rotation);
+            let levels = rotation.get("levels").keys().map(str::to_owned);
+            // Without the key the whole rotation stands here.
+            let layers = rotation.keys().any(|key| key == "layers");
+            let layers = layers.then(|| rotation.get("layers").items());
+            let of_layers = layers.into_iter().flatten().filter_map(At::level);
+            levels.chain(of_layers).collect()
         };
         Self {
             complete: true,
@@ -137,8 +142,23 @@ impl Names {
     }
 }
 
-/// Makes people of what the file says; pushes every mistake.
-pub(crate) fn read(raw: &raw::People, at: At<'_>, notes: &mut Vec<Diagnostic>) -> People {
+/// The people, and where the levels of their rotations stand.
+#[derive(Debug, Default)]
+pub(crate) struct ReadPeople {
+    /// Persons, groups, rotations.
+    pub(crate) people: People,
+    /// Each level of each rotation that could be read.
+    pub(crate) levels: Vec<(OnCall, Spot)>,
+}
+
+/// Makes people of what the file says; pushes every mistake. `calendars` are the files that rotations may name.
+pub(crate) fn read(
+    raw: &raw::People,
+    at: At<'_>,
+    calendars: &[Arc<SourceFile>],
+    notes: &mut Vec<Diagnostic>,
+) -> ReadPeople {
+    let raw_people = raw;
     let mut people = People::default();
     let mut accounts = Accounts::default();
     for id in raw.people.keys() {
@@ -147,30 +167,70 @@ pub(crate) fn read(raw: &raw::People, at: At<'_>, notes: &mut Vec<Diagnostic>) -
     let at_people = at.get("people");
     for (id, person) in &raw.people {
         let place = at_people.get(id.as_str());
+        email(id, person, place, &mut people, notes);
         let person = accounts.person(id, person, place, notes);
         people.persons.insert(id.clone(), person);
     }
     people.accounts = accounts.owners;
     read_groups(raw, at.get("groups"), &mut people, notes);
-    for (name, rotation) in &raw.rotations {
+    let mut levels = Vec::new();
+    for (name, raw) in &raw.rotations {
         let place = at.get("rotations").get(name.as_str());
-        for members in rotation.levels.keys() {
-            let turns = &rotation.levels[members];
-            known_persons(turns, raw, place.get("levels").get(members.as_str()), notes);
+        let known = rotation::Known {
+            raw_people: &raw_people.people,
+            people: &people,
+            calendars,
+        };
+        let Some(read) = rotation::read(raw, place, &known, notes) else {
+            continue;
+        };
+        for level in read.levels.keys() {
+            let on_call = OnCall {
+                level: level.clone(),
+                rotation: name.clone(),
+            };
+            levels.push((on_call, rotation::place_of(level, place).spot()));
         }
-        let read = self::rotation(rotation, place, notes);
-        people
-            .rotations
-            .extend(read.map(|read| (name.clone(), read)));
+        people.rotations.insert(name.clone(), read);
     }
-    people
+    ReadPeople { people, levels }
+}
+
+/// An address belongs to one person: calendars name them by it.
+fn email(
+    id: &PersonId,
+    raw: &raw::Person,
+    at: At<'_>,
+    people: &mut People,
+    notes: &mut Vec<Diagnostic>,
+) {
+    let Some(raw::Text(address)) = &raw.email else {
+        return;
+    };
+    let at = at.get("email");
+    let fits = address
+        .split_once('@')
+        .is_some_and(|(name, host)| !name.is_empty() && host.contains('.') && !host.contains('@'));
+    let plain = |c: char| c.is_ascii_graphic() && !"<>,;:\"()[]\\".contains(c);
+    if !fits || !address.chars().all(plain) {
+        let message = format!("`{address}` is not an e-mail address");
+        notes.push(at.error(message).hint("write `ana@example.org`"));
+        return;
+    }
+    let mut others = people.emails.iter();
+    if let Some((other, _)) = others.find(|(_, it)| it.eq_ignore_ascii_case(address)) {
+        let message = format!("this address is that of `{other}` already");
+        notes.push(at.error(message).hint("remove it from one of them"));
+        return;
+    }
+    people.emails.insert(id.clone(), address.clone());
 }
 
 fn read_groups(raw: &raw::People, at: At<'_>, people: &mut People, notes: &mut Vec<Diagnostic>) {
     let mut of_platforms = BTreeSet::new();
     for (name, group) in &raw.groups {
         let place = at.get(name.as_str());
-        known_persons(&group.members, raw, place.get("members"), notes);
+        known_persons(&group.members, &raw.people, place.get("members"), notes);
         let given = [
             ("slack", Platform::Slack, &group.slack),
             ("discord", Platform::Discord, &group.discord),
@@ -228,10 +288,16 @@ fn no_group_of(platform: Platform, id: &str, at: At<'_>) -> Diagnostic {
     at.error(format!("`{id}` is not {what}")).hint(hint)
 }
 
-fn known_persons(members: &[PersonId], raw: &raw::People, at: At<'_>, notes: &mut Vec<Diagnostic>) {
+/// Looks each of them up among the persons of the file.
+pub(crate) fn known_persons(
+    members: &[PersonId],
+    persons: &BTreeMap<PersonId, raw::Person>,
+    at: At<'_>,
+    notes: &mut Vec<Diagnostic>,
+) {
     for (position, (member, at)) in members.iter().zip(at.items()).enumerate() {
-        if !raw.people.contains_key(member) {
-            let near = did_you_mean(member.as_str(), raw.people.keys().map(PersonId::as_str));
+        if !persons.contains_key(member) {
+            let near = did_you_mean(member.as_str(), persons.keys().map(PersonId::as_str));
             let hint = near.unwrap_or_else(|| "persons are listed under `people`".to_owned());
             notes.push(
                 at.error(format!("person `{member}` is not defined"))
@@ -335,52 +401,6 @@ impl Accounts {
         self.owners.insert(key, id.clone());
         Ok(())
     }
-}
-
-fn rotation(raw: &raw::Rotation, at: At<'_>, notes: &mut Vec<Diagnostic>) -> Option<Rotation> {
-    let zone = zone(&raw.zone.0, at.get("zone"), notes);
-    let starts = raw.starts.0.parse::<jiff::civil::DateTime>().map_err(|_| {
-        let message = format!("`{}` is not a date with a time", raw.starts.0);
-        notes.push(
-            at.get("starts")
-                .error(message)
-                .hint("write \"2026-01-05 09:00\""),
-        );
-    });
-    let every = parameter::span(&raw.every.0, at.get("every"), notes);
-    let every_days = every.and_then(|every| whole_days(every, at.get("every"), notes));
-    let mut levels = BTreeMap::new();
-    for (level, turns) in &raw.levels {
-        if turns.is_empty() {
-            let message =
-                format!("nobody takes turns at level `{level}`: calling it reaches nobody");
-            let place = at.get("levels").key(level.as_str());
-            notes.push(
-                place
-                    .warning(message)
-                    .hint("add a person, or remove the level"),
-            );
-        } else {
-            levels.insert(level.clone(), turns.clone());
-        }
-    }
-    Some(Rotation {
-        zone: zone?,
-        starts: starts.ok()?,
-        every_days: every_days?,
-        levels,
-    })
-}
-
-fn whole_days(every: std::time::Duration, at: At<'_>, notes: &mut Vec<Diagnostic>) -> Option<u32> {
-    let days = u32::try_from(every.as_secs() / 86_400).ok();
-    let exact = every.as_millis().is_multiple_of(86_400_000);
-    let days = days.filter(|days| exact && *days > 0);
-    if days.is_none() {
-        let message = "turns last whole days";
-        notes.push(at.error(message).hint("such as `1d` or `7d`"));
-    }
-    days
 }
 
 /// Looks a time zone up.

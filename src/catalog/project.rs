@@ -11,7 +11,7 @@ use super::people::Names;
 use super::{freeze, mirror, parameter, raw, rule, variables, window};
 use crate::domain::{
     Command, CommandName, Environment, EnvironmentName, Escalation, FileLine, GroupName, PersonId,
-    Project, ProjectName, Who,
+    Project, ProjectName, Who, usual_means,
 };
 
 /// What a runbook may refer to.
@@ -205,6 +205,10 @@ fn escalation(
             at,
             call,
             say_so: level.say_so,
+            by: match &level.by {
+                Some(by) => by.0.iter().copied().collect(),
+                None => usual_means(),
+            },
         }));
     }
     levels.sort_by_key(|level| level.at);

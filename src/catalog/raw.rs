@@ -9,8 +9,8 @@ use serde::Deserialize;
 
 pub(crate) use super::written::{Condition, Group, OneOrMany, Prose, Span, Status, Text};
 use crate::domain::{
-    CommandName, Effect, EnvironmentName, Exclusive, GroupName, LevelName, ParameterName, PersonId,
-    ProjectName, Risk, RotationName, SecretName, StepName,
+    CommandName, Effect, EnvironmentName, Exclusive, GroupName, LevelName, Means, ParameterName,
+    PersonId, ProjectName, Risk, RotationName, SecretName, StepName,
 };
 
 /// A command: what exists and what it does to the world.
@@ -336,6 +336,8 @@ pub(crate) struct Escalation {
     /// Whether the thread is told.
     #[serde(default)]
     pub(crate) say_so: bool,
+    /// By which means: direct, mention, email, webhook, pager. Left out: direct and mention.
+    pub(crate) by: Option<OneOrMany<Means>>,
 }
 
 /// What the rules should decide.
@@ -388,18 +390,59 @@ pub(crate) struct Person {
     pub(crate) login: Option<Text>,
     /// When they work: `mon-fri 09:00-17:00 Europe/Berlin`. Whoever is held is told who is at work.
     pub(crate) hours: Option<Text>,
+    /// Where calls reach them by e-mail, and how an iCalendar file may name them.
+    pub(crate) email: Option<Text>,
 }
 
-/// Who is on call when: persons take turns.
+/// Who is on call when: by level persons who take turns, and layers over them.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Rotation {
     /// Whose clock: `Europe/Berlin`.
     pub(crate) zone: Text,
     /// When the first person of each level took over, by that clock: `2026-01-05 09:00`.
-    pub(crate) starts: Text,
+    pub(crate) starts: Option<Text>,
     /// Time between hand-overs, in whole days: `7d`.
-    pub(crate) every: Span,
+    pub(crate) every: Option<Span>,
     /// Persons in turn by level: `oncall: [ana, cy]`.
+    #[serde(default)]
     pub(crate) levels: BTreeMap<LevelName, Vec<PersonId>>,
+    /// What goes before that, at times: a later layer goes before an earlier one while it names somebody.
+    #[serde(default)]
+    pub(crate) layers: Vec<Layer>,
+    /// Days for layers that say `holidays:`, by that clock: `2026-12-25` or `2026-12-24..2026-12-26`.
+    #[serde(default)]
+    pub(crate) holidays: Vec<Text>,
+}
+
+/// One layer of a level: either `persons` in turn, or a `calendar`.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Layer {
+    /// The level it belongs to: `oncall`.
+    pub(crate) level: LevelName,
+    /// Persons in turn.
+    pub(crate) persons: Option<Vec<PersonId>>,
+    /// An iCalendar file in the same folder, whose events name persons: `shop.ics`.
+    pub(crate) calendar: Option<Text>,
+    /// Whose clock its hand-overs go by. Left out: that of the rotation.
+    pub(crate) zone: Option<Text>,
+    /// When its first person took over. Left out: as the rotation says.
+    pub(crate) starts: Option<Text>,
+    /// Time between its hand-overs, in whole days. Left out: as the rotation says.
+    pub(crate) every: Option<Span>,
+    /// Only within this weekly window: `sat-sun 00:00-24:00 Europe/Berlin`.
+    pub(crate) when: Option<Text>,
+    /// What the rotation's holidays mean to it: `only` on them, or `never`. Left out: nothing.
+    pub(crate) holidays: Option<OnHolidays>,
+}
+
+/// What holidays mean to a layer.
+#[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum OnHolidays {
+    /// It counts on holidays alone.
+    Only,
+    /// It does not count on holidays.
+    Never,
 }

@@ -23,6 +23,7 @@ use crate::dispatch::{Dispatch, Memberships, Roster};
 use crate::domain::{Catalog, Fact, Platform, Redactor, Reference, Run};
 use crate::engine::Engine;
 use crate::engine::actions::{HttpClient, Secrets, Steps, Surroundings, own_program};
+use crate::engine::pager::{Incidents, Mailing, Outside, OutsideError, Pager};
 use crate::engine::secrets::LocalSecrets;
 use crate::planted::crash;
 use crate::store::{
@@ -290,6 +291,21 @@ impl App {
         stage
     }
 
+    /// The stage that calls people when it is time. `spoken` are the platforms that direct messages reach.
+    pub(super) fn pager_stage(&self, spoken: &[Platform]) -> anyhow::Result<Stage> {
+        let mut stage = Stage::new("pager", Duration::from_secs(5));
+        let pager = Pager {
+            store: self.store.clone(),
+            catalog: Arc::clone(&self.catalog),
+            clock: self.clock.clone(),
+            spoken: spoken.to_vec(),
+            outside: outside(&self.settings)?,
+        };
+        let cancel = stage.cancel.clone();
+        stage.spawn(async move { pager.run(cancel).await });
+        Ok(stage)
+    }
+
     /// The stage that delivers postings.
     pub(super) fn delivery_stage(&self, transports: Vec<Arc<dyn Transport>>) -> Stage {
         let mut stage = Stage::new("delivery", LAST_POSTINGS + Duration::from_secs(5));
@@ -385,6 +401,20 @@ fn warn_of_mirrors(catalog: &Catalog, mirrors_on: &[Platform]) {
     for doubt in mirrors_left_out(catalog, mirrors_on) {
         warn!("{doubt}");
     }
+}
+
+/// What makes calls outside chat.
+fn outside(settings: &Settings) -> Result<Outside, OutsideError> {
+    let calls = &settings.calls;
+    let incidents = calls.pager.as_ref().map(|pager| Incidents {
+        url: pager.url.clone(),
+        key: pager.key.clone(),
+    });
+    let mailing = calls.smtp.as_ref().map(|smtp| Mailing {
+        server: smtp.url.clone(),
+        from: smtp.from.clone(),
+    });
+    Outside::new(calls.webhook.clone(), incidents, mailing.as_ref())
 }
 
 /// What steps find around them.

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use super::app::folders;
 use super::{Exit, say, say_error};
 use crate::catalog::{self, Checks, Example, Folders};
+use crate::clock::Clock;
 use crate::config::Settings;
 use crate::domain::{Catalog, Facts, Hearing, Project, ProjectName, Typed, decide, parse, render};
 
@@ -19,6 +20,7 @@ pub(super) fn run(settings: &Settings, dir: Option<PathBuf>, strict: bool) -> Ex
         None => folders(settings),
     };
     let checks = Checks {
+        now: Clock::system().now(),
         parse: &parses,
         answer: &decision_on,
     };

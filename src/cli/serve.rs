@@ -97,6 +97,7 @@ pub(super) async fn run(
     let mut stages = Stages(vec![
         edges,
         app.dispatch_stage(&spoken, groups),
+        app.pager_stage(&spoken)?,
         app.engine_stage(),
         app.delivery_stage(transports),
     ]);

@@ -82,6 +82,7 @@ pub(super) async fn run(
         http_stage(&app).await?,
         // No account anywhere: whatever the runbooks mirror stays here.
         app.dispatch_stage(&[], Vec::new()),
+        app.pager_stage(&[])?,
         app.engine_stage(),
         app.delivery_stage(vec![transport]),
         servers,

@@ -190,6 +190,22 @@ impl Reader {
             .ok()
     }
 
+    /// The same for a value that may hold a secret: never shown, and not repeated in a problem.
+    pub(super) fn hidden<T>(
+        &mut self,
+        name: &str,
+        parse: impl Fn(&str) -> Result<T, String>,
+    ) -> Option<T> {
+        let Some((value, origin)) = self.values.get(name).cloned() else {
+            self.show(name, "not set".to_owned(), Origin::Default);
+            return None;
+        };
+        self.show(name, "set".to_owned(), origin.clone());
+        parse(&value)
+            .map_err(|what| self.complain(name, &origin, &what))
+            .ok()
+    }
+
     fn family(&self, prefix: &str) -> Vec<(String, String, Origin)> {
         self.values
             .iter()
@@ -251,7 +267,7 @@ pub(super) fn check_url(text: &str) -> Result<(), String> {
     }
 }
 
-fn is_loopback(url: &Url) -> bool {
+pub(super) fn is_loopback(url: &Url) -> bool {
     match url.host() {
         Some(Host::Ipv4(address)) => address.is_loopback(),
         Some(Host::Ipv6(address)) => address.is_loopback(),

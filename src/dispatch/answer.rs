@@ -122,6 +122,16 @@ impl Walk<'_> {
             } => return self.lock(target, length, reason).await,
             Question::Unlock { target } => return self.unlock(target).await,
             Question::Locks { project } => self.locks(&project).await?,
+            Question::OnCall { rotations } => self.on_call(&rotations),
+            Question::Cover(given) => return self.cover(*given).await,
+            Question::Swap { give, back } => return self.swap(*give, back).await,
+            Question::Page { project, words } => return self.page(&project, words).await,
+            Question::Pages => self.pages().await?,
+            Question::Acknowledge { reference } => {
+                return self.acknowledge(reference.as_ref()).await;
+            }
+            Question::Escalate { reference } => return self.escalate(reference.as_ref()).await,
+            Question::Handover { project } => self.hand_over(&project).await?,
             Question::Link { account } => return self.ask_to_link(account).await,
             Question::ConfirmLink { code } => return self.confirm_link(&code).await,
             Question::Unlink { account } => return self.unlink(&account).await,

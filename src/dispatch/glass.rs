@@ -4,7 +4,7 @@ use super::Walk;
 use super::change::not_now;
 use crate::domain::{
     Account, Decided, Glass, GlassTerms, Identity, Message, PersonId, Platform, Posting, Reference,
-    Run, RunEvent, render,
+    Run, RunEvent, direct, render,
 };
 use crate::store::{Conclusion, StoreError};
 
@@ -17,7 +17,7 @@ impl Walk<'_> {
     /// Begins a run for which the glass was broken.
     pub(super) fn begin_by_glass(&self, mut run: Run, terms: &GlassTerms) -> Conclusion {
         run.glass = Some(Glass::Unreviewed);
-        let called = self.called(terms, &run);
+        let called = self.told_at_once(terms, &run);
         let told = render::glass_broken(&run, &called);
         let direct = self.direct_to(&called, &told);
         let mut conclusion = self.start(run, Decided::Allow, vec![told]);
@@ -25,7 +25,7 @@ impl Walk<'_> {
         conclusion
     }
 
-    fn called(&self, terms: &GlassTerms, run: &Run) -> Vec<PersonId> {
+    fn told_at_once(&self, terms: &GlassTerms, run: &Run) -> Vec<PersonId> {
         let people = &self.catalog.people;
         let meant = terms
             .pages
@@ -54,7 +54,7 @@ impl Walk<'_> {
             account.platform != Platform::Console && self.dispatch.reaches(account.platform)
         });
         reached
-            .map(|account| super::link::direct(&account, message.clone()))
+            .map(|account| direct(&account, message.clone()))
             .collect()
     }
 

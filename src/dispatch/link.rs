@@ -4,8 +4,7 @@
 
 use super::{Walk, whisper};
 use crate::domain::{
-    Account, Fact, Link, LinkCode, LinkEvent, Message, PersonId, Place, Posting, PostingKind,
-    Refusal, render,
+    Account, Fact, Link, LinkCode, LinkEvent, PersonId, Posting, Refusal, direct, render,
 };
 use crate::store::{
     Change, Conclusion, LinkChange, Linked, MOST_CODES, MOST_LINKS, NewLink, OpenLink, StoreError,
@@ -209,25 +208,7 @@ impl Walk<'_> {
     }
 }
 
-/// A direct message: a whisper in the place that is the account itself.
-pub(super) fn direct(account: &Account, message: Message) -> Posting {
-    Posting {
-        to: Place {
-            platform: account.platform,
-            space: account.space.clone(),
-            channel: account.id.clone(),
-            thread: None,
-        },
-        kind: PostingKind::Whisper {
-            speaker: account.id.clone(),
-            handle: None,
-        },
-        run: None,
-        message,
-    }
-}
-
-fn not_now(word: &'static str, what: String, next: &str) -> Refusal {
+pub(super) fn not_now(word: &'static str, what: String, next: &str) -> Refusal {
     let next = next.to_owned();
     Refusal::NotNow { what, next, word }
 }

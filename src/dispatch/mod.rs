@@ -6,10 +6,13 @@ mod anew;
 mod answer;
 mod change;
 mod glass;
+mod handover;
 mod join;
 mod link;
 mod lock;
+mod oncall;
 mod orient;
+mod page;
 mod roster;
 
 use std::sync::Arc;
@@ -132,9 +135,9 @@ impl Dispatch {
         for _ in 0..TRIES {
             let now = self.clock.now();
             let conclusion = self.walk(&inbound, now).await?;
-            let links = matches!(conclusion.change, Change::Link(_));
+            let links = matches!(conclusion.change, Change::Link(_) | Change::Covers(_));
             match self.store.conclude(conclusion, now).await {
-                // What the account says next is said by somebody.
+                // What the account says next is said by somebody; whoever took a shift has it.
                 Ok(()) if links => {
                     if let Some(roster) = &self.roster {
                         roster.read_links().await;

@@ -1,6 +1,7 @@
-//! Who is who now: the people of the files, the accounts that they linked, and whom platforms have in their groups.
+//! Who is who now: the people of the files, the accounts that they linked, whom platforms have in their groups, and the
+//! shifts that were arranged in chat.
 //!
-//! Everybody reads one catalog, made anew when one of the three changes: nobody pays for it by the request. What was not
+//! Everybody reads one catalog, made anew when one of them changes: nobody pays for it by the request. What was not
 //! heard of for too long counts no more: a platform that is silent has nobody in its groups.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -15,7 +16,9 @@ use tracing::{info, warn};
 
 use super::sleep_or;
 use crate::catalog::CurrentCatalog;
-use crate::domain::{Catalog, Link, People, PersonId, Platform, PlatformGroup};
+use crate::domain::{
+    Catalog, Cover, Link, People, PersonId, Platform, PlatformGroup, RotationName,
+};
 use crate::store::Store;
 
 /// How often platforms are asked again.
@@ -73,6 +76,8 @@ pub struct Roster {
 struct Known {
     links: Vec<Link>,
     links_read: Option<Instant>,
+    /// They end by themselves: what can't be read again counts on.
+    covers: Vec<(RotationName, Cover)>,
     heard: HashMap<PlatformGroup, Heard>,
     /// When the view has to be made anew because something in it is too old; `None`: never.
     holds_until: Option<Instant>,
@@ -133,15 +138,20 @@ impl Roster {
         self.make_view(self.lock());
     }
 
-    /// Reads the links. When that fails, those that are known count a while longer.
+    /// Reads the links, and the shifts that were arranged. When that fails, those that are known count a while longer.
     pub async fn read_links(&self) -> bool {
         let began = Instant::now();
-        match self.store.links().await {
-            Ok(linked) => {
+        let read = match self.store.links().await {
+            Ok(linked) => self.store.covers().await.map(|covers| (linked, covers)),
+            Err(why) => Err(why),
+        };
+        match read {
+            Ok((linked, covers)) => {
                 let links: Vec<Link> = linked.into_iter().map(|linked| linked.link).collect();
                 let mut known = self.lock();
                 known.links_read = Some(began);
                 known.links = links;
+                known.covers = covers.known;
                 self.make_view(known);
                 true
             }
@@ -233,6 +243,7 @@ impl Roster {
         let mut people = {
             let known = self.lock();
             take_links(&mut catalog.people, &known, Instant::now());
+            catalog.people.take_covers(&known.covers);
             catalog.people.clone()
         };
         let wanted = Wanted::of(groups, |platform| {
@@ -349,7 +360,9 @@ impl Roster {
     fn make_view(&self, mut known: MutexGuard<'_, Known>) {
         let files = self.files.load_full();
         let now = Instant::now();
-        let plain = known.links.is_empty() && !files.people.has_platform_groups();
+        let plain = known.links.is_empty()
+            && known.covers.is_empty()
+            && !files.people.has_platform_groups();
         if plain {
             known.holds_until = None;
             if !Arc::ptr_eq(&self.view.load(), &files) {
@@ -359,6 +372,7 @@ impl Roster {
         }
         let mut people = files.people.clone();
         take_links(&mut people, &known, now);
+        people.take_covers(&known.covers);
         let mut until = known
             .links_read
             .filter(|_| !known.links.is_empty())

@@ -194,6 +194,22 @@ impl People {
             .collect()
     }
 
+    /// The accounts that speak for a person, in the order of platforms; those of one platform as the files have them.
+    pub fn accounts_of(&self, person: &PersonId) -> Vec<Account> {
+        let accounts = self.persons.get(person).map(|it| &it.accounts);
+        let named = accounts.into_iter().flatten();
+        let named = named.flat_map(|(platform, names)| names.iter().map(|name| (*platform, name)));
+        let read = named.map(|(platform, name)| {
+            let (space, id) = name.split_once('/').unwrap_or(("", name));
+            Account {
+                platform,
+                space: space.to_owned(),
+                id: id.to_owned(),
+            }
+        });
+        read.collect()
+    }
+
     /// Takes the owners of these accounts into all groups that the platform's group stands for.
     pub fn join<'a>(&mut self, joined: &PlatformGroup, names: impl IntoIterator<Item = &'a str>) {
         let owner = |name| self.accounts.get(&format!("{}:{name}", joined.platform));
@@ -208,6 +224,13 @@ impl People {
 }
 
 /// `slack:T0/U0ANA`, read back.
+impl Account {
+    /// Reads what [`Account::key`] gave.
+    pub fn of_key(key: &str) -> Option<Self> {
+        read_key(key)
+    }
+}
+
 fn read_key(key: &str) -> Option<Account> {
     let (platform, name) = key.split_once(':')?;
     let (space, id) = name.split_once('/').unwrap_or(("", name));

@@ -63,6 +63,9 @@ fn candidates(
         {
             references.to_vec()
         }
+        "page" | "handover" if rest.is_empty() => projects(hearing).collect(),
+        "page" | "handover" | "ack" | "escalate" => Vec::new(),
+        "oncall" => oncall(rest, partial, hearing),
         "link" | "unlink" if rest.is_empty() => texts(["discord", "slack"]).collect(),
         "help" | "list" | "show" | "why" | "join" | "cancel" | "approve" | "reject"
         | "withdraw" | "send-back" | "link" | "unlink" => Vec::new(),
@@ -103,6 +106,29 @@ fn candidates(
             Some(command) => Arguments::new(command, rest, hearing).candidates(partial),
             None => Vec::new(),
         },
+    }
+}
+
+fn oncall(rest: &[Word], partial: &str, hearing: &Hearing<'_>) -> Vec<String> {
+    let rotations = &hearing.catalog.people.rotations;
+    match rest {
+        [] => texts(["cover", "swap"])
+            .chain(rotations.keys().map(ToString::to_string))
+            .collect(),
+        [first, ..] if first.is("cover") || first.is("swap") => {
+            if partial.starts_with('@') {
+                return persons(hearing).collect();
+            }
+            let levels = rotations.iter().flat_map(|(name, rotation)| {
+                let levels = rotation.levels.keys();
+                levels.map(move |level| format!("{level}({name})"))
+            });
+            let days = texts([
+                "today", "tomorrow", "mon", "tue", "wed", "thu", "fri", "sat", "sun",
+            ]);
+            days.chain(levels).collect()
+        }
+        _ => Vec::new(),
     }
 }
 

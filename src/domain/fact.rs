@@ -4,8 +4,9 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    ApprovalTerms, GroupName, Identity, InboundKey, Invocation, LinkEvent, LockEvent, LockTarget,
-    Platform, Reference, Revision, RuleRef, RunEvent, RunId, Source,
+    ApprovalTerms, Cover, GroupName, Identity, InboundKey, Invocation, LinkEvent, LockEvent,
+    LockTarget, PageEvent, PageId, Platform, ProjectName, Reference, Revision, RotationName,
+    RuleRef, RunEvent, RunId, Source,
 };
 
 /// One line of the ledger.
@@ -102,6 +103,30 @@ pub enum Fact {
         target: LockTarget,
         /// What became of it.
         became: LockEvent,
+    },
+    /// Shifts of a rotation were arranged: whatever the files say, these persons hold them.
+    Covered {
+        /// What was said.
+        inbound: InboundKey,
+        /// Who arranged it.
+        actor: Identity,
+        /// In which rotation.
+        rotation: RotationName,
+        /// In order; a later one counts.
+        covers: Vec<Cover>,
+    },
+    /// Something happened to a page.
+    Page {
+        /// What was said, where that was the cause.
+        inbound: Option<InboundKey>,
+        /// Which.
+        page: PageId,
+        /// Its reference.
+        reference: Reference,
+        /// Whose escalation it follows.
+        project: ProjectName,
+        /// What. Not `happened`: that is of runs, and has another shape.
+        became: PageEvent,
     },
     /// Something happened to a run.
     Run {

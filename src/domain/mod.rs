@@ -16,12 +16,14 @@ mod merkle;
 mod message;
 mod names;
 mod note;
+mod page;
 mod parse;
 mod plan;
 mod redact;
 mod refusal;
 mod refusal_message;
 pub mod render;
+mod rotation;
 mod run;
 #[cfg(test)]
 mod run_tests;
@@ -29,6 +31,7 @@ mod runbook;
 #[cfg(test)]
 mod sample;
 mod value;
+mod when;
 
 pub use account::*;
 pub use clean::*;
@@ -44,10 +47,15 @@ pub use merkle::*;
 pub use message::*;
 pub use names::*;
 pub use note::*;
-pub use parse::{At, BUILT_INS, Hearing, Question, RESERVED_PARAMETERS, Typed, examples_of, parse};
+pub use page::*;
+pub use parse::{
+    Arrangement, At, BUILT_INS, Hearing, Question, RESERVED_PARAMETERS, Typed, examples_of, parse,
+};
 pub use plan::*;
 pub use redact::*;
 pub use refusal::*;
+pub use rotation::*;
 pub use run::*;
 pub use runbook::*;
 pub use value::*;
+pub use when::*;

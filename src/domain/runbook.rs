@@ -9,9 +9,9 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Actor, ApprovalTerms, Command, CommandName, EnvironmentName, FileLine, GroupName, Identity,
-    LevelName, ParameterName, PersonId, Place, Platform, PlatformGroup, ProjectName, RotationName,
-    Speaker,
+    Actor, ApprovalTerms, Command, CommandName, Cover, EnvironmentName, FileLine, GroupName,
+    Identity, LevelName, Means, ParameterName, PersonId, Place, Platform, PlatformGroup,
+    ProjectName, Rotation, RotationName, Speaker,
 };
 
 /// All commands and runbooks, checked, at one revision. Immutable; swapped whole on reload.
@@ -79,6 +79,24 @@ pub struct Project {
 }
 
 impl Project {
+    /// The rotations that its rules, its escalation and its last line name, in order of their names.
+    pub fn rotations(&self) -> BTreeSet<&RotationName> {
+        let of_rules = self.rules.iter().flat_map(|rule| {
+            let consent = match &rule.grant {
+                Grant::Approval(terms) => terms.of.as_slice(),
+                Grant::Allow | Grant::BreakGlass(_) | Grant::Never(_) => &[],
+            };
+            rule.who.iter().chain(consent)
+        });
+        let called = self.escalation.iter().map(|level| &level.call);
+        let named = of_rules.chain(called).filter_map(|who| match who {
+            Who::OnCall(on_call) => Some(&on_call.rotation),
+            Who::Group(_) | Who::Person(_) | Who::Everyone => None,
+        });
+        let last = self.otherwise.on_call.iter().map(|it| &it.rotation);
+        named.chain(last).collect()
+    }
+
     /// The environment of this name.
     pub fn environment(&self, name: &str) -> Option<&Environment> {
         self.environments
@@ -317,7 +335,7 @@ pub struct Otherwise {
 }
 
 /// One stage of an escalation.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Escalation {
     /// How long after the beginning.
     pub at: Duration,
@@ -325,6 +343,8 @@ pub struct Escalation {
     pub call: Who,
     /// Whether the thread is told that this level is called.
     pub say_so: bool,
+    /// By which means. Non-empty.
+    pub by: BTreeSet<Means>,
 }
 
 /// Persons, groups, rotations.
@@ -340,6 +360,8 @@ pub struct People {
     pub rotations: BTreeMap<RotationName, Rotation>,
     /// Platform account → person: `slack:T0/U0ANA` or `slack:U0ANA`.
     pub accounts: HashMap<String, PersonId>,
+    /// Where calls reach persons by e-mail, as far as the files say.
+    pub emails: BTreeMap<PersonId, String>,
 }
 
 /// Whether somebody can be expected to answer.
@@ -364,47 +386,6 @@ pub struct Person {
     pub accounts: BTreeMap<Platform, Vec<String>>,
     /// When they work, if the file says it.
     pub hours: Option<Window>,
-}
-
-/// Who is on call when.
-#[derive(Debug, Clone)]
-pub struct Rotation {
-    /// Whose clock.
-    pub zone: jiff::tz::TimeZone,
-    /// A moment at which the first person of each level took over; hand-overs repeat from it.
-    pub starts: jiff::civil::DateTime,
-    /// Days between hand-overs; at least 1.
-    pub every_days: u32,
-    /// Persons in turn, by level. Each non-empty.
-    pub levels: BTreeMap<LevelName, Vec<PersonId>>,
-}
-
-impl Rotation {
-    /// Who holds a level at that moment: `None` for an unknown level or before the rotation starts.
-    ///
-    /// Counted in calendar days of the rotation's zone, so a change of clocks moves no hand-over; and held against
-    /// moments, so a clock that is put back and shows the same hour twice hands over once.
-    pub fn holder(&self, level: &LevelName, now: Timestamp) -> Option<&PersonId> {
-        let turns = self.levels.get(level)?;
-        let today = now.to_zoned(self.zone.clone()).date();
-        let days = i64::from((today - self.starts.date()).get_days());
-        // From tomorrow's on, which has been where clocks are put back over midnight; two days more where one is left out.
-        let latest = (days + 1).div_euclid(self.days_a_turn());
-        let begun = |turn: &i64| self.hand_over(*turn).is_some_and(|at| at <= now);
-        let turn = (latest - 3..=latest).rev().find(begun)?;
-        turns.get(usize::try_from(turn).ok()? % turns.len().max(1))
-    }
-
-    fn days_a_turn(&self) -> i64 {
-        i64::from(self.every_days.max(1))
-    }
-
-    /// When a turn begins. An hour that no clock shows is when it is put forward; of one that comes twice, the first.
-    fn hand_over(&self, turn: i64) -> Option<Timestamp> {
-        let days = jiff::Span::new().try_days(turn * self.days_a_turn()).ok()?;
-        let at = self.starts.checked_add(days).ok()?;
-        self.zone.to_ambiguous_timestamp(at).compatible().ok()
-    }
 }
 
 impl People {
@@ -442,6 +423,17 @@ impl People {
         self.rotations
             .get(&on_call.rotation)?
             .holder(&on_call.level, now)
+    }
+
+    /// Takes in what was arranged in chat: in order, the last counts. Of rotations and persons that the files don't name,
+    /// nothing counts.
+    pub fn take_covers(&mut self, covers: &[(RotationName, Cover)]) {
+        for (rotation, cover) in covers {
+            let known = self.persons.contains_key(&cover.shift.person);
+            if let Some(rotation) = self.rotations.get_mut(rotation).filter(|_| known) {
+                rotation.covers.push(cover.clone());
+            }
+        }
     }
 
     /// Whether the person is meant.

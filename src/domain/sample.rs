@@ -5,9 +5,10 @@ use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use super::{
-    Action, Catalog, Command, CommandName, Effect, Environment, EnvironmentName, FileLine,
-    Otherwise, Parameter, ParameterKind, ParameterName, Person, PersonId, Procedure, Project,
-    ProjectName, Risk, RunAction, SecretName, StepDefinition, StepName, Value,
+    Action, Catalog, Command, CommandName, Effect, Environment, EnvironmentName, FileLine, Layer,
+    LevelName, Otherwise, Parameter, ParameterKind, ParameterName, Person, PersonId, Procedure,
+    Project, ProjectName, Risk, Rotation, RotationName, RunAction, SecretName, Shifts,
+    StepDefinition, StepName, Turns, Value,
 };
 
 fn here() -> FileLine {
@@ -253,6 +254,30 @@ fn made() -> Catalog {
             accounts: BTreeMap::new(),
         };
         catalog.people.persons.insert(id, person);
+    }
+    let levels = |person: &str| {
+        let turns = Turns {
+            zone: jiff::tz::TimeZone::UTC,
+            starts: jiff::civil::date(2026, 1, 5).at(9, 0, 0, 0),
+            every_days: 7,
+            persons: vec![PersonId::parse(person).unwrap()],
+        };
+        let layer = Layer {
+            shifts: Shifts::Turns(turns),
+            when: None,
+            holidays: None,
+        };
+        [(LevelName::parse("oncall").unwrap(), vec![layer])].into()
+    };
+    for (name, person) in [("shop", "ana"), ("web", "kim")] {
+        let rotation = Rotation {
+            zone: jiff::tz::TimeZone::UTC,
+            levels: levels(person),
+            holidays: std::collections::BTreeSet::new(),
+            covers: Vec::new(),
+        };
+        let name = RotationName::parse(name).unwrap();
+        catalog.people.rotations.insert(name, rotation);
     }
     catalog
         .people

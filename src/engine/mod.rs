@@ -3,6 +3,7 @@
 pub mod actions;
 mod attempt;
 mod left;
+pub mod pager;
 pub mod secrets;
 
 use std::sync::{Arc, Mutex, PoisonError};

@@ -8,12 +8,14 @@ use jiff::Timestamp;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
+use super::covers;
 use super::db::{Db, Engine, sql, storable};
 use super::fault::{read_all_json, write_json};
 use super::leases::end_of;
 use super::ledger::FactLine;
 use super::newer::What;
 use super::outbox::owe;
+use super::pages;
 use super::runs::{happen, insert_run};
 use super::writer::Group;
 use super::{Change, Concluded, Conclusion, Receipt, Store, StoreError};
@@ -195,6 +197,8 @@ async fn conclude(
         }
         Change::Lock(change) => locks::change(group, &change, now).await?,
         Change::Link(change) => links::change(group, change, now).await?,
+        Change::Covers(new) => covers::arrange(group, new, now).await?,
+        Change::Page(change) => pages::change(group, *change, now).await?,
     }
     owe(group, postings, now).await
 }

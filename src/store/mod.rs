@@ -3,6 +3,7 @@
 mod checkpoint;
 mod clocks;
 mod copy;
+mod covers;
 mod cursors;
 mod db;
 mod due;
@@ -20,6 +21,7 @@ mod newer;
 mod open;
 mod outbox;
 mod output;
+mod pages;
 mod run_rows;
 mod runs;
 mod set_back;
@@ -30,6 +32,7 @@ mod writer;
 
 pub use clocks::{CLOCK_REFUSE, CLOCK_WARN, ClockState, clock_refused};
 pub use copy::copy;
+pub use covers::{Covers, MOST_COVERS, NewCovers};
 pub use cursors::{Behind, RunThread, Space};
 pub use duties::Duty;
 pub use examine::{Finding, FindingState, examine};
@@ -38,6 +41,7 @@ pub use links::{
 };
 
 pub use locks::{LockChange, TellEnd};
+pub use pages::{DueCall, KnownPage, PageChange, UnansweredRun};
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -176,6 +180,10 @@ pub enum Change {
     Link(LinkChange),
     /// A person takes a lock, or ends one.
     Lock(LockChange),
+    /// Shifts are arranged.
+    Covers(NewCovers),
+    /// A page begins, or something happens to it.
+    Page(Box<PageChange>),
 }
 
 /// Renders what we owe to people from a run's new state. The text is the signed checkpoint, given when an event was

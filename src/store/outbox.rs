@@ -25,13 +25,23 @@ fn kind(posting: &Posting) -> &'static str {
 /// Remembers what we owe. A run's root replaces the one it has at that place, delivered or not.
 pub(super) async fn owe(
     group: &mut Group,
-    mut postings: Vec<Posting>,
+    postings: Vec<Posting>,
     now: Timestamp,
 ) -> Result<(), StoreError> {
+    owe_numbered(group, postings, now).await.map(drop)
+}
+
+/// The same, and answers the number of each.
+pub(super) async fn owe_numbered(
+    group: &mut Group,
+    mut postings: Vec<Posting>,
+    now: Timestamp,
+) -> Result<std::ops::Range<i64>, StoreError> {
     if planted::is("order-lost") {
         postings.reverse();
     }
     let first = reserve_numbers(group, postings.len(), now).await?;
+    let numbers = first..first + i64::try_from(postings.len()).unwrap_or_default();
     for (number, posting) in (first..).zip(postings) {
         let last = matches!(posting.kind, PostingKind::Line { last: true, .. });
         // A deferred root stays deferred: the platform asked us to wait, whatever the state is now. One that is to be
@@ -61,7 +71,7 @@ pub(super) async fn owe(
         .execute(&mut group.db)
         .await?;
     }
-    Ok(())
+    Ok(numbers)
 }
 
 /// The first of as many numbers as are needed. They are never given again: a delivered line is deleted, and platforms

@@ -4,4 +4,5 @@ mod diagnostics;
 pub(crate) mod folders;
 mod loading;
 mod reloading;
+mod rotations;
 mod shipped;

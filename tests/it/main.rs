@@ -20,6 +20,7 @@ mod bad_day;
 )]
 mod bot;
 mod both_story;
+mod call_settings;
 mod catalog;
 mod cli_story;
 #[allow(
@@ -47,7 +48,10 @@ mod mirrors;
 mod neighbours;
 #[allow(dead_code, reason = "each story uses its part")]
 mod night;
+mod oncall;
 mod outbox;
+mod pages;
+mod pages_outside;
 mod postgres;
 mod reload_story;
 mod replicas_story;

@@ -30,7 +30,7 @@ const CHOICES: usize = 25;
 const ALL_CHARS: usize = 7_800;
 
 /// Our own words, those that are used most first: their description and what follows them, in order.
-const WORDS: [(&str, &str, &[Follows]); 23] = [
+const WORDS: [(&str, &str, &[Follows]); 28] = [
     (
         "help",
         "What can be typed, or how one command is used",
@@ -123,6 +123,35 @@ const WORDS: [(&str, &str, &[Follows]); 23] = [
         "ask",
         "Asks those who may to run something",
         &[("command", "As you would type it", Needs::Line)],
+    ),
+    (
+        "oncall",
+        "Who is on call; or cover and swap, to arrange a shift",
+        &[(
+            "what",
+            "A project or rotation, or: swap @kim sat",
+            Needs::Words,
+        )],
+    ),
+    (
+        "page",
+        "Calls people until somebody answers; alone: which pages are open",
+        &[("what", "A project, and what is wrong", Needs::Words)],
+    ),
+    (
+        "ack",
+        "Answers a page: nobody else is called",
+        &[("page", "The page's reference", Needs::Words)],
+    ),
+    (
+        "escalate",
+        "Calls the next level of a page now",
+        &[("page", "The page's reference", Needs::Words)],
+    ),
+    (
+        "handover",
+        "What is open, what happened, what to watch",
+        &[("project", "Which project", Needs::Project)],
     ),
     (
         "link",

@@ -72,11 +72,20 @@ fn asked_person(
         },
         [] => return Ok((None, 0)),
     };
+    let person = named_person(typed, hearing, || may_example(hearing))?;
+    Ok((Some(person), used))
+}
+
+/// The person of this id, or whom a mention stands for, which the platform resolved to an account.
+pub(super) fn named_person(
+    typed: &str,
+    hearing: &Hearing<'_>,
+    example: impl FnOnce() -> String,
+) -> Result<PersonId, Refusal> {
     let typed = typed.trim_start_matches('@');
     let people = &hearing.catalog.people;
     let folded = typed.to_ascii_lowercase();
     let by_id = || people.persons.keys().find(|id| id.as_str() == folded);
-    // A mention that the platform resolved to an account.
     let by_account = || {
         let mut found = people
             .accounts
@@ -87,13 +96,13 @@ fn asked_person(
         first.filter(|first| found.all(|other| other == *first))
     };
     if let Some(person) = by_id().or_else(by_account) {
-        return Ok((Some(person.clone()), used));
+        return Ok(person.clone());
     }
     let near = nearest(typed, people.persons.keys().map(PersonId::as_str));
     let hint = near.map_or_else(String::new, |near| format!("; did you mean `@{near}`?"));
     Err(bad(
         &format!("nobody is called `{}` here{hint}", echo(typed)),
-        may_example(hearing),
+        example(),
     ))
 }
 

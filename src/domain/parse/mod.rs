@@ -10,6 +10,8 @@ mod link;
 mod lock;
 mod may;
 mod nearest;
+mod oncall;
+mod page;
 mod questions;
 mod reading;
 #[cfg(test)]
@@ -21,7 +23,7 @@ use std::sync::Arc;
 
 pub use examples::examples_of;
 pub(in crate::domain) use nearest::{echo, nearest};
-pub use questions::{At, BUILT_INS, Question};
+pub use questions::{Arrangement, At, BUILT_INS, Question};
 pub(in crate::domain) use words::{LONGEST_LINE, MOST_WORDS, Word, split_loosely};
 
 use super::{Catalog, Command, Invocation, Meant, Project, ProjectName, Refusal};

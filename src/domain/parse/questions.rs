@@ -7,25 +7,30 @@ use jiff::Timestamp;
 use super::arguments::one_line;
 use super::corrections::line_of;
 use super::words::Word;
-use super::{Hearing, echo, link, lock, may};
+use super::{Hearing, echo, link, lock, may, oncall, page};
 use crate::domain::{
-    Account, CommandName, Invocation, LinkCode, LockTarget, Meant, PersonId, Project, ProjectName,
-    Reference, Refusal, Verdict,
+    Account, CommandName, Invocation, LinkCode, LockTarget, Meant, OnCall, PersonId, Project,
+    ProjectName, Reference, Refusal, RotationName, Verdict, When,
 };
 
 /// The words, sorted.
-pub const BUILT_INS: [&str; 23] = [
+pub const BUILT_INS: [&str; 28] = [
+    "ack",
     "approve",
     "ask",
     "break-glass",
     "cancel",
+    "escalate",
+    "handover",
     "help",
     "join",
     "link",
     "list",
     "lock",
     "may",
+    "oncall",
     "orient",
+    "page",
     "reject",
     "review",
     "runbook",
@@ -177,6 +182,44 @@ pub enum Question {
         /// Of which project.
         project: ProjectName,
     },
+    /// Who is on call, and who is next.
+    OnCall {
+        /// In order of their names; empty: no rotation is known.
+        rotations: Vec<RotationName>,
+    },
+    /// Let somebody take a shift.
+    Cover(Box<Arrangement>),
+    /// Let an asker and somebody take each other's shifts.
+    Swap {
+        /// Who takes which of the asker's.
+        give: Box<Arrangement>,
+        /// When the asker takes theirs; `None`: the next such days.
+        back: Option<When>,
+    },
+    /// Call people until somebody answers.
+    Page {
+        /// Whose escalation is followed.
+        project: ProjectName,
+        /// What is wrong, on one line. Non-empty.
+        words: String,
+    },
+    /// Which pages nobody has answered.
+    Pages,
+    /// Answer a page: nobody else is called.
+    Acknowledge {
+        /// Which; `None`: the only one that can be meant.
+        reference: Option<Reference>,
+    },
+    /// Call the next level now.
+    Escalate {
+        /// Which; `None`: the only one that can be meant.
+        reference: Option<Reference>,
+    },
+    /// What whoever takes over must know.
+    Handover {
+        /// Of which project.
+        project: ProjectName,
+    },
     /// Let another account of the asker speak for them: it is sent a code.
     Link {
         /// Which.
@@ -192,6 +235,17 @@ pub enum Question {
         /// Which.
         account: Account,
     },
+}
+
+/// Who is to take which shift.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Arrangement {
+    /// Who takes it; `None`: whoever asks.
+    pub person: Option<PersonId>,
+    /// When, by the clock of the rotation.
+    pub when: When,
+    /// Of which level; `None`: the one that follows from who holds it then.
+    pub of: Option<OnCall>,
 }
 
 /// A moment that somebody typed.
@@ -228,12 +282,17 @@ impl Question {
             Self::Orient { .. } => "orient",
             Self::Lock { .. } | Self::Locks { .. } => "lock",
             Self::Unlock { .. } => "unlock",
+            Self::OnCall { .. } | Self::Cover(_) | Self::Swap { .. } => "oncall",
+            Self::Page { .. } | Self::Pages => "page",
+            Self::Acknowledge { .. } => "ack",
+            Self::Escalate { .. } => "escalate",
+            Self::Handover { .. } => "handover",
             Self::Link { .. } | Self::ConfirmLink { .. } => "link",
             Self::Unlink { .. } => "unlink",
         }
     }
 
-    /// Whether it changes a run.
+    /// Whether it changes a run or a shift: somebody may have changed their mind before it reached us.
     pub fn changes(&self) -> bool {
         match self {
             Self::Cancel { .. }
@@ -245,7 +304,9 @@ impl Question {
             | Self::Lock { .. }
             | Self::Unlock { .. }
             | Self::Review { .. }
-            | Self::Ask { .. } => true,
+            | Self::Ask { .. }
+            | Self::Cover(_)
+            | Self::Swap { .. } => true,
             // Late or twice it does no harm.
             Self::Join { .. }
             | Self::Help { .. }
@@ -260,6 +321,13 @@ impl Question {
             | Self::Card { .. }
             | Self::WhoCan { .. }
             | Self::Orient { .. }
+            | Self::OnCall { .. }
+            // Late is better than never, and twice is one page: the message is the same.
+            | Self::Page { .. }
+            | Self::Pages
+            | Self::Acknowledge { .. }
+            | Self::Escalate { .. }
+            | Self::Handover { .. }
             | Self::Link { .. }
             | Self::ConfirmLink { .. }
             | Self::Unlink { .. } => false,
@@ -306,6 +374,13 @@ pub(super) fn ask(
         "ask" => may::asked(words, hearing).map(|invocation| Question::Ask { invocation }),
         "who-can" => may::asked(words, hearing).map(|invocation| Question::WhoCan { invocation }),
         "orient" => orient(words, hearing),
+        "oncall" => oncall::read(words, hearing),
+        "page" => page::page(words, hearing),
+        "ack" => page::reference("ack", rest).map(|reference| Question::Acknowledge { reference }),
+        "escalate" => {
+            page::reference("escalate", rest).map(|reference| Question::Escalate { reference })
+        }
+        "handover" => page::handover(words, hearing),
         "link" => link::link(rest),
         "unlink" => link::unlink(rest),
         "lock" => lock::lock(rest, hearing),
@@ -457,7 +532,7 @@ fn runbook(words: &[Word], hearing: &Hearing<'_>) -> Result<Question, Refusal> {
 }
 
 /// The project whose runbook is meant, and how many words that took.
-fn runbook_project<'a>(
+pub(super) fn runbook_project<'a>(
     words: &[Word],
     hearing: &Hearing<'a>,
 ) -> Result<(&'a Arc<Project>, usize), Refusal> {

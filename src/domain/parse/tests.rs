@@ -27,7 +27,7 @@ fn outcome(text: &str, channel: &str) -> String {
 fn asked(question: &Question) -> String {
     let rest = match question {
         Question::Help { topic } => topic.iter().map(ToString::to_string).collect(),
-        Question::List { .. } | Question::May { .. } => vec![],
+        Question::List { .. } | Question::May { .. } | Question::Pages => vec![],
         Question::Runs { project, all } => {
             let project = project.as_ref().map_or("*", |p| p.as_str());
             vec![project.to_owned(), all.to_string()]
@@ -66,12 +66,29 @@ fn asked(question: &Question) -> String {
         } => vec![target.typed(), format!("{length:?}"), reason.clone()],
         Question::Unlock { target } => vec![target.typed()],
         Question::Locks { project } => vec![project.to_string()],
+        Question::Page { project, words } => vec![project.to_string(), words.clone()],
+        Question::Handover { project } => vec![project.to_string()],
+        Question::Acknowledge { reference } | Question::Escalate { reference } => {
+            reference.iter().map(ToString::to_string).collect()
+        }
+        Question::OnCall { rotations } => rotations.iter().map(ToString::to_string).collect(),
+        Question::Cover(given) => vec![arranged(given)],
+        Question::Swap { give, back } => vec![arranged(give), format!("{back:?}")],
         Question::Link { account } | Question::Unlink { account } => vec![account.to_string()],
         Question::ConfirmLink { code } => vec![code.expose().to_owned()],
     };
     format!("? {} {}", question.word(), rest.join(" | "))
         .trim_end()
         .to_owned()
+}
+
+fn arranged(given: &crate::domain::Arrangement) -> String {
+    let person = given.person.as_ref().map_or("*", |it| it.as_str());
+    let of = given
+        .of
+        .as_ref()
+        .map_or("*".to_owned(), ToString::to_string);
+    format!("{person} {of} {:?}", given.when)
 }
 
 fn refused(refusal: &Refusal) -> String {
@@ -309,6 +326,33 @@ fn our_own_words_are_understood() {
         ("link the console", SHOP, "link console bo", "! bad_builtin an account of the console can't be linked: whoever keeps people.yaml adds it with `login:`; link discord 80351110224678912"),
         ("link elsewhere", SHOP, "link teams bo", "! bad_builtin `link` knows the platforms slack and discord; link discord 80351110224678912"),
         ("link too much", SHOP, "link discord 803 804", "! bad_builtin `link discord` takes one account and nothing after it, not `804`; link discord 80351110224678912"),
+        ("oncall here", SHOP, "oncall", "? oncall shop | web"),
+        ("oncall anywhere", NOWHERE, "oncall", "? oncall shop | web"),
+        ("oncall of a project", NOWHERE, "/ops OnCall Shop", "? oncall shop"),
+        ("oncall of a rotation", SHOP, "oncall web", "? oncall web"),
+        ("oncall of nothing", SHOP, "oncall wab", "! bad_builtin there is no project or rotation `wab`; did you mean `web`?; oncall shop"),
+        ("cover", SHOP, "oncall cover @kim sat", "? oncall kim * Days { first: Next(Saturday), last: Next(Saturday), hours: None }"),
+        ("cover a mention", SHOP, "oncall cover <@U0KIM> 4h", "? oncall kim * For(14400s)"),
+        ("take over", SHOP, "oncall cover oncall(shop) today 18:00-22:00", "? oncall * oncall(shop) Days { first: In(0), last: In(0), hours: Some((18:00:00, 22:00:00)) }"),
+        ("cover nothing", SHOP, "oncall cover", "! bad_builtin say when: a day, days, hours or a length; oncall cover @kim sat 18:00-22:00"),
+        ("cover sometime", SHOP, "oncall cover @kim soon", "! bad_builtin `soon` is no time: write sat, sat-sun, tomorrow, 2026-12-24, or hours after it; oncall cover @kim sat 18:00-22:00"),
+        ("cover nobody", SHOP, "oncall cover @kam sat", "! bad_builtin nobody is called `kam` here; did you mean `@kim`?; oncall cover @kim sat 18:00-22:00"),
+        ("cover elsewhere", SHOP, "oncall cover @kim sat night(shop)", "! bad_builtin rotation `shop` has no level `night`; its levels: oncall; oncall cover @kim sat 18:00-22:00"),
+        ("swap", SHOP, "oncall swap @kim sat for sun", "? oncall kim * Days { first: Next(Saturday), last: Next(Saturday), hours: None } | Some(Days { first: Next(Sunday), last: Next(Sunday), hours: None })"),
+        ("swap with nobody", SHOP, "oncall swap sat", "! bad_builtin say with whom; oncall swap @kim sat for sun"),
+        ("page", NOWHERE, "page Shop \"checkout is  down\"", "? page shop | checkout is down"),
+        ("page here", SHOP, "page checkout is down", "? page shop | checkout is down"),
+        ("page elsewhere", SHOP, "page blog it hangs", "? page blog | it hangs"),
+        ("which pages", SHOP, "page", "? page"),
+        ("page without words", SHOP, "page blog", "! bad_builtin say what is wrong; page blog \"checkout is down\""),
+        ("page nothing", NOWHERE, "page it hangs", "! unknown_project it; nothing near"),
+        ("ack", SHOP, "ack", "? ack"),
+        ("ack one", SHOP, "ack #7F3K", "? ack 7f3k"),
+        ("ack in words", SHOP, "ack yes!", "! bad_builtin `yes!` is no reference of a page; ack 7f3k"),
+        ("ack two", SHOP, "ack 7f3k 8f3k", "! bad_builtin `ack` takes one reference and nothing after it, not `8f3k`; ack 7f3k"),
+        ("escalate", SHOP, "escalate 7f3k", "? escalate 7f3k"),
+        ("handover", SHOP, "handover", "? handover shop"),
+        ("handover of another", SHOP, "handover blog", "? handover blog"),
         ("unlink", SHOP, "unlink discord 803", "? unlink discord 803"),
         ("unlink nothing", SHOP, "unlink", "! bad_builtin `unlink` needs the platform and the id of your account there; unlink discord 80351110224678912"),
         ("settle", SHOP, "settle 7f3k happened", "? settle 7f3k | Happened"),

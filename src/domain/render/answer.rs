@@ -52,6 +52,15 @@ pub fn help(catalog: &Catalog, project: Option<&Project>) -> Message {
             "keeps others from changing it; unlock ENV ends that",
         ),
         (
+            "oncall",
+            "who is on call and who is next; oncall cover @kim sat, oncall swap @kim sat",
+        ),
+        (
+            "page PROJECT \"what is wrong\"",
+            "calls people until somebody answers; ack has it, escalate calls the next",
+        ),
+        ("handover", "what is open, what happened, what to watch"),
+        (
             "link PLATFORM ACCOUNT",
             "lets your account there speak for you, too; unlink takes it away",
         ),
@@ -367,6 +376,8 @@ fn fact_in_words(run: &Run, fact: &Fact) -> Option<Text> {
         | Fact::Answered { .. }
         | Fact::Link { .. }
         | Fact::Lock { .. }
+        | Fact::Covered { .. }
+        | Fact::Page { .. }
         | Fact::CatalogLoaded { .. }
         | Fact::CatalogKept { .. }
         | Fact::SetBack { .. }

@@ -5,10 +5,15 @@
 mod answer;
 mod card;
 mod decision;
+mod handover;
 mod link;
 mod lock;
+mod oncall;
 mod orient;
+mod page;
 mod places;
+#[cfg(test)]
+pub(crate) mod printed;
 mod thread;
 
 use crate::domain::{ApprovalTerms, Field, Identity, Invocation, Outcome, Text, Who};
@@ -17,10 +22,17 @@ pub use answer::{
 };
 pub use card::{Card, Latest, card};
 pub use decision::{decision_in_words, joined, not_run};
+pub use handover::{Handover, handover};
 use jiff::Timestamp;
 pub use link::{link_asked, link_code, linked, unlinked};
 pub use lock::{lock_ended, locked, locks, unlocked};
+pub(crate) use oncall::persons;
+pub use oncall::{covered, on_call};
 pub use orient::{MayHere, Orient, WhoCan, asked_for, orient, who_can};
+pub use page::{
+    PageShown, call_delayed, call_failed, page_about, page_acknowledged, page_called, page_direct,
+    page_escalated, page_state, pages,
+};
 pub use places::{done_from_elsewhere, in_each_place, posting};
 use std::time::Duration;
 pub use thread::{

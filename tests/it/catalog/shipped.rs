@@ -112,6 +112,7 @@ fn a_check_runs_examples_and_proves_that_prose_parses() {
         &files.folders(),
         &files.variables,
         &Checks {
+            now: "2026-01-07T12:00:00Z".parse().unwrap(),
             parse: &|_, _, line| {
                 if line.starts_with("look ") {
                     Ok(())

@@ -1,11 +1,11 @@
 //! Hand-overs and windows, where clocks are put forward and back: each hand-over once, at its moment.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::civil::{Date, DateTime, Time, Weekday};
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Span, Timestamp};
-use midwatch::domain::{LevelName, PersonId, Rotation, Window};
+use midwatch::domain::{Layer, LevelName, PersonId, Rotation, Shifts, Turns, Window};
 use rand::Rng;
 use rand::rngs::StdRng;
 use rand::seq::IndexedRandom;
@@ -75,13 +75,24 @@ fn rotation(random: &mut StdRng, zone: &TimeZone, starts: Date, middle: Timestam
     let people = ["ana", "cy", "eve", "kim"].map(|it| PersonId::parse(it).expect("a name"));
     let turns = people[..random.random_range(1..=4)].to_vec();
     let level = LevelName::parse("oncall").expect("a name");
-    let rotation = Rotation {
+    let by_turns = Turns {
         zone: zone.clone(),
         starts: starts.at(*hour, *minute, 0, 0),
         every_days: every,
-        levels: BTreeMap::from([(level.clone(), turns.clone())]),
+        persons: turns.clone(),
     };
-    let handovers = handovers(&rotation, middle + SignedDuration::from_hours(72));
+    let layer = Layer {
+        shifts: Shifts::Turns(by_turns.clone()),
+        when: None,
+        holidays: None,
+    };
+    let rotation = Rotation {
+        zone: zone.clone(),
+        levels: BTreeMap::from([(level.clone(), vec![layer])]),
+        holidays: BTreeSet::new(),
+        covers: Vec::new(),
+    };
+    let handovers = handovers(&by_turns, middle + SignedDuration::from_hours(72));
     let mut moments: Vec<Timestamp> = (-144..144)
         .map(|n| middle + SignedDuration::from_mins(20 * n))
         .collect();
@@ -105,7 +116,7 @@ fn rotation(random: &mut StdRng, zone: &TimeZone, starts: Date, middle: Timestam
 
 /// Each hand-over until then, one after the other; what no clock showed is when it was put forward, what two showed is
 /// the first.
-fn handovers(rotation: &Rotation, end: Timestamp) -> Vec<Timestamp> {
+fn handovers(rotation: &Turns, end: Timestamp) -> Vec<Timestamp> {
     let mut handovers = Vec::new();
     for n in 0.. {
         let civil: DateTime =

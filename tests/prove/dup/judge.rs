@@ -35,6 +35,11 @@ impl Record {
                 | Fact::Lock {
                     inbound: Some(inbound),
                     ..
+                }
+                | Fact::Covered { inbound, .. }
+                | Fact::Page {
+                    inbound: Some(inbound),
+                    ..
                 } => {
                     count(&mut record.concluded, inbound.as_str());
                 }
@@ -50,6 +55,7 @@ impl Record {
                 | Fact::CatalogLoaded { .. }
                 | Fact::CatalogKept { .. }
                 | Fact::SetBack { .. }
+                | Fact::Page { inbound: None, .. }
                 | Fact::Service { .. } => {}
             }
         }

@@ -93,6 +93,14 @@ impl Record {
                 ..
             } => self.conclude(inbound.as_str(), format!("lock: {became:?}")),
             Fact::Lock { inbound: None, .. } => {}
+            Fact::Page {
+                inbound: Some(inbound),
+                became,
+                ..
+            } => self.conclude(inbound.as_str(), format!("page: {became:?}")),
+            Fact::Covered {
+                inbound, covers, ..
+            } => self.conclude(inbound.as_str(), format!("covered: {covers:?}")),
             Fact::Decided {
                 inbound,
                 invocation,
@@ -144,7 +152,9 @@ impl Record {
                     .push(format!("run {reference} has events and no decision")),
             },
             Fact::Service { now, .. } => self.starts += u32::from(now == "started"),
-            Fact::CatalogLoaded { .. } | Fact::CatalogKept { .. } => {}
+            Fact::CatalogLoaded { .. }
+            | Fact::CatalogKept { .. }
+            | Fact::Page { inbound: None, .. } => {}
             Fact::SetBack { why } => self
                 .unreadable
                 .push(format!("a kill took back what was committed: {why}")),

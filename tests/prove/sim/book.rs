@@ -180,7 +180,11 @@ impl Book {
             *key == conclusion.inbound && inbound.is_some()
         };
         let fits = match &conclusion.change {
-            Change::Nothing | Change::Link(_) | Change::Lock(_) => true,
+            Change::Nothing
+            | Change::Link(_)
+            | Change::Lock(_)
+            | Change::Covers(_)
+            | Change::Page(_) => true,
             Change::NewRun { run, lock } => {
                 let twin = |row: &Row| row.run.id == run.id || row.run.reference == run.reference;
                 !self.rows.iter().any(twin) && !(run.holds_lock() && self.is_held(lock, run.id))
@@ -193,8 +197,12 @@ impl Book {
         *inbound = None;
         self.append(conclusion.fact, now);
         match conclusion.change {
-            // Nobody types `link` here.
-            Change::Nothing | Change::Link(_) | Change::Lock(_) => {}
+            // Nobody types `link`, `lock`, `oncall` or `page` here.
+            Change::Nothing
+            | Change::Link(_)
+            | Change::Lock(_)
+            | Change::Covers(_)
+            | Change::Page(_) => {}
             Change::NewRun { run, lock } => self.rows.push(Row {
                 due_at: due_at(&run, now),
                 run: *run,

@@ -109,7 +109,11 @@ impl Judge {
             revision: clock.1,
         };
         match &conclusion.change {
-            Change::Nothing | Change::Link(_) | Change::Lock(_) => Ok(()),
+            Change::Nothing
+            | Change::Link(_)
+            | Change::Lock(_)
+            | Change::Covers(_)
+            | Change::Page(_) => Ok(()),
             Change::NewRun { run, .. } => {
                 let twin = self.runs.insert(inbound.key.clone(), run.id);
                 check(twin.is_none(), || {

@@ -1,0 +1,317 @@
+//! What people read about pages: whom is called, who is next and when, who has it.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use super::{append, between, field, who};
+use crate::domain::{
+    About, Block, Button, Call, CallState, Field, Means, Message, Page, PageState, People,
+    PersonId, Text, show_duration, show_elapsed,
+};
+
+/// How many calls one message shows.
+const MOST_CALLS: usize = 12;
+
+/// A level is called: in the thread. `told` are the levels that were passed, and whether each reached nobody.
+pub fn page_called(
+    page: &Page,
+    told: &[(usize, bool)],
+    calls: &[Call],
+    (people, now): (&People, Timestamp),
+) -> Message {
+    let mut first = append(Text::from("📟 "), about(page)).plain(" — ");
+    for (level, nobody) in told {
+        let call = page
+            .levels
+            .get(*level)
+            .map(|it| it.call.to_string())
+            .unwrap_or_default();
+        first = if *nobody {
+            first.plain(format!("nobody is {call}, "))
+        } else {
+            append(first.plain(format!("calling {call}: ")), pinged(calls))
+        };
+    }
+    if calls.is_empty() {
+        first = first.plain("and no level is left");
+    }
+    let mut message = Message::new(first);
+    let means = by_means(calls);
+    if !means.is_empty() {
+        message = message.text(Text::new().plain(format!("by {means}")));
+    }
+    message
+        .text(append(Text::from("next: "), next(page, people, now)))
+        .buttons(buttons(page))
+}
+
+fn pinged(calls: &[Call]) -> Text {
+    let mentioned = calls.iter().any(|call| call.means == Means::Mention);
+    let mut text = Text::new();
+    for (n, person) in persons(calls).into_iter().enumerate() {
+        text = text.plain(if n > 0 { ", " } else { "" });
+        text = if mentioned {
+            text.ping(person)
+        } else {
+            text.person(person)
+        };
+    }
+    text
+}
+
+fn persons(calls: &[Call]) -> Vec<&PersonId> {
+    let mut persons: Vec<&PersonId> = calls.iter().flat_map(|call| &call.persons).collect();
+    persons.sort();
+    persons.dedup();
+    persons
+}
+
+fn by_means(calls: &[Call]) -> String {
+    let mut means: Vec<Means> = calls.iter().map(|call| call.means).collect();
+    means.sort_unstable();
+    means.dedup();
+    let words: Vec<String> = means
+        .into_iter()
+        .map(|it| it.in_words().to_owned())
+        .collect();
+    if words.is_empty() {
+        String::new()
+    } else {
+        super::list(&words, "and")
+    }
+}
+
+/// `page 7f3k for shop: “checkout is down”`.
+fn about(page: &Page) -> Text {
+    match &page.about {
+        About::Words(words) => Text::new().plain(format!(
+            "page {} for {}: “{words}”",
+            page.reference, page.project
+        )),
+        About::Consent { title, .. } => Text::new()
+            .plain(format!(
+                "run {} of {}: nobody has answered whether ",
+                page.reference, page.project
+            ))
+            .code(title.clone())
+            .plain(" may run"),
+    }
+}
+
+/// Who is called next, and when that is.
+fn next(page: &Page, people: &People, now: Timestamp) -> Text {
+    let (Some(at), Some(level)) = (page.next_at(), page.next_level()) else {
+        return Text::from("nobody: this was the last level");
+    };
+    let mut text = Text::new().plain(level.call.to_string());
+    let meant = people.meant(&level.call, at);
+    for (n, person) in meant.into_iter().take(5).enumerate() {
+        text = text.plain(if n > 0 { ", " } else { ": " }).person(person);
+    }
+    text.plain(" at ").time(at).plain(format!(
+        ", in {}, unless somebody has it before",
+        countdown(now, at)
+    ))
+}
+
+/// Whole seconds: what is being waited for is read at a glance.
+fn countdown(now: Timestamp, at: Timestamp) -> String {
+    show_duration(Duration::from_secs(between(now, at).as_secs()))
+}
+
+fn buttons(page: &Page) -> Vec<Button> {
+    let reference = &page.reference;
+    let mut buttons = Vec::new();
+    if let About::Consent { .. } = &page.about {
+        buttons.push(Button::primary("Approve", format!("approve {reference}")));
+        buttons.push(Button::danger("Reject", format!("reject {reference}")));
+    }
+    if page.state.is_open() {
+        let says = format!("ack {reference}");
+        buttons.push(match page.about {
+            About::Words(_) => Button::primary("I have it", says),
+            About::Consent { .. } => Button::plain("I have it", says),
+        });
+    }
+    if page.next_level().is_some() && page.state.is_open() {
+        buttons.push(Button::plain(
+            "Call the next now",
+            format!("escalate {reference}"),
+        ));
+    }
+    buttons
+}
+
+/// To whoever is called, alone.
+pub fn page_direct(page: &Page, call: &Call) -> Message {
+    let level = page.levels.get(call.level);
+    let level = level.map(|it| it.call.to_string()).unwrap_or_default();
+    let first = match &page.about {
+        About::Words(words) => append(Text::from("📟 "), who(&page.by))
+            .plain(format!(" pages you for {}: “{words}”", page.project)),
+        About::Consent { title, .. } => append(
+            Text::from("📟 nobody has answered whether ")
+                .code(title.clone())
+                .plain(" may run for "),
+            who(&page.by),
+        )
+        .plain(format!(" in {}", page.project)),
+    };
+    let text = Text::new().plain(format!(
+        "you are called as {level}; page {}",
+        page.reference
+    ));
+    let text = match page.next_at() {
+        Some(at) => text.plain("; the next level is called at ").time(at),
+        None => text.plain("; nobody is called after you"),
+    };
+    Message::new(first).text(text).buttons(buttons(page))
+}
+
+/// Somebody does not want to wait.
+pub fn page_escalated(page: &Page, by: &PersonId) -> Message {
+    Message::new(Text::from("⏫ ").person(by).plain(format!(
+        " calls the next level of page {} now",
+        page.reference
+    )))
+}
+
+/// Somebody has it.
+pub fn page_acknowledged(page: &Page, by: &PersonId, now: Timestamp) -> Message {
+    let after = show_elapsed(between(page.began_at, now));
+    Message::new(Text::from("✅ ").person(by).plain(format!(
+        " has page {} for {}, after {after}; nobody else is called",
+        page.reference, page.project
+    )))
+}
+
+/// A call is late.
+pub fn call_delayed(page: &Page, call: &Call, why: &str) -> Message {
+    Message::new(
+        append(
+            Text::new().plain(format!(
+                "⏳ page {}: the {} to ",
+                page.reference,
+                call.means.in_words()
+            )),
+            named(&call.persons),
+        )
+        .plain(format!(
+            " is late: {why}; it is tried until it is delivered"
+        )),
+    )
+}
+
+/// A call was given up.
+pub fn call_failed(page: &Page, call: &Call, why: &str) -> Message {
+    Message::new(
+        append(
+            Text::new().plain(format!(
+                "⚠️ page {}: the {} to ",
+                page.reference,
+                call.means.in_words()
+            )),
+            named(&call.persons),
+        )
+        .plain(format!(
+            " could not be delivered: {why}; call them yourself, or the next level"
+        )),
+    )
+    .buttons(buttons(page))
+}
+
+fn named(persons: &[PersonId]) -> Text {
+    let mut text = Text::new();
+    for (n, person) in persons.iter().enumerate() {
+        text = text.plain(if n > 0 { ", " } else { "" }).person(person);
+    }
+    text
+}
+
+/// A page with the calls made for it.
+pub struct PageShown {
+    /// Which.
+    pub page: Page,
+    /// In the order in which they were made.
+    pub calls: Vec<(Call, CallState)>,
+}
+
+/// `page`: those that nobody has answered, with what became of each call.
+pub fn pages(shown: &[PageShown], people: &People, now: Timestamp) -> Message {
+    let Some(first) = shown.first() else {
+        return Message::new(Text::from(
+            "📟 no page is open: everything that was paged is answered",
+        ))
+        .text(Text::from("call people with ").code("/ops page PROJECT \"what is wrong\""));
+    };
+    let count = match shown.len() {
+        1 => "1 page is open".to_owned(),
+        more => format!("{more} pages are open"),
+    };
+    let mut message = Message::new(Text::new().plain(format!("📟 {count}: ")));
+    if let Some(Block::Text(text)) = message.blocks.first_mut() {
+        *text = append(std::mem::take(text), about(&first.page));
+    }
+    for PageShown { page, calls } in shown {
+        let mut fields = vec![field(
+            page.reference.as_str(),
+            append(
+                about(page),
+                Text::new().plain(format!(
+                    ", began {} ago",
+                    show_elapsed(between(page.began_at, now))
+                )),
+            ),
+        )];
+        let skipped = calls.len().saturating_sub(MOST_CALLS);
+        fields.extend(calls.iter().skip(skipped).map(call_field));
+        fields.push(field("next", next(page, people, now)));
+        message = message.with(Block::Fields(fields));
+    }
+    message.buttons(
+        shown
+            .iter()
+            .take(2)
+            .flat_map(|it| buttons(&it.page))
+            .take(5)
+            .collect(),
+    )
+}
+
+fn call_field((call, state): &(Call, CallState)) -> Field {
+    let state = match state {
+        CallState::Waiting(None) => "is on its way".to_owned(),
+        CallState::Waiting(Some(why)) => format!("waits: {why}"),
+        CallState::Delivered => "was delivered".to_owned(),
+        CallState::Failed(why) => format!("failed: {why}"),
+        CallState::Stopped => "was stopped".to_owned(),
+    };
+    field(
+        call.means.in_words(),
+        named(&call.persons).plain(format!(" {state}")),
+    )
+}
+
+/// What became of a page, for those who look later.
+pub fn page_state(page: &Page) -> Text {
+    match &page.state {
+        PageState::Calling => Text::from("nobody has answered yet"),
+        PageState::Exhausted => Text::from("nobody answered, and no level is left"),
+        PageState::Acknowledged { by, at } => Text::from("answered by ")
+            .person(by)
+            .plain(format!(" after {}", show_elapsed(since(page, *at)))),
+        PageState::Over { at } => {
+            Text::new().plain(format!("decided after {}", show_elapsed(since(page, *at))))
+        }
+    }
+}
+
+fn since(page: &Page, at: Timestamp) -> Duration {
+    between(page.began_at, at)
+}
+
+/// What a page is about.
+pub fn page_about(page: &Page) -> Text {
+    about(page)
+}
