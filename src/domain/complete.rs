@@ -58,11 +58,12 @@ fn candidates(
     };
     match first.text.to_ascii_lowercase().as_str() {
         "help" if rest.is_empty() => texts(BUILT_INS).chain(commands(hearing)).collect(),
-        "show" | "why" | "cancel" | "approve" | "reject" if rest.is_empty() => references.to_vec(),
-        "link" | "unlink" if rest.is_empty() => texts(["discord", "slack"]).collect(),
-        "help" | "list" | "show" | "why" | "cancel" | "approve" | "reject" | "link" | "unlink" => {
-            Vec::new()
+        "show" | "summary" | "why" | "cancel" | "approve" | "reject" if rest.is_empty() => {
+            references.to_vec()
         }
+        "link" | "unlink" if rest.is_empty() => texts(["discord", "slack"]).collect(),
+        "help" | "list" | "show" | "summary" | "why" | "cancel" | "approve" | "reject" | "link"
+        | "unlink" => Vec::new(),
         "settle" => match rest.len() {
             0 => references.to_vec(),
             1 => texts(["happened", "did-not", "again"]).collect(),

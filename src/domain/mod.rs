@@ -26,6 +26,7 @@ mod run_tests;
 mod runbook;
 #[cfg(test)]
 mod sample;
+mod summary;
 mod value;
 
 pub use account::*;
@@ -46,4 +47,5 @@ pub use redact::*;
 pub use refusal::*;
 pub use run::*;
 pub use runbook::*;
+pub use summary::*;
 pub use value::*;

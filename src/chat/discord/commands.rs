@@ -27,7 +27,7 @@ const CHOICES: usize = 25;
 const ALL_CHARS: usize = 7_800;
 
 /// Our own words: their description and what follows them, in order.
-const WORDS: [(&str, &str, &[Follows]); 13] = [
+const WORDS: [(&str, &str, &[Follows]); 14] = [
     (
         "help",
         "What can be typed, or how one command is used",
@@ -44,6 +44,11 @@ const WORDS: [(&str, &str, &[Follows]); 13] = [
         &[("project", "Which project", Needs::Project)],
     ),
     ("show", "One run, with all that happened", &[RUN]),
+    (
+        "summary",
+        "One run in plain words, for people who read no logs",
+        &[RUN],
+    ),
     ("why", "Which rule decided on a run, and for whom", &[RUN]),
     ("cancel", "Stops a run before its next step", &[RUN]),
     ("approve", "Consents to a run", &[RUN]),

@@ -14,9 +14,9 @@ use crate::domain::{
 };
 
 /// The words, sorted.
-pub const BUILT_INS: [&str; 13] = [
+pub const BUILT_INS: [&str; 14] = [
     "approve", "cancel", "help", "link", "list", "may", "reject", "runbook", "runs", "settle",
-    "show", "unlink", "why",
+    "show", "summary", "unlink", "why",
 ];
 
 /// One of our own words, understood. Asking changes nothing, but for those that [`Question::changes`] names.
@@ -41,6 +41,11 @@ pub enum Question {
     },
     /// How a run stands.
     Show {
+        /// Which.
+        reference: Reference,
+    },
+    /// A run in plain words, for people who do not read logs.
+    Summary {
         /// Which.
         reference: Reference,
     },
@@ -123,6 +128,7 @@ impl Question {
             Self::List { .. } => "list",
             Self::Runs { .. } => "runs",
             Self::Show { .. } => "show",
+            Self::Summary { .. } => "summary",
             Self::Why { .. } => "why",
             Self::Cancel { .. } => "cancel",
             Self::Approve { .. } => "approve",
@@ -146,6 +152,7 @@ impl Question {
             | Self::List { .. }
             | Self::Runs { .. }
             | Self::Show { .. }
+            | Self::Summary { .. }
             | Self::Why { .. }
             | Self::Runbook { .. }
             | Self::May { .. }
@@ -174,6 +181,9 @@ pub(super) fn ask(
             all_and_project(words, hearing).map(|(all, project)| Question::Runs { project, all })
         }
         "show" => only_reference("show", rest).map(|reference| Question::Show { reference }),
+        "summary" => {
+            only_reference("summary", rest).map(|reference| Question::Summary { reference })
+        }
         "why" => only_reference("why", rest).map(|reference| Question::Why { reference }),
         "cancel" => only_reference("cancel", rest).map(|reference| Question::Cancel { reference }),
         "approve" => {

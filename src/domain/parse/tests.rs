@@ -33,6 +33,7 @@ fn asked(question: &Question) -> String {
             vec![project.to_owned(), all.to_string()]
         }
         Question::Show { reference }
+        | Question::Summary { reference }
         | Question::Why { reference }
         | Question::Cancel { reference }
         | Question::Approve { reference } => vec![reference.to_string()],

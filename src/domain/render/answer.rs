@@ -34,6 +34,10 @@ pub fn help(catalog: &Catalog, project: Option<&Project>) -> Message {
         ("list", "commands, and where you may run them"),
         ("runs", "what is running and what ran lately"),
         ("show REF", "one run; why REF: the rule that decided"),
+        (
+            "summary REF",
+            "one run in plain words, for people who read no logs",
+        ),
         ("cancel REF", "stops a run"),
         ("approve REF", "gives consent; reject REF refuses it"),
         ("runbook PROJECT", "its prose, by headings"),

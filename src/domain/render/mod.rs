@@ -6,6 +6,7 @@ mod answer;
 mod decision;
 mod link;
 mod places;
+mod summary;
 mod thread;
 
 use crate::domain::{ApprovalTerms, Field, Identity, Invocation, Outcome, Text, Who};
@@ -15,6 +16,7 @@ use jiff::Timestamp;
 pub use link::{link_asked, link_code, linked, unlinked};
 pub use places::{done_from_elsewhere, in_each_place, posting};
 use std::time::Duration;
+pub use summary::summary;
 pub use thread::{
     Live, ask_approvers, excerpt, first_line, last_line, line, root, root_that_waits,
 };

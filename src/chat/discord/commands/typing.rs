@@ -155,7 +155,7 @@ impl Typing<'_> {
     async fn runs(&self, word: &str, typed: &str) -> Vec<(String, String)> {
         if !matches!(
             word,
-            "show" | "why" | "cancel" | "approve" | "reject" | "settle"
+            "show" | "summary" | "why" | "cancel" | "approve" | "reject" | "settle"
         ) {
             return Vec::new();
         }
@@ -165,7 +165,7 @@ impl Typing<'_> {
             .project_of_channel(self.hearing.channel);
         let filter = RunFilter {
             project: project.map(|it| it.name.clone()),
-            open: !matches!(word, "show" | "why"),
+            open: !matches!(word, "show" | "summary" | "why"),
             limit: 50,
         };
         let Ok(runs) = self.door.store.runs(&filter).await else {
