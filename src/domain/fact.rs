@@ -4,8 +4,8 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    ApprovalTerms, GroupName, Identity, InboundKey, Invocation, LinkEvent, Platform, Reference,
-    Revision, RuleRef, RunEvent, RunId, Source,
+    ApprovalTerms, GroupName, Identity, InboundKey, Invocation, LinkEvent, Platform, ProjectName,
+    Reference, Revision, RuleRef, RunEvent, RunId, Source,
 };
 
 /// One line of the ledger.
@@ -131,6 +131,35 @@ pub enum Fact {
         /// Of the program.
         version: String,
     },
+}
+
+/// Whose timeline tells of a fact.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Concerns<'f> {
+    /// Nobody's: it is about a message or the program, or is told with something else.
+    Nothing,
+    /// This project's.
+    Project(&'f ProjectName),
+    /// Every project's.
+    Everything,
+}
+
+impl Fact {
+    /// Whose timeline tells of it. One line of a timeline is one entry: what happens to a run is told with the entry that
+    /// decided on it.
+    pub fn concerns(&self) -> Concerns<'_> {
+        match self {
+            Self::Decided { invocation, .. } => Concerns::Project(&invocation.project),
+            Self::CatalogKept { .. } | Self::SetBack { .. } => Concerns::Everything,
+            Self::Received { .. }
+            | Self::Refused { .. }
+            | Self::Answered { .. }
+            | Self::Link { .. }
+            | Self::Run { .. }
+            | Self::CatalogLoaded { .. }
+            | Self::Service { .. } => Concerns::Nothing,
+        }
+    }
 }
 
 /// What the runbook said.

@@ -27,6 +27,7 @@ mod runbook;
 #[cfg(test)]
 mod sample;
 mod summary;
+mod timeline;
 mod value;
 
 pub use account::*;
@@ -48,4 +49,5 @@ pub use refusal::*;
 pub use run::*;
 pub use runbook::*;
 pub use summary::*;
+pub use timeline::*;
 pub use value::*;

@@ -22,6 +22,7 @@ mod output;
 mod run_rows;
 mod runs;
 mod set_back;
+mod timeline;
 pub mod verify;
 #[cfg(test)]
 mod ways;
@@ -35,6 +36,7 @@ pub use examine::{Finding, FindingState, examine};
 pub use links::{
     CODE_LIVES, LinkChange, Linked, MOST_CODES, MOST_LINKS, MOST_TRIES, NewLink, OpenLink,
 };
+pub use timeline::{GitRead, RunStanding, TargetRun, TimelineFilter, TimelineRead};
 
 use std::path::PathBuf;
 use std::sync::Arc;

@@ -56,6 +56,7 @@ mod slack_adapter;
 mod slack_story;
 mod store;
 mod supervisor;
+mod timeline_store;
 mod try_story;
 mod varnish;
 mod varnish_story;
