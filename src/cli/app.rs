@@ -12,6 +12,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
+use super::commits::{self, Git};
 use super::stages::Stage;
 use super::{Exit, say_error};
 use crate::catalog::{self, CurrentCatalog, Folders, Loaded, Reloaded};
@@ -264,6 +265,7 @@ impl App {
         let (kept, cancel) = (Arc::clone(&roster), stage.cancel.clone());
         stage.spawn(async move { kept.run(cancel).await });
         self.follow_files(&mut stage, roster, spoken.to_vec());
+        self.follow_timelines(&mut stage);
         let (metrics, cancel) = (self.metrics.clone(), stage.cancel.clone());
         stage.spawn(async move { metrics.keep_small(&cancel).await });
         let (store, cancel) = (self.store.clone(), stage.cancel.clone());
@@ -299,6 +301,22 @@ impl App {
             stage.spawn(async move { outbox.run(cancel, LAST_POSTINGS).await });
         }
         stage
+    }
+
+    /// Keeps what timelines are made of besides the entries that are written.
+    fn follow_timelines(&self, stage: &mut Stage) {
+        let git = Git {
+            folders: folders(&self.settings),
+            environment: Arc::clone(&self.surroundings.environment),
+        };
+        let (catalog, store, clock) = (
+            Arc::clone(&self.files),
+            self.store.clone(),
+            self.clock.clone(),
+        );
+        let cancel = stage.cancel.clone();
+        stage.spawn(commits::follow(git, catalog, store, clock, cancel));
+        stage.spawn(commits::place(self.store.clone(), stage.cancel.clone()));
     }
 
     /// Takes changed files whole, or keeps the catalog before and says so.

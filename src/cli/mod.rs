@@ -2,6 +2,7 @@
 
 mod app;
 mod check;
+mod commits;
 mod doctor;
 mod ledger;
 mod may;

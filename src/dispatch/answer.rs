@@ -69,6 +69,7 @@ impl Walk<'_> {
                 Some(project) => render::runbook(project, heading.as_deref()),
                 None => render::help(self.catalog, None),
             },
+            Question::Timeline { ask } => self.timeline(&ask).await?,
             Question::May {
                 person,
                 invocation,

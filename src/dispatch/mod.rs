@@ -7,6 +7,7 @@ mod answer;
 mod change;
 mod link;
 mod roster;
+mod timeline;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -29,6 +30,7 @@ use crate::store::{Change, Conclusion, Store, StoreError};
 
 pub use self::answer::may_be_run;
 pub use roster::{Anew, Memberships, Roster, Said};
+pub use timeline::read_timeline;
 
 /// How many inbounds are walked at the same time.
 const AT_ONCE: usize = 32;

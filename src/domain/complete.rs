@@ -73,6 +73,11 @@ fn candidates(
             let named = projects(hearing).map(|project| format!("project={project}"));
             texts(["all"]).chain(named).collect()
         }
+        "timeline" => {
+            let clauses = texts(["since", "about"]);
+            let projects = projects(hearing).filter(|_| rest.is_empty());
+            projects.chain(clauses).collect()
+        }
         "runbook" => runbook(rest, hearing),
         "may" => match rest {
             [] if partial.starts_with('@') => persons(hearing).collect(),

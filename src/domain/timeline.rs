@@ -1,5 +1,6 @@
 //! A project's timeline: what happened to it, one line each, newest first. Ledger entries and commits in one order.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
@@ -7,10 +8,16 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use super::{Decided, Entry, Fact, FileLine, Identity, Outcome, ProjectName, Reference, Revision};
+use super::{
+    Catalog, CommandName, Commands, Decided, Entry, Fact, FileLine, Identity, Outcome, Project,
+    ProjectName, Reference, Revision,
+};
 
 /// The longest `about`: what is asked for stands in the button to earlier lines, and buttons are short.
-pub const ABOUT_CHARS: usize = 30;
+pub const ABOUT_CHARS: usize = 24;
+
+/// Digits of a commit's hash that make its rank: enough for those of one moment, and short in a button.
+const RANK_DIGITS: usize = 7;
 
 /// A place in a timeline: a moment, and which of those at that moment. Later ones are greater.
 ///
@@ -49,7 +56,7 @@ impl Position {
 
     /// Of a commit: hashes ascend where ranks descend.
     pub fn of_commit(commit: &Commit) -> Self {
-        let digits = commit.hash.get(..15).unwrap_or_default();
+        let digits = commit.hash.get(..RANK_DIGITS).unwrap_or_default();
         let number = i64::from_str_radix(digits, 16).unwrap_or_default();
         Self {
             at_ms: commit.at.as_millisecond(),
@@ -63,7 +70,7 @@ impl Position {
             0.. => String::new(),
             i64::MIN => "z".to_owned(),
             // The letter that follows all digits: a hash that begins so is the commit itself.
-            rank => format!("{:015x}g", -1 - rank),
+            rank => format!("{:07x}g", -1 - rank),
         }
     }
 }
@@ -156,7 +163,13 @@ impl fmt::Display for Since {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Ago(span) => f.write_str(&super::show_duration(*span).replace(' ', "")),
-            Self::Moment(at) => write!(f, "{at}"),
+            Self::Moment(at) => {
+                let there = at.to_zoned(jiff::tz::TimeZone::UTC);
+                match there.time() {
+                    jiff::civil::Time::MIN => write!(f, "{}", there.date()),
+                    _ => write!(f, "{at}"),
+                }
+            }
         }
     }
 }
@@ -174,6 +187,44 @@ pub struct Commit {
     pub summary: String,
     /// The files of the project that it changed.
     pub files: Vec<String>,
+}
+
+/// The names of the files that a project is made of: its runbook and prose, the people, and the commands that its rules
+/// name. Of rules for reading or everything that is every command.
+pub fn files_of(project: &Project, catalog: &Catalog) -> FilesOf {
+    let runbook = base_name(&project.defined.file);
+    let stem = runbook.rsplit_once('.').map_or(runbook, |(stem, _)| stem);
+    let named = |name: &CommandName| {
+        project.rules.iter().any(|rule| match &rule.may {
+            Commands::Named(names) => names.contains(name),
+            Commands::Reads | Commands::All => true,
+        })
+    };
+    let commands = catalog.commands.values().filter(|it| named(&it.name));
+    FilesOf {
+        runbooks: [
+            runbook.to_owned(),
+            format!("{stem}.md"),
+            "people.yaml".to_owned(),
+        ]
+        .into(),
+        commands: commands
+            .map(|command| base_name(&command.defined.file).to_owned())
+            .collect(),
+    }
+}
+
+fn base_name(path: &str) -> &str {
+    path.rsplit('/').next().unwrap_or(path)
+}
+
+/// Files of a project, by their names in either folder.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FilesOf {
+    /// In the folder of the runbooks.
+    pub runbooks: BTreeSet<String>,
+    /// In the folder of the commands.
+    pub commands: BTreeSet<String>,
 }
 
 /// One line of a timeline.

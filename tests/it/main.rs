@@ -57,6 +57,7 @@ mod slack_story;
 mod store;
 mod supervisor;
 mod timeline_store;
+mod timeline_story;
 mod try_story;
 mod varnish;
 mod varnish_story;

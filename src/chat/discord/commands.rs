@@ -27,7 +27,7 @@ const CHOICES: usize = 25;
 const ALL_CHARS: usize = 7_800;
 
 /// Our own words: their description and what follows them, in order.
-const WORDS: [(&str, &str, &[Follows]); 14] = [
+const WORDS: [(&str, &str, &[Follows]); 15] = [
     (
         "help",
         "What can be typed, or how one command is used",
@@ -66,6 +66,15 @@ const WORDS: [(&str, &str, &[Follows]); 14] = [
         "runbook",
         "How things are done in a project",
         &[("project", "Which project", Needs::Project)],
+    ),
+    (
+        "timeline",
+        "What happened to a project, and who changed its files",
+        &[
+            ("project", "Which project", Needs::Project),
+            ("since", "How far back, such as 3d", Needs::Words),
+            ("about", "Only lines with these words", Needs::Words),
+        ],
     ),
     (
         "may",

@@ -12,6 +12,7 @@ mod questions;
 mod reading;
 #[cfg(test)]
 mod tests;
+mod timeline;
 mod values;
 mod words;
 

@@ -7,16 +7,16 @@ use jiff::Timestamp;
 use super::arguments::one_line;
 use super::corrections::line_of;
 use super::words::Word;
-use super::{Hearing, echo, link, may};
+use super::{Hearing, echo, link, may, timeline};
 use crate::domain::{
     Account, CommandName, Invocation, LinkCode, Meant, PersonId, Project, ProjectName, Reference,
-    Refusal, Verdict,
+    Refusal, TimelineAsk, Verdict,
 };
 
 /// The words, sorted.
-pub const BUILT_INS: [&str; 14] = [
+pub const BUILT_INS: [&str; 15] = [
     "approve", "cancel", "help", "link", "list", "may", "reject", "runbook", "runs", "settle",
-    "show", "summary", "unlink", "why",
+    "show", "summary", "timeline", "unlink", "why",
 ];
 
 /// One of our own words, understood. Asking changes nothing, but for those that [`Question::changes`] names.
@@ -85,6 +85,11 @@ pub enum Question {
         /// As typed, on one line; `None`: all headings.
         heading: Option<String>,
     },
+    /// What happened to a project.
+    Timeline {
+        /// What of it.
+        ask: TimelineAsk,
+    },
     /// What would be decided, without doing it.
     May {
         /// Who would; `None`: whoever asks.
@@ -135,6 +140,7 @@ impl Question {
             Self::Reject { .. } => "reject",
             Self::Settle { .. } => "settle",
             Self::Runbook { .. } => "runbook",
+            Self::Timeline { .. } => "timeline",
             Self::May { .. } => "may",
             Self::Link { .. } | Self::ConfirmLink { .. } => "link",
             Self::Unlink { .. } => "unlink",
@@ -155,6 +161,7 @@ impl Question {
             | Self::Summary { .. }
             | Self::Why { .. }
             | Self::Runbook { .. }
+            | Self::Timeline { .. }
             | Self::May { .. }
             | Self::Link { .. }
             | Self::ConfirmLink { .. }
@@ -192,6 +199,7 @@ pub(super) fn ask(
         "reject" => reject(rest),
         "settle" => settle(rest),
         "runbook" => runbook(words, hearing),
+        "timeline" => timeline::read(words, hearing),
         "may" => may::read(words, hearing),
         "link" => link::link(rest),
         "unlink" => link::unlink(rest),
@@ -246,7 +254,7 @@ fn all_and_project(
 }
 
 /// A project's name, with or without `project=` before it.
-fn project_word(word: &Word) -> (&str, &str) {
+pub(super) fn project_word(word: &Word) -> (&str, &str) {
     let bare = word.text.strip_prefix("--").unwrap_or(&word.text);
     match bare.split_once('=') {
         Some((key, name)) if key.eq_ignore_ascii_case("project") => ("project=", name),
@@ -376,7 +384,7 @@ pub(super) fn strip_any<'t>(text: &'t str, beginnings: &[&str]) -> Option<&'t st
 }
 
 /// The line with another word at this place.
-fn line_with(words: &[Word], index: usize, word: &str) -> String {
+pub(super) fn line_with(words: &[Word], index: usize, word: &str) -> String {
     let mut line: Vec<String> = words.iter().map(Word::typed).collect();
     if let Some(place) = line.get_mut(index) {
         word.clone_into(place);

@@ -44,6 +44,14 @@ fn asked(question: &Question) -> String {
         Question::Runbook { project, heading } => {
             vec![project.to_string(), heading.clone().unwrap_or_default()]
         }
+        Question::Timeline { ask } => vec![
+            ask.project.to_string(),
+            ask.since
+                .map_or_else(|| "*".to_owned(), |it| it.to_string()),
+            ask.about.clone().unwrap_or_else(|| "*".to_owned()),
+            ask.before
+                .map_or_else(|| "*".to_owned(), |it| it.to_string()),
+        ],
         Question::Link { account } | Question::Unlink { account } => vec![account.to_string()],
         Question::ConfirmLink { code } => vec![code.expose().to_owned()],
     };
@@ -295,6 +303,19 @@ fn our_own_words_are_understood() {
         ("settle again", SHOP, "settle 7f3k again", "? settle 7f3k | Again"),
         ("settle nothing", SHOP, "settle 7f3k", "! bad_builtin say what became of the step: happened, did-not or again; settle 7f3k did-not"),
         ("settle otherwise", SHOP, "settle 7f3k no idea", "! bad_builtin `no idea` is none of happened, did-not and again; settle 7f3k did-not"),
+        ("timeline here", SHOP, "timeline", "? timeline shop | * | * | *"),
+        ("timeline of a project", SHOP, "timeline BLOG", "? timeline blog | * | * | *"),
+        ("timeline of a named project", NOWHERE, "timeline project=blog since 3d", "? timeline blog | 3d | * | *"),
+        ("timeline in any order", SHOP, "timeline about Cache flush since 1d 2h", "? timeline shop | 1d2h | Cache flush | *"),
+        ("timeline by options", SHOP, "timeline --since=3d --about \"cache\"", "? timeline shop | 3d | cache | *"),
+        ("timeline since a day", SHOP, "timeline since 2026-11-20", "? timeline shop | 2026-11-20 | * | *"),
+        ("timeline, earlier", SHOP, "timeline shop before 1790000000120/7", "? timeline shop | * | * | 1790000000120/7"),
+        ("timeline of which project", NOWHERE, "timeline since 3d", "! which_project timeline since 3d"),
+        ("timeline of no project", SHOP, "timeline blgo since 3d", "! unknown_project blgo; blog -> timeline blog since 3d"),
+        ("timeline since what", SHOP, "timeline since noon", "! bad_builtin `since noon` is neither a span such as 3d nor a day such as 2026-11-20; timeline shop since 3d"),
+        ("timeline before what", SHOP, "timeline before noon", "! bad_builtin `before noon` is no day such as 2026-11-20, and no moment such as 2026-11-20T03:00Z; timeline shop before 2026-11-20"),
+        ("timeline with more", SHOP, "timeline shop cache", "! bad_builtin `timeline` takes a project, then since, about or before, and not `cache`; timeline shop since 3d about cache"),
+        ("timeline about much", SHOP, "timeline about aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", "! bad_builtin `about` takes 24 characters at the most; timeline shop about cache"),
         ("runbook here", SHOP, "runbook", "? runbook shop |"),
         ("runbook of a project", SHOP, "runbook BLOG", "? runbook blog |"),
         ("runbook with a heading", NOWHERE, "runbook shop Flush the cache", "? runbook shop | Flush the cache"),

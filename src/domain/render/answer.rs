@@ -40,6 +40,10 @@ pub fn help(catalog: &Catalog, project: Option<&Project>) -> Message {
         ),
         ("cancel REF", "stops a run"),
         ("approve REF", "gives consent; reject REF refuses it"),
+        (
+            "timeline PROJECT",
+            "what happened to it; since 3d, about cache narrow it",
+        ),
         ("runbook PROJECT", "its prose, by headings"),
         ("may COMMAND …", "what would be decided, without running it"),
         (

@@ -8,6 +8,7 @@ mod link;
 mod places;
 mod summary;
 mod thread;
+mod timeline;
 
 use crate::domain::{ApprovalTerms, Field, Identity, Invocation, Outcome, Text, Who};
 pub use answer::{help, help_command, list_commands, of_a_newer_version, runbook, runs, show, why};
@@ -20,6 +21,7 @@ pub use summary::summary;
 pub use thread::{
     Live, ask_approvers, excerpt, first_line, last_line, line, root, root_that_waits,
 };
+pub use timeline::{line_has, timeline};
 
 /// `flush-cache prod` with the arguments that are not defaults, as the thread calls a run.
 pub fn title(invocation: &Invocation) -> String {

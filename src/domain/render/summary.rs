@@ -131,8 +131,13 @@ fn outcome(summary: &Summary) -> Text {
         Standing::AboutToStart => Text::from("open: nothing was done yet"),
         Standing::Runs => Text::from("open: ").plain(steps),
         Standing::Succeeded => Text::from("it worked: ").plain(steps),
-        Standing::Failed { step } => Text::from("it stopped ")
-            .plain(format!("{}: {steps}; what was done stays done", at(step))),
+        Standing::Failed { step } => {
+            let done = match summary.steps.done {
+                0 => "nothing was done before it".to_owned(),
+                _ => format!("{steps}, and stays done"),
+            };
+            Text::from("it stopped ").plain(format!("{}; {done}", at(step)))
+        }
         Standing::Rejected { by, because } => {
             let text = Text::new().person(by).plain(" said no");
             if because.is_empty() {

@@ -1,0 +1,148 @@
+//! Reads a project's timeline page by page, and keeps what is asked for. Bounded: whoever wants more asks for earlier lines.
+
+use jiff::Timestamp;
+
+use super::Walk;
+use crate::domain::{
+    Fact, Happening, Message, Position, RunState, Stands, Timeline, TimelineAsk, render,
+};
+use crate::store::verify::unread_in_words;
+use crate::store::{RunStanding, Store, StoreError, TimelineFilter, TimelineRead};
+
+/// Lines of an answer in chat.
+const LINES: u32 = 15;
+/// Rows that are read at once where most of them may not be about what is asked for.
+const LOOKED_AT: u32 = 200;
+/// How often that is done for one answer.
+const LOOKS: usize = 10;
+
+impl Walk<'_> {
+    /// Answers `timeline`.
+    pub(super) async fn timeline(&self, ask: &TimelineAsk) -> Result<Message, StoreError> {
+        let store = &self.dispatch.store;
+        let timeline = read_timeline(store, ask, LINES, self.now).await?;
+        Ok(render::timeline(&timeline, ask))
+    }
+}
+
+/// Reads a timeline's newest lines that are asked for, `lines` at the most.
+///
+/// # Errors
+/// The store's.
+pub async fn read_timeline(
+    store: &Store,
+    ask: &TimelineAsk,
+    lines: u32,
+    now: Timestamp,
+) -> Result<Timeline, StoreError> {
+    let mut timeline = Timeline {
+        project: ask.project.clone(),
+        since: ask.since.map(|since| since.moment(now)),
+        about: ask.about.clone(),
+        lines: Vec::new(),
+        earlier: None,
+        missing: Vec::new(),
+    };
+    let mut filter = TimelineFilter {
+        project: ask.project.clone(),
+        before: ask.before.unwrap_or(Position::END),
+        since: timeline.since,
+        limit: if ask.about.is_some() {
+            LOOKED_AT
+        } else {
+            lines
+        },
+    };
+    for _ in 0..looks(lines) {
+        let read = store.timeline(&filter).await?;
+        if timeline.missing.is_empty() {
+            timeline.missing = missing(&read);
+        }
+        let more = take(&mut timeline, &mut filter, read, lines);
+        timeline.earlier = more.then_some(filter.before);
+        if !more || timeline.lines.len() >= lines as usize {
+            break;
+        }
+    }
+    Ok(timeline)
+}
+
+/// An export wants many lines, and waits for them.
+fn looks(lines: u32) -> usize {
+    LOOKS.max(lines as usize / LOOKED_AT as usize)
+}
+
+/// Takes the lines that are asked for, and moves on behind them. Answers whether there may be more.
+fn take(
+    timeline: &mut Timeline,
+    filter: &mut TimelineFilter,
+    read: TimelineRead,
+    lines: u32,
+) -> bool {
+    let (mut more, came_from) = (read.more, filter.before);
+    for (position, happening) in in_order(read, filter.limit, &mut more) {
+        if timeline.lines.len() >= lines as usize {
+            return true;
+        }
+        filter.before = position;
+        let about = timeline.about.as_deref();
+        timeline
+            .lines
+            .extend(happening.filter(|it| about.is_none_or(|about| render::line_has(it, about))));
+    }
+    // A page of which nothing can be read leads nowhere.
+    more && filter.before != came_from
+}
+
+/// Everything that was read in one order, newest first. Of each source there may be more behind its last row: so no more
+/// than one source's rows are taken.
+fn in_order(read: TimelineRead, limit: u32, more: &mut bool) -> Vec<(Position, Option<Happening>)> {
+    let entries = read.entries.iter().map(|entry| {
+        let stands = match &entry.fact {
+            Fact::Decided { run: Some(run), .. } => read.runs.get(run).map(stands),
+            _ => None,
+        };
+        (
+            Position::of_entry(entry),
+            Happening::of_entry(entry, stands),
+        )
+    });
+    let commits = read.commits.into_iter().map(|commit| {
+        let position = Position::of_commit(&commit);
+        (position, Some(Happening::of_commit(commit)))
+    });
+    let mut all: Vec<_> = entries.chain(commits).collect();
+    all.sort_by_key(|(position, _)| std::cmp::Reverse(*position));
+    *more |= all.len() > limit as usize;
+    all.truncate(limit as usize);
+    all
+}
+
+fn stands(run: &RunStanding) -> Stands {
+    Stands {
+        state: run.outcome.map_or(RunState::Open, RunState::Ended),
+        finished_at: run.finished_at,
+    }
+}
+
+fn missing(read: &TimelineRead) -> Vec<String> {
+    let mut missing = Vec::new();
+    if read.behind > 0 {
+        missing.push(format!(
+            "{} ledger entries of an earlier version are not in it yet: ask again in a minute",
+            read.behind
+        ));
+    }
+    if read.unread > 0 {
+        missing.push(unread_in_words(read.unread as u64));
+    }
+    match &read.git {
+        Some(git) => missing.extend(
+            git.problem
+                .as_ref()
+                .map(|why| format!("commits may be missing: {why}")),
+        ),
+        None => missing.push("commits are not in it yet: git was not asked so far".to_owned()),
+    }
+    missing
+}
