@@ -14,7 +14,7 @@ use tracing::{info, warn};
 
 use super::commits::{self, Git};
 use super::stages::Stage;
-use super::{Exit, say_error};
+use super::{Exit, rules_told, say_error};
 use crate::catalog::{self, CurrentCatalog, Folders, Loaded, Reloaded};
 use crate::chat::outbox::Outbox;
 use crate::chat::{Intake, Transport};
@@ -340,6 +340,7 @@ impl App {
             Arc::clone(&self.files),
         );
         let cancel = stage.cancel.clone();
+        let mut told = current.load_full();
         stage.spawn(async move {
             while let Some(Some(reloaded)) = cancel.run_until_cancelled(reloads.recv()).await {
                 roster.files_changed();
@@ -349,6 +350,9 @@ impl App {
                 if let Err(why) = store.record(vec![fact], Vec::new(), clock.now()).await {
                     warn!("a reload is not recorded: {why}");
                 }
+                let taken = current.load_full();
+                rules_told::tell(&store, (&told, &taken), &mirrors_on, clock.now()).await;
+                told = taken;
                 crash("catalog.recorded");
             }
             cancel.cancelled().await;

@@ -7,6 +7,7 @@ mod doctor;
 mod ledger;
 mod may;
 mod preview;
+mod rules_told;
 mod run;
 mod serve;
 mod stages;

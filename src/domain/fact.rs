@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     ApprovalTerms, GroupName, Identity, InboundKey, Invocation, LinkEvent, Platform, ProjectName,
-    Reference, Revision, RuleRef, RunEvent, RunId, Source,
+    Reference, Revision, RuleChange, RuleRef, RunEvent, RunId, Source,
 };
 
 /// One line of the ledger.
@@ -110,6 +110,15 @@ pub enum Fact {
         /// How many projects.
         projects: usize,
     },
+    /// The rules of a project are others from here on.
+    RulesChanged {
+        /// Whose.
+        project: ProjectName,
+        /// Of the catalog that has them.
+        revision: Revision,
+        /// What changed. Non-empty.
+        changes: Vec<RuleChange>,
+    },
     /// Changed files were not taken; the catalog before stays in force.
     CatalogKept {
         /// The revision that stays.
@@ -150,6 +159,7 @@ impl Fact {
     pub fn concerns(&self) -> Concerns<'_> {
         match self {
             Self::Decided { invocation, .. } => Concerns::Project(&invocation.project),
+            Self::RulesChanged { project, .. } => Concerns::Project(project),
             Self::CatalogKept { .. } | Self::SetBack { .. } => Concerns::Everything,
             Self::Received { .. }
             | Self::Refused { .. }

@@ -20,6 +20,7 @@ mod redact;
 mod refusal;
 mod refusal_message;
 pub mod render;
+mod rules_changed;
 mod run;
 #[cfg(test)]
 mod run_tests;
@@ -46,6 +47,7 @@ pub use parse::{At, BUILT_INS, Hearing, Question, RESERVED_PARAMETERS, Typed, ex
 pub use plan::*;
 pub use redact::*;
 pub use refusal::*;
+pub use rules_changed::*;
 pub use run::*;
 pub use runbook::*;
 pub use summary::*;

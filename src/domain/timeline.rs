@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Catalog, CommandName, Commands, Decided, Entry, Fact, FileLine, Identity, Outcome, Project,
-    ProjectName, Reference, Revision,
+    ProjectName, Reference, Revision, RuleChange,
 };
 
 /// The longest `about`: what is asked for stands in the button to earlier lines, and buttons are short.
@@ -277,6 +277,13 @@ pub enum What {
         #[serde(skip_serializing_if = "Option::is_none")]
         rule: Option<FileLine>,
     },
+    /// The project's rules were changed.
+    RulesChanged {
+        /// Of the catalog that has them.
+        revision: Revision,
+        /// What changed.
+        changes: Vec<RuleChange>,
+    },
     /// Changed files were not taken.
     FilesNotTaken {
         /// How many mistakes.
@@ -384,6 +391,12 @@ fn told(entry: &Entry, stands: Option<Stands>) -> Option<What> {
                 }),
             }
         }
+        Fact::RulesChanged {
+            revision, changes, ..
+        } => Some(What::RulesChanged {
+            revision: revision.clone(),
+            changes: changes.clone(),
+        }),
         Fact::CatalogKept {
             revision,
             mistakes,

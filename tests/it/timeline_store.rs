@@ -178,6 +178,23 @@ async fn an_entry_that_was_hidden_from_its_timeline_is_found(world: World) {
     }
 }
 
+async fn a_change_of_rules_that_every_replica_sees_is_recorded_and_told_once(world: World) {
+    let change = |revision: &str| Fact::RulesChanged {
+        project: "shop".parse().unwrap(),
+        revision: midwatch::domain::Revision(revision.to_owned()),
+        changes: vec![midwatch::domain::RuleChange::Reordered],
+    };
+    let told = || vec![crate::world::posting(midwatch::domain::PostingKind::Answer, None, "changed")];
+    let mut recorded = Vec::new();
+    for (ms, revision) in [(1, "a"), (2, "a"), (3, "b"), (4, "a")] {
+        let by = world.store.record_rules_changed(change(revision), told(), at(ms)).await;
+        recorded.push(by.unwrap());
+    }
+    assert_eq!(recorded, [true, false, true, true], "back again is a change");
+    assert_eq!(world.paged(9).await, [4, 3, 1]);
+    assert_eq!(world.due().await.len(), 1, "one after the other in a channel");
+}
+
 async fn commits_stand_in_the_same_order_and_are_replaced_as_a_whole(world: World) {
     let commit = |hash: &str, ms| Commit {
         hash: hash.repeat(40),

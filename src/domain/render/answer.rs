@@ -362,6 +362,7 @@ fn fact_in_words(run: &Run, fact: &Fact) -> Option<Text> {
         | Fact::Answered { .. }
         | Fact::Link { .. }
         | Fact::CatalogLoaded { .. }
+        | Fact::RulesChanged { .. }
         | Fact::CatalogKept { .. }
         | Fact::SetBack { .. }
         | Fact::Service { .. } => None,

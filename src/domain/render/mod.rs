@@ -6,6 +6,7 @@ mod answer;
 mod decision;
 mod link;
 mod places;
+mod rules;
 mod summary;
 mod thread;
 mod timeline;
@@ -16,6 +17,7 @@ pub use decision::{decision_in_words, not_run};
 use jiff::Timestamp;
 pub use link::{link_asked, link_code, linked, unlinked};
 pub use places::{done_from_elsewhere, in_each_place, posting};
+pub use rules::{rule_in_words, rules_changed};
 use std::time::Duration;
 pub use summary::summary;
 pub use thread::{

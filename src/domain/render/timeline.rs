@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::rules::changes_in_words;
 use super::{append, field, outcome_word, who};
 use crate::domain::{
     Block, Button, Field, Happening, Message, Outcome, RunState, Span, Text, Timeline, TimelineAsk,
@@ -111,6 +112,13 @@ fn as_field(happening: &Happening) -> Field {
                 None => text,
             };
             (label.to_owned(), text)
+        }
+        What::RulesChanged { revision, changes } => {
+            let text = format!(
+                "📜 the rules changed, revision {revision} — {}",
+                changes_in_words(changes)
+            );
+            ("rules".to_owned(), Text::new().plain(text))
         }
         What::FilesNotTaken {
             mistakes,

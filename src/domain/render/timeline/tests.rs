@@ -3,9 +3,10 @@
 use jiff::Timestamp;
 
 use super::{as_field, as_plain, line_has, timeline};
+use crate::domain::render::rules_changed;
 use crate::domain::{
     Block, FileLine, Happening, Identity, Message, Outcome, PersonId, Position, ProjectName,
-    Reference, Revision, RunState, Since, Timeline, TimelineAsk, What,
+    Reference, Revision, RuleChange, RunState, Since, Timeline, TimelineAsk, What,
 };
 
 fn at(seconds: i64) -> Timestamp {
@@ -49,6 +50,37 @@ fn commit(files: &[&str]) -> What {
     }
 }
 
+fn changes() -> Vec<RuleChange> {
+    let at = |line| FileLine {
+        file: "runbooks/shop.yaml".to_owned(),
+        line,
+    };
+    vec![
+        RuleChange::Added {
+            rule: "engineering may flush-cache in prod, with 2 approvals of team-shop".to_owned(),
+            at: at(21),
+        },
+        RuleChange::Removed {
+            rule: "engineering may flush-cache in prod, with 1 approval of team-shop".to_owned(),
+            at: at(19),
+        },
+    ]
+}
+
+#[test]
+fn changed_rules_are_told_where_the_project_is_talked_about() {
+    let revision = Revision("0123456789ab".to_owned());
+    let others = [
+        RuleChange::Reordered,
+        RuleChange::Begun { rules: 4 },
+        RuleChange::Ended,
+        RuleChange::More { changes: 10 },
+    ];
+    let told = [changes(), others.to_vec()]
+        .map(|changes| words(&rules_changed(&ask().project, &revision, &changes)));
+    insta::assert_snapshot!(told.join("\n\n"));
+}
+
 fn every_kind() -> Vec<Happening> {
     let ended = RunState::Ended;
     let all = [
@@ -69,6 +101,10 @@ fn every_kind() -> Vec<Happening> {
             mistakes: 2,
             first: "runbooks/shop.yaml:14: group `team-shp` is not defined".to_owned(),
             revision: Revision("0123456789ab".to_owned()),
+        },
+        What::RulesChanged {
+            revision: Revision("0123456789ab".to_owned()),
+            changes: changes(),
         },
         What::SetBack {
             why: "ledger entry 7 was committed and is not there any more".to_owned(),
