@@ -69,6 +69,11 @@ impl Walk<'_> {
                 Some(project) => render::runbook(project, heading.as_deref()),
                 None => render::help(self.catalog, None),
             },
+            Question::History {
+                command,
+                project,
+                environment,
+            } => self.history(&command, &project, environment).await?,
             Question::Timeline { ask } => self.timeline(&ask).await?,
             Question::May {
                 person,

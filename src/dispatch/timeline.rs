@@ -4,13 +4,16 @@ use jiff::Timestamp;
 
 use super::Walk;
 use crate::domain::{
-    Fact, Happening, Message, Position, RunState, Stands, Timeline, TimelineAsk, render,
+    CommandName, EnvironmentName, Fact, Happening, JUDGED, Message, ParameterKind, Position,
+    ProjectName, RunState, Stands, Timeline, TimelineAsk, render, target_of,
 };
 use crate::store::verify::unread_in_words;
 use crate::store::{RunStanding, Store, StoreError, TimelineFilter, TimelineRead};
 
 /// Lines of an answer in chat.
 const LINES: u32 = 15;
+/// Environments whose past one answer tells.
+const MOST_ENVIRONMENTS: usize = 8;
 /// Rows that are read at once where most of them may not be about what is asked for.
 const LOOKED_AT: u32 = 200;
 /// How often that is done for one answer.
@@ -22,6 +25,55 @@ impl Walk<'_> {
         let store = &self.dispatch.store;
         let timeline = read_timeline(store, ask, LINES, self.now).await?;
         Ok(render::timeline(&timeline, ask))
+    }
+
+    /// Answers `history`: of one environment, or of each in which the command can run.
+    pub(super) async fn history(
+        &self,
+        command: &CommandName,
+        project: &ProjectName,
+        environment: Option<EnvironmentName>,
+    ) -> Result<Message, StoreError> {
+        let environments = match environment {
+            Some(one) => vec![Some(one)],
+            None => self.environments_of(command, project),
+        };
+        let mut pasts = Vec::new();
+        for environment in &environments {
+            let target = target_of(command, project, environment.as_ref());
+            let runs = self.dispatch.store.runs_of_target(&target, JUDGED).await?;
+            pasts.push((environment.as_ref(), runs));
+        }
+        let pasts: Vec<render::Past<'_>> = pasts
+            .iter()
+            .map(|(environment, runs)| render::Past {
+                environment: *environment,
+                runs,
+            })
+            .collect();
+        Ok(render::history(command, project, &pasts))
+    }
+
+    /// Where a command can run; `None`: it has no environment.
+    fn environments_of(
+        &self,
+        command: &CommandName,
+        project: &ProjectName,
+    ) -> Vec<Option<EnvironmentName>> {
+        let takes_one = self.catalog.commands.get(command).is_some_and(|command| {
+            let mut parameters = command.parameters.iter();
+            parameters.any(|it| matches!(it.kind, ParameterKind::Environment))
+        });
+        let project = self.catalog.projects.get(project);
+        match project.filter(|_| takes_one) {
+            Some(project) => project
+                .environments
+                .iter()
+                .take(MOST_ENVIRONMENTS)
+                .map(|it| Some(it.name.clone()))
+                .collect(),
+            None => vec![None],
+        }
     }
 }
 

@@ -73,6 +73,14 @@ fn candidates(
             let named = projects(hearing).map(|project| format!("project={project}"));
             texts(["all"]).chain(named).collect()
         }
+        "history" => match rest {
+            [] => commands(hearing).collect(),
+            [_] => hearing.implied_project().map_or_else(Vec::new, |project| {
+                let names = project.environments.iter();
+                names.map(|it| it.name.to_string()).collect()
+            }),
+            _ => Vec::new(),
+        },
         "timeline" => {
             let clauses = texts(["since", "about"]);
             let projects = projects(hearing).filter(|_| rest.is_empty());

@@ -9,6 +9,7 @@ mod fact;
 mod fill;
 #[cfg(test)]
 mod fill_tests;
+mod history;
 mod inbound;
 mod merkle;
 mod message;
@@ -38,6 +39,7 @@ pub use complete::complete;
 pub use decide::*;
 pub use fact::*;
 pub use fill::*;
+pub use history::*;
 pub use inbound::*;
 pub use merkle::*;
 pub use message::*;

@@ -36,7 +36,7 @@ pub use examine::{Finding, FindingState, examine};
 pub use links::{
     CODE_LIVES, LinkChange, Linked, MOST_CODES, MOST_LINKS, MOST_TRIES, NewLink, OpenLink,
 };
-pub use timeline::{GitRead, RunStanding, TargetRun, TimelineFilter, TimelineRead};
+pub use timeline::{GitRead, RunStanding, TimelineFilter, TimelineRead};
 
 use std::path::PathBuf;
 use std::sync::Arc;

@@ -16,8 +16,8 @@ use super::outbox::owe;
 use super::writer::Group;
 use super::{Store, StoreError};
 use crate::domain::{
-    Commit, Concerns, Entry, Fact, Outcome, Position, Posting, ProjectName, Reference, RunId,
-    leaf_hash,
+    Commit, Concerns, Entry, Fact, Outcome, PastRun, Position, Posting, ProjectName, Reference,
+    RunId, leaf_hash,
 };
 
 /// What `happenings` calls every project.
@@ -37,9 +37,9 @@ pub(super) const ENTRIES: &str =
 pub(super) const COMMITS: &str = "select at, hash, author, summary, files from commits
      where project = $1 and at <= $2 and (at < $2 or hash > $3) and at >= $4
      order by at desc, hash limit $5";
-/// The latest runs of one command on one target.
+/// The latest runs of one command in one environment, newest first. As the index says it.
 pub(super) const OF_TARGET: &str = "select reference, outcome, created_at, finished_at from runs
-     where same_target = $1 order by created_at desc, id limit $2";
+     where substr(same_target, 1, length(same_target) - 17) = $1 order by created_at desc, id limit $2";
 
 /// Which part of a timeline is read; newest first.
 #[derive(Debug, Clone)]
@@ -93,19 +93,6 @@ pub struct RunStanding {
     pub finished_at: Option<Timestamp>,
 }
 
-/// A run of some target.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct TargetRun {
-    /// What people call it.
-    pub reference: Reference,
-    /// `None` while it is open.
-    pub outcome: Option<Outcome>,
-    /// When it was asked for.
-    pub asked_at: Timestamp,
-    /// When its outcome was known.
-    pub finished_at: Option<Timestamp>,
-}
-
 /// Whose timeline tells of a fact, as `happenings` has it.
 pub(super) fn timeline_of(fact: &Fact) -> Option<&str> {
     match fact.concerns() {
@@ -135,14 +122,14 @@ impl Store {
         Ok(read)
     }
 
-    /// The latest runs of a target (`Invocation::same_target`), newest first.
+    /// The latest runs of a command in one environment (`target_of`), newest first, whatever their other arguments.
     pub async fn runs_of_target(
         &self,
-        same_target: &str,
+        target: &str,
         limit: u32,
-    ) -> Result<Vec<TargetRun>, StoreError> {
+    ) -> Result<Vec<PastRun>, StoreError> {
         let rows: Vec<TargetRow> = sql(OF_TARGET)
-            .bind(same_target)
+            .bind(target)
             .bind(i64::from(limit))
             .all(&mut self.reader().await?)
             .await?;
@@ -303,15 +290,20 @@ struct TargetRow {
 }
 
 impl TargetRow {
-    fn run(self) -> Result<TargetRun, StoreError> {
+    fn run(self) -> Result<PastRun, StoreError> {
         let reference = Reference::parse(&self.reference);
-        Ok(TargetRun {
+        let ended = match (self.outcome, self.finished_at) {
+            (Some(word), Some(at)) => Outcome::parse(&word).map(|it| (it, at)),
+            _ => None,
+        };
+        Ok(PastRun {
             reference: reference.ok_or_else(|| {
                 StoreError::Corrupt(format!("the reference `{}`", self.reference))
             })?,
-            outcome: self.outcome.as_deref().and_then(Outcome::parse),
             asked_at: read_time(self.created_at)?,
-            finished_at: self.finished_at.map(read_time).transpose()?,
+            ended: ended
+                .map(|(outcome, at)| Ok::<_, StoreError>((outcome, read_time(at)?)))
+                .transpose()?,
         })
     }
 }

@@ -195,6 +195,21 @@ async fn a_change_of_rules_that_every_replica_sees_is_recorded_and_told_once(wor
     assert_eq!(world.due().await.len(), 1, "one after the other in a channel");
 }
 
+async fn the_last_runs_of_a_command_are_found_with_whatever_arguments(world: World) {
+    for n in 0..4 {
+        world.allows(n, i64::from(n)).await;
+    }
+    let of = |environment: &str| {
+        let environment = environment.parse().unwrap();
+        let (command, project) = ("flush-cache".parse().unwrap(), "shop".parse().unwrap());
+        midwatch::domain::target_of(&command, &project, Some(&environment))
+    };
+    let runs = world.store.runs_of_target(&of("prod"), 3).await.unwrap();
+    assert_eq!(runs.len(), 3);
+    assert!(runs.iter().all(|run| run.ended.is_none()));
+    assert!(world.store.runs_of_target(&of("pro"), 3).await.unwrap().is_empty());
+}
+
 async fn commits_stand_in_the_same_order_and_are_replaced_as_a_whole(world: World) {
     let commit = |hash: &str, ms| Commit {
         hash: hash.repeat(40),

@@ -108,6 +108,33 @@ fn earlier_lines_are_a_button_away_and_none_is_told_twice() {
 }
 
 #[test]
+fn a_history_says_whether_a_command_always_fails_or_just_did() {
+    let home = laboratory();
+    typed(
+        &home,
+        &[
+            "/as ann",
+            "/ops break one",
+            "/ops break one",
+            "/ops mark one",
+        ],
+    );
+    let told = typed(
+        &home,
+        &[
+            "/as ann",
+            "/ops history break",
+            "/ops history mark one",
+            "/ops history nap",
+        ],
+    );
+    let told = regex::Regex::new(r"/ops summary \w+")
+        .unwrap()
+        .replace_all(&told.out, "/ops summary REF");
+    insta::assert_snapshot!("history_told", steady(&home, &told));
+}
+
+#[test]
 fn without_a_repository_the_timeline_says_so() {
     let home = laboratory();
     typed(&home, &["/as ann", "/ops mark one"]);

@@ -27,7 +27,7 @@ const CHOICES: usize = 25;
 const ALL_CHARS: usize = 7_800;
 
 /// Our own words: their description and what follows them, in order.
-const WORDS: [(&str, &str, &[Follows]); 15] = [
+const WORDS: [(&str, &str, &[Follows]); 16] = [
     (
         "help",
         "What can be typed, or how one command is used",
@@ -66,6 +66,11 @@ const WORDS: [(&str, &str, &[Follows]); 15] = [
         "runbook",
         "How things are done in a project",
         &[("project", "Which project", Needs::Project)],
+    ),
+    (
+        "history",
+        "Whether a command always fails, or just did",
+        &[("command", "And where, as you would type it", Needs::Line)],
     ),
     (
         "timeline",

@@ -5,6 +5,7 @@
 mod arguments;
 mod corrections;
 mod examples;
+mod history;
 mod link;
 mod may;
 mod nearest;

@@ -7,16 +7,16 @@ use jiff::Timestamp;
 use super::arguments::one_line;
 use super::corrections::line_of;
 use super::words::Word;
-use super::{Hearing, echo, link, may, timeline};
+use super::{Hearing, echo, history, link, may, timeline};
 use crate::domain::{
-    Account, CommandName, Invocation, LinkCode, Meant, PersonId, Project, ProjectName, Reference,
-    Refusal, TimelineAsk, Verdict,
+    Account, CommandName, EnvironmentName, Invocation, LinkCode, Meant, PersonId, Project,
+    ProjectName, Reference, Refusal, TimelineAsk, Verdict,
 };
 
 /// The words, sorted.
-pub const BUILT_INS: [&str; 15] = [
-    "approve", "cancel", "help", "link", "list", "may", "reject", "runbook", "runs", "settle",
-    "show", "summary", "timeline", "unlink", "why",
+pub const BUILT_INS: [&str; 16] = [
+    "approve", "cancel", "help", "history", "link", "list", "may", "reject", "runbook", "runs",
+    "settle", "show", "summary", "timeline", "unlink", "why",
 ];
 
 /// One of our own words, understood. Asking changes nothing, but for those that [`Question::changes`] names.
@@ -85,6 +85,15 @@ pub enum Question {
         /// As typed, on one line; `None`: all headings.
         heading: Option<String>,
     },
+    /// Whether a command always fails, or just did.
+    History {
+        /// Which.
+        command: CommandName,
+        /// Of which project.
+        project: ProjectName,
+        /// Where; `None`: wherever it runs.
+        environment: Option<EnvironmentName>,
+    },
     /// What happened to a project.
     Timeline {
         /// What of it.
@@ -140,6 +149,7 @@ impl Question {
             Self::Reject { .. } => "reject",
             Self::Settle { .. } => "settle",
             Self::Runbook { .. } => "runbook",
+            Self::History { .. } => "history",
             Self::Timeline { .. } => "timeline",
             Self::May { .. } => "may",
             Self::Link { .. } | Self::ConfirmLink { .. } => "link",
@@ -161,6 +171,7 @@ impl Question {
             | Self::Summary { .. }
             | Self::Why { .. }
             | Self::Runbook { .. }
+            | Self::History { .. }
             | Self::Timeline { .. }
             | Self::May { .. }
             | Self::Link { .. }
@@ -199,6 +210,7 @@ pub(super) fn ask(
         "reject" => reject(rest),
         "settle" => settle(rest),
         "runbook" => runbook(words, hearing),
+        "history" => history::read(words, hearing),
         "timeline" => timeline::read(words, hearing),
         "may" => may::read(words, hearing),
         "link" => link::link(rest),

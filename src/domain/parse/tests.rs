@@ -44,6 +44,18 @@ fn asked(question: &Question) -> String {
         Question::Runbook { project, heading } => {
             vec![project.to_string(), heading.clone().unwrap_or_default()]
         }
+        Question::History {
+            command,
+            project,
+            environment,
+        } => vec![
+            command.to_string(),
+            project.to_string(),
+            environment
+                .as_ref()
+                .map_or("*", |it| it.as_str())
+                .to_owned(),
+        ],
         Question::Timeline { ask } => vec![
             ask.project.to_string(),
             ask.since
@@ -303,6 +315,13 @@ fn our_own_words_are_understood() {
         ("settle again", SHOP, "settle 7f3k again", "? settle 7f3k | Again"),
         ("settle nothing", SHOP, "settle 7f3k", "! bad_builtin say what became of the step: happened, did-not or again; settle 7f3k did-not"),
         ("settle otherwise", SHOP, "settle 7f3k no idea", "! bad_builtin `no idea` is none of happened, did-not and again; settle 7f3k did-not"),
+        ("history", SHOP, "history flush-cache prod", "? history flush-cache | shop | prod"),
+        ("history anywhere", SHOP, "history /ops Flush-Cache", "? history flush-cache | shop | *"),
+        ("history elsewhere", NOWHERE, "history flush-cache project=shop environment=PROD", "? history flush-cache | shop | prod"),
+        ("history of nothing", SHOP, "history", "! bad_builtin `history` needs a command; `/ops list` shows them; history flush-cache prod"),
+        ("history of which project", NOWHERE, "history flush-cache", "! which_project history flush-cache"),
+        ("history in no environment", SHOP, "history flush-cache prd", "! bad_builtin shop has no environment `prd`; it has staging, prod; history flush-cache prod"),
+        ("history with more", SHOP, "history flush-cache prod /", "! bad_builtin `history` takes a command and an environment, and not `/` after them; history flush-cache"),
         ("timeline here", SHOP, "timeline", "? timeline shop | * | * | *"),
         ("timeline of a project", SHOP, "timeline BLOG", "? timeline blog | * | * | *"),
         ("timeline of a named project", NOWHERE, "timeline project=blog since 3d", "? timeline blog | 3d | * | *"),

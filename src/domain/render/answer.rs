@@ -41,6 +41,10 @@ pub fn help(catalog: &Catalog, project: Option<&Project>) -> Message {
         ("cancel REF", "stops a run"),
         ("approve REF", "gives consent; reject REF refuses it"),
         (
+            "history COMMAND",
+            "whether it always fails, or just did, and since when",
+        ),
+        (
             "timeline PROJECT",
             "what happened to it; since 3d, about cache narrow it",
         ),

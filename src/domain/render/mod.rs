@@ -4,6 +4,7 @@
 
 mod answer;
 mod decision;
+mod history;
 mod link;
 mod places;
 mod rules;
@@ -14,6 +15,7 @@ mod timeline;
 use crate::domain::{ApprovalTerms, Field, Identity, Invocation, Outcome, Text, Who};
 pub use answer::{help, help_command, list_commands, of_a_newer_version, runbook, runs, show, why};
 pub use decision::{decision_in_words, not_run};
+pub use history::{Past, history};
 use jiff::Timestamp;
 pub use link::{link_asked, link_code, linked, unlinked};
 pub use places::{done_from_elsewhere, in_each_place, posting};

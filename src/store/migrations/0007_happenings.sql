@@ -26,5 +26,5 @@ create table commits_read (
     at      bigint not null,
     problem text
 );
--- The latest runs of one command on one target.
-create index runs_of_target on runs (same_target, created_at desc, id);
+-- The latest runs of one command in one environment, with whatever arguments: `same_target` without its digest.
+create index runs_of_target on runs (substr(same_target, 1, length(same_target) - 17), created_at desc, id);
