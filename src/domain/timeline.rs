@@ -81,6 +81,13 @@ impl fmt::Display for Position {
     }
 }
 
+impl Serialize for Position {
+    /// As it is typed.
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
 /// What is no position.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct NoPosition;
@@ -435,7 +442,7 @@ pub struct Timeline {
     /// Newest first.
     pub lines: Vec<Happening>,
     /// Where to go on, when there may be more.
-    #[serde(skip)]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub earlier: Option<Position>,
     /// What is not there, and why: one sentence each.
     #[serde(skip_serializing_if = "Vec::is_empty")]

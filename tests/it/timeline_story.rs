@@ -8,7 +8,7 @@ use std::process::Command;
 
 use crate::bad_day::{BOOK, MARK, PEOPLE};
 use crate::bot::Home;
-use crate::try_story::{answer, masked, references, typed};
+use crate::try_story::{answer, masked, references, tell, typed};
 
 /// A command whose step fails, and says so at length.
 const BREAK: &str = "command: break\ndoes: Fails.\nrisk: low\nundo: none\n\
@@ -156,4 +156,79 @@ fn a_summary_of_a_failure_has_no_word_of_its_output() {
     assert!(!told.contains("Traceback"), "{told}");
     let told = told.replace(&reference, "REF1");
     insta::assert_snapshot!("summary_told", steady(&home, &told));
+}
+
+#[test]
+fn a_summary_and_a_timeline_are_taken_away_as_markdown_and_as_json() {
+    let home = laboratory();
+    commit(&home, "Ann *Author*", "Let ben break things");
+    let done = typed(
+        &home,
+        &["/as ann", "/ops mark one", "/as ben", "/ops mark one"],
+    );
+    let reference = references(&done.out).remove(0);
+    let says = |arguments: &[&str]| {
+        let told = tell(&home, arguments, "");
+        assert_eq!(
+            (told.code, told.err.as_str()),
+            (Some(0), ""),
+            "{arguments:?}"
+        );
+        let text = told.out.replace(&reference, "REF1");
+        let spans = regex::Regex::new(r#""(\w+_ms|commit|revision|sequence)": [^,\n]+"#).unwrap();
+        let text = spans.replace_all(&text, "\"$1\": SOME");
+        let clocks =
+            regex::Regex::new(r"\d{4}-\d{2}-\d{2} \d{2}:\d{2}:\d{2} UTC|\*\*[0-9a-f]{8}\*\*")
+                .unwrap();
+        steady(&home, &clocks.replace_all(&text, "TIME"))
+    };
+    let all = [
+        says(&["summary", &reference, "--format", "markdown"]),
+        says(&["summary", &reference, "--format", "json"]),
+        says(&["timeline", "lab", "--since", "1h", "--format", "markdown"]),
+        says(&["timeline", "lab", "--about", "mark", "--format", "json"]),
+        says(&["timeline", "lab", "--before", "2026-01-01"]),
+    ];
+    insta::assert_snapshot!("exports", all.join("\n"));
+}
+
+#[test]
+fn what_can_not_be_exported_is_named_with_its_exit_code() {
+    let home = laboratory();
+    typed(&home, &["/as ben", "/ops mark one"]);
+    for (arguments, code, words) in [
+        (
+            vec!["timeline", "lba"],
+            1,
+            "no project is called lba; there are lab",
+        ),
+        (vec!["timeline", "l b"], 2, "is not the name of a project"),
+        (
+            vec!["timeline", "lab", "--since", "noon"],
+            2,
+            "--since takes a span such as 3d",
+        ),
+        (
+            vec!["timeline", "lab", "--before", "noon"],
+            2,
+            "--before takes a day",
+        ),
+        (vec!["timeline", "lab", "--format", "pdf"], 2, "markdown"),
+        (vec!["summary", "zzzz"], 1, "no run has the reference zzzz"),
+    ] {
+        let told = tell(&home, &arguments, "");
+        assert_eq!(
+            (told.code, told.out.as_str()),
+            (Some(code), ""),
+            "{arguments:?}"
+        );
+        assert!(told.err.contains(words), "{arguments:?}: {}", told.err);
+    }
+}
+
+#[test]
+fn the_subcommands_explain_themselves() {
+    let home = Home::of_files(&[]);
+    let help = ["summary", "timeline"].map(|word| tell(&home, &[word, "--help"], "").out);
+    insta::assert_snapshot!("past_help", help.join("\n"));
 }

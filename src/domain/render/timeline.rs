@@ -14,7 +14,7 @@ const HASH_DIGITS: usize = 8;
 
 /// A page of a timeline; its button asks for what stands before.
 pub fn timeline(timeline: &Timeline, ask: &TimelineAsk) -> Message {
-    let mut message = Message::new(first_line(timeline));
+    let mut message = Message::new(first_line(timeline, ask));
     let fields: Vec<Field> = timeline.lines.iter().map(as_field).collect();
     if !fields.is_empty() {
         message = message.with(Block::Fields(fields));
@@ -41,10 +41,13 @@ pub fn line_has(happening: &Happening, words: &str) -> bool {
         .all(|word| shown.contains(word))
 }
 
-fn first_line(timeline: &Timeline) -> Text {
+fn first_line(timeline: &Timeline, ask: &TimelineAsk) -> Text {
     let project = &timeline.project;
     let count = timeline.lines.len();
     let text = match (count, timeline.earlier) {
+        (0, None) if ask.before.is_some() => {
+            Text::new().plain(format!("Nothing earlier is recorded of {project}"))
+        }
         (0, None) => Text::new().plain(format!("Nothing is recorded of {project}")),
         (0, Some(_)) => Text::new().plain(format!("Nothing was found of {project} yet")),
         (1, _) => Text::new().plain(format!("What happened to {project}: one line")),
