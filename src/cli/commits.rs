@@ -15,8 +15,10 @@ use crate::store::Store;
 
 /// How often git is asked: a commit is often there before its files are, or after.
 const ASK_EVERY: Duration = Duration::from_secs(60);
-/// How often we look for ledger entries of a version that had no timeline; while there are some, they are taken at once.
+/// How often we look for ledger entries of a version that had no timeline.
 const PLACE_EVERY: Duration = Duration::from_secs(10);
+/// While there are some, commands get their turns between the pieces.
+const PLACE_NEXT: Duration = Duration::from_millis(20);
 
 /// What of git is read for every project; or why it can't be.
 pub(super) type Read = Result<Vec<(ProjectName, Commit)>, String>;
@@ -76,7 +78,7 @@ pub(super) async fn place(store: Store, cancel: CancellationToken) {
             warn!("earlier entries are not in the timelines yet: {why}");
         }
         let pause = match left {
-            Ok(1..) => Duration::ZERO,
+            Ok(1..) => PLACE_NEXT,
             Ok(0) | Err(_) => PLACE_EVERY,
         };
         tokio::select! {

@@ -87,8 +87,6 @@ pub struct GitRead {
 pub struct RunStanding {
     /// `None` while it is open, or where a newer version has a word of its own for it.
     pub outcome: Option<Outcome>,
-    /// Whether its first step began.
-    pub began: bool,
     /// When its outcome was known.
     pub finished_at: Option<Timestamp>,
 }
@@ -250,23 +248,29 @@ async fn standings(
     if decided.is_empty() {
         return Ok(BTreeMap::new());
     }
-    let rows: Vec<(String, Option<String>, Option<i64>, Option<i64>)> =
-        sql("select id, outcome, started_at, finished_at from runs
+    let rows: Vec<StandingRow> = sql("select id, outcome, finished_at from runs
          where id in (select value ->> 'id' from json_each($1))")
-        .bind(write_json(&decided))
-        .all(db)
-        .await?;
+    .bind(write_json(&decided))
+    .all(db)
+    .await?;
     let mut standings = BTreeMap::new();
-    for (id, outcome, started_at, finished_at) in rows {
-        let run = RunId::parse(&id).ok_or_else(|| StoreError::Corrupt(format!("run id `{id}`")))?;
+    for row in rows {
+        let id = &row.id;
+        let run = RunId::parse(id).ok_or_else(|| StoreError::Corrupt(format!("run id `{id}`")))?;
         let standing = RunStanding {
-            outcome: outcome.as_deref().and_then(Outcome::parse),
-            began: started_at.is_some(),
-            finished_at: finished_at.map(read_time).transpose()?,
+            outcome: row.outcome.as_deref().and_then(Outcome::parse),
+            finished_at: row.finished_at.map(read_time).transpose()?,
         };
         standings.insert(run, standing);
     }
     Ok(standings)
+}
+
+#[derive(FromRow)]
+struct StandingRow {
+    id: String,
+    outcome: Option<String>,
+    finished_at: Option<i64>,
 }
 
 async fn git_read(db: &mut Db) -> Result<Option<GitRead>, StoreError> {

@@ -119,7 +119,7 @@ async fn a_run_is_one_line_and_says_how_it_stands(world: World) {
     let open = world.told(&page(Position::END, 9)).await;
     assert_eq!((open.entries.len(), open.behind), (1, 0));
     let stands = open.runs[&run.id];
-    assert_eq!((stands.outcome, stands.began), (None, false));
+    assert_eq!((stands.outcome, stands.finished_at), (None, None));
     let (lease, _) = world.claim().await.expect("it is due");
     let done = vec![started(0), ended(0), started(1), ended(1), finished(Outcome::Succeeded)];
     world.store.record_run(&lease, done, silent(), at(5)).await.unwrap();

@@ -2,8 +2,8 @@
 
 use super::{field, groups, terms_in_words};
 use crate::domain::{
-    Block, Button, Commands, Condition, Field, Grant, Message, ProjectName, Revision, Rule,
-    RuleChange, Text,
+    Block, Button, CommandName, Commands, Condition, EnvironmentName, Field, Grant, Message,
+    ProjectName, Revision, Rule, RuleChange, Text,
 };
 
 /// A rule as it would be said: `team-shop may flush-cache in prod`.
@@ -11,7 +11,7 @@ pub fn rule_in_words(rule: &Rule) -> String {
     let who = groups(&rule.who);
     let commands = match &rule.may {
         Commands::Named(names) => {
-            let names: Vec<&str> = names.iter().map(|name| name.as_str()).collect();
+            let names: Vec<&str> = names.iter().map(CommandName::as_str).collect();
             names.join(", ")
         }
         Commands::Reads => "look at everything".to_owned(),
@@ -30,7 +30,7 @@ pub fn rule_in_words(rule: &Rule) -> String {
 fn narrowed(rule: &Rule) -> String {
     let mut words = String::new();
     if let Some(environments) = &rule.environments {
-        let names: Vec<&str> = environments.iter().map(|name| name.as_str()).collect();
+        let names: Vec<&str> = environments.iter().map(EnvironmentName::as_str).collect();
         words.push_str(&format!(" in {}", names.join(", ")));
     }
     for (name, condition) in &rule.conditions {

@@ -185,7 +185,7 @@ impl Told {
 
     fn began(mut self, seconds: i64, steps: [StepState; 2]) -> Self {
         self.run.plan = Some(plan());
-        self.run.steps = steps.to_vec();
+        self.run.steps = Vec::from(steps);
         self.run.started_at = Some(at(seconds));
         self
     }
