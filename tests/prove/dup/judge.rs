@@ -43,6 +43,7 @@ impl Record {
                     record.events.entry(run).or_default().push(happened);
                 }
                 Fact::CatalogLoaded { .. }
+                | Fact::RulesChanged { .. }
                 | Fact::CatalogKept { .. }
                 | Fact::SetBack { .. }
                 | Fact::Service { .. } => {}

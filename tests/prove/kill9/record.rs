@@ -138,7 +138,7 @@ impl Record {
                     .push(format!("run {reference} has events and no decision")),
             },
             Fact::Service { now, .. } => self.starts += u32::from(now == "started"),
-            Fact::CatalogLoaded { .. } | Fact::CatalogKept { .. } => {}
+            Fact::CatalogLoaded { .. } | Fact::RulesChanged { .. } | Fact::CatalogKept { .. } => {}
             Fact::SetBack { why } => self
                 .unreadable
                 .push(format!("a kill took back what was committed: {why}")),
