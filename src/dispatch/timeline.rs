@@ -131,8 +131,8 @@ fn take(
     read: TimelineRead,
     lines: u32,
 ) -> bool {
-    let (mut more, came_from) = (read.more, filter.before);
-    for (position, happening) in in_order(read, filter.limit, &mut more) {
+    let down_to = read.down_to;
+    for (position, happening) in in_order(read) {
         if timeline.lines.len() >= lines as usize {
             return true;
         }
@@ -142,13 +142,14 @@ fn take(
             .lines
             .extend(happening.filter(|it| about.is_none_or(|about| render::line_has(it, about))));
     }
-    // A page of which nothing can be read leads nowhere.
-    more && filter.before != came_from
+    if let Some(position) = down_to {
+        filter.before = position;
+    }
+    down_to.is_some()
 }
 
-/// Everything that was read in one order, newest first. Of each source there may be more behind its last row: so no more
-/// than one source's rows are taken.
-fn in_order(read: TimelineRead, limit: u32, more: &mut bool) -> Vec<(Position, Option<Happening>)> {
+/// Everything that was read in one order, newest first.
+fn in_order(read: TimelineRead) -> Vec<(Position, Option<Happening>)> {
     let entries = read.entries.iter().map(|entry| {
         let stands = match &entry.fact {
             Fact::Decided { run: Some(run), .. } => read.runs.get(run).map(stands),
@@ -165,8 +166,6 @@ fn in_order(read: TimelineRead, limit: u32, more: &mut bool) -> Vec<(Position, O
     });
     let mut all: Vec<_> = entries.chain(commits).collect();
     all.sort_by_key(|(position, _)| std::cmp::Reverse(*position));
-    *more |= all.len() > limit as usize;
-    all.truncate(limit as usize);
     all
 }
 

@@ -30,7 +30,7 @@ const LOOKED_BACK: i64 = 200;
 
 /// A page of a project's entries, newest first.
 pub(super) const ENTRIES: &str =
-    "select l.line from happenings h join ledger l on l.sequence = h.sequence
+    "select h.at, h.sequence, l.line from happenings h join ledger l on l.sequence = h.sequence
      where h.project = $1 and (h.at, h.sequence) < ($2, $3) and h.at >= $4
      order by h.at desc, h.sequence desc limit $5";
 /// A page of a project's commits, newest first.
@@ -57,16 +57,16 @@ pub struct TimelineFilter {
 /// What was read of a timeline.
 #[derive(Debug, Clone, Default)]
 pub struct TimelineRead {
-    /// Entries of the project and of every project. Newest first; each of the two has `limit` at the most.
+    /// Entries of the project and of every project, newest first.
     pub entries: Vec<Entry>,
-    /// Newest first; `limit` at the most.
+    /// Newest first.
     pub commits: Vec<Commit>,
     /// How the runs stand that the entries decided on.
     pub runs: BTreeMap<RunId, RunStanding>,
     /// How many entries there were besides, of kinds that this version does not know.
     pub unread: usize,
-    /// Whether there may be more before what was read.
-    pub more: bool,
+    /// Down to here everything was read, and before it there may be more; `None`: there is no more.
+    pub down_to: Option<Position>,
     /// How many ledger entries are not placed yet: of them nothing is here.
     pub behind: u64,
     /// When git was last asked; `None`: not yet.
@@ -115,6 +115,7 @@ impl Store {
         read.entries
             .sort_by_key(|entry| std::cmp::Reverse(Position::of_entry(entry)));
         read_commits(&mut db, filter, &mut read).await?;
+        read.leave_out_what_has_gaps();
         read.runs = standings(&mut db, &read.entries).await?;
         read.git = git_read(&mut db).await?;
         Ok(read)
@@ -176,13 +177,29 @@ impl Store {
     }
 }
 
+impl TimelineRead {
+    /// One of its sources may have more behind this.
+    fn ends_at(&mut self, position: Position) {
+        self.down_to = self.down_to.max(Some(position));
+    }
+
+    /// What stands before the end of one source would be told before what that source has there.
+    fn leave_out_what_has_gaps(&mut self) {
+        let Some(down_to) = self.down_to else { return };
+        self.entries
+            .retain(|entry| Position::of_entry(entry) >= down_to);
+        self.commits
+            .retain(|commit| Position::of_commit(commit) >= down_to);
+    }
+}
+
 async fn read_entries(
     db: &mut Db,
     whose: &str,
     filter: &TimelineFilter,
     read: &mut TimelineRead,
 ) -> Result<(), StoreError> {
-    let lines: Vec<(String,)> = sql(ENTRIES)
+    let lines: Vec<(i64, i64, String)> = sql(ENTRIES)
         .bind(whose)
         .bind(filter.before.at_ms)
         .bind(filter.before.rank)
@@ -190,8 +207,13 @@ async fn read_entries(
         .bind(i64::from(filter.limit))
         .all(db)
         .await?;
-    read.more |= is_full(lines.len(), filter);
-    for (line,) in &lines {
+    if let Some((at_ms, rank, _)) = lines.last().filter(|_| is_full(lines.len(), filter)) {
+        read.ends_at(Position {
+            at_ms: *at_ms,
+            rank: *rank,
+        });
+    }
+    for (_, _, line) in &lines {
         match read_json("a ledger entry", line) {
             Ok(entry) => read.entries.push(entry),
             Err(StoreError::Newer(_)) => read.unread += 1,
@@ -214,7 +236,7 @@ async fn read_commits(
         .bind(i64::from(filter.limit))
         .all(db)
         .await?;
-    read.more |= is_full(rows.len(), filter);
+    let full = is_full(rows.len(), filter);
     for (at, hash, author, summary, files) in rows {
         read.commits.push(Commit {
             hash,
@@ -223,6 +245,9 @@ async fn read_commits(
             summary,
             files: read_json("the files of a commit", &files)?,
         });
+    }
+    if let Some(last) = read.commits.last().filter(|_| full) {
+        read.ends_at(Position::of_commit(last));
     }
     Ok(())
 }
@@ -441,7 +466,7 @@ async fn rules_changed(
     else {
         return Ok(false);
     };
-    let lines: Vec<(String,)> = sql(ENTRIES)
+    let lines: Vec<(i64, i64, String)> = sql(ENTRIES)
         .bind(project.as_str())
         .bind(Position::END.at_ms)
         .bind(Position::END.rank)
@@ -449,7 +474,7 @@ async fn rules_changed(
         .bind(LOOKED_BACK)
         .all(&mut group.db)
         .await?;
-    let latest = lines.iter().find_map(|(line,)| {
+    let latest = lines.iter().find_map(|(_, _, line)| {
         let entry: Entry = serde_json::from_str(line).ok()?;
         match entry.fact {
             Fact::RulesChanged { revision, .. } => Some(revision),

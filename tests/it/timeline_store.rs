@@ -178,6 +178,52 @@ async fn an_entry_that_was_hidden_from_its_timeline_is_found(world: World) {
     }
 }
 
+async fn no_line_is_lost_between_pages_of_entries_commits_and_what_cannot_be_read(world: World) {
+    for n in 0..8 {
+        world.denies(n, "shop", i64::from(n) * 10).await;
+    }
+    let hashes = ["a", "b", "c", "d"].into_iter().zip([5, 10, 15, 70]);
+    let commits = hashes.map(|(hash, ms)| {
+        let commit = Commit {
+            hash: hash.repeat(40),
+            at: at(ms),
+            author: "Ana".to_owned(),
+            summary: "Let kim flush".to_owned(),
+            files: Vec::new(),
+        };
+        ("shop".parse().unwrap(), commit)
+    });
+    world.store.record_commits(Ok(commits.collect()), at(99)).await.unwrap();
+    world.store.record(vec![kept()], Vec::new(), at(12)).await.unwrap();
+    // As a newer version may write them: those of 20 to 50.
+    for at in [20, 30, 40, 50] {
+        world
+            .spoil(&format!(
+                "update ledger set line = replace(line, '\"kind\":\"decided\"', '\"kind\":\"dreamt\"')
+                 where sequence in (select sequence from happenings where at = 17900000000{at})"
+            ))
+            .await;
+    }
+    for lines in [1, 2, 3, 20] {
+        let mut ask = midwatch::domain::TimelineAsk {
+            project: "shop".parse().unwrap(),
+            since: None,
+            about: None,
+            before: None,
+        };
+        let mut told = Vec::new();
+        for _ in 0..30 {
+            let page = midwatch::dispatch::read_timeline(&world.store, &ask, lines, at(99)).await.unwrap();
+            told.extend(page.lines.iter().map(|it| it.at.as_millisecond() - at(0).as_millisecond()));
+            if page.earlier.is_none() {
+                break;
+            }
+            ask.before = page.earlier;
+        }
+        assert_eq!(told, [70, 70, 60, 15, 12, 10, 10, 5, 0], "{lines} a page");
+    }
+}
+
 async fn a_change_of_rules_that_every_replica_sees_is_recorded_and_told_once(world: World) {
     let change = |revision: &str| Fact::RulesChanged {
         project: "shop".parse().unwrap(),
@@ -224,7 +270,7 @@ async fn commits_stand_in_the_same_order_and_are_replaced_as_a_whole(world: Worl
     world.store.record_commits(read, at(9)).await.unwrap();
     let all = world.told(&page(Position::END, 2)).await;
     let hashes = |read: &TimelineRead| read.commits.iter().map(|it| it.hash[..1].to_owned()).collect::<String>();
-    assert_eq!((hashes(&all).as_str(), all.more), ("ca", true));
+    assert_eq!((hashes(&all).as_str(), all.down_to), ("ca", Some(Position::of_commit(&all.commits[1]))));
     let rest = world.told(&page(Position::of_commit(&all.commits[1]), 2)).await;
     assert_eq!(hashes(&rest), "b");
     let gone = Err("no repository".to_owned());
