@@ -3,7 +3,7 @@
 use super::{field, groups, terms_in_words};
 use crate::domain::{
     Block, Button, CommandName, Commands, Condition, EnvironmentName, Field, Grant, Message,
-    ProjectName, Revision, Rule, RuleChange, Text,
+    ProjectName, Revision, Rule, RuleChange, Text, show_duration,
 };
 
 /// A rule as it would be said: `team-shop may flush-cache in prod`.
@@ -19,7 +19,11 @@ pub fn rule_in_words(rule: &Rule) -> String {
     };
     let (may, more) = match &rule.grant {
         Grant::Allow => ("may", String::new()),
-        Grant::Approval(terms) => ("may", format!(", with {}", terms_in_words(terms))),
+        Grant::Approval(terms) => {
+            let within = show_duration(terms.within);
+            let consent = format!(", with {} within {within}", terms_in_words(terms));
+            ("may", consent)
+        }
         Grant::BreakGlass => ("may", ", by break-glass only".to_owned()),
         Grant::Never(reason) => ("may not", format!(": {reason}")),
     };
@@ -104,6 +108,76 @@ fn change_in_words(change: &RuleChange) -> (&'static str, String) {
         ),
         RuleChange::More { changes } => {
             ("more", format!("{changes} changes that are not shown here"))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::{BTreeMap, BTreeSet};
+    use std::time::Duration;
+
+    use super::*;
+    use crate::domain::{ApprovalTerms, FileLine, Who};
+
+    fn rule(may: Commands, grant: Grant) -> Rule {
+        Rule {
+            may,
+            environments: None,
+            who: vec![
+                Who::Group("team-shop".parse().unwrap()),
+                Who::Person("kim".parse().unwrap()),
+            ],
+            when: None,
+            conditions: BTreeMap::new(),
+            grant,
+            defined: FileLine {
+                file: "runbooks/shop.yaml".to_owned(),
+                line: 3,
+            },
+        }
+    }
+
+    #[test]
+    fn every_part_of_a_rule_is_in_its_words() {
+        let terms = ApprovalTerms {
+            approvals: 2,
+            of: vec![Who::Everyone],
+            within: Duration::from_secs(900),
+        };
+        let narrow = Rule {
+            environments: Some(BTreeSet::from(["prod".parse().unwrap()])),
+            conditions: BTreeMap::from([
+                (
+                    "count".parse().unwrap(),
+                    Condition::Between { min: 1, max: 3 },
+                ),
+                (
+                    "host".parse().unwrap(),
+                    Condition::OneOf(vec!["web1".into(), "web2".into()]),
+                ),
+            ]),
+            ..rule(Commands::All, Grant::Approval(terms))
+        };
+        for (rule, words) in [
+            (
+                rule(Commands::Reads, Grant::Allow),
+                "team-shop or kim may look at everything",
+            ),
+            (
+                rule(Commands::All, Grant::BreakGlass),
+                "team-shop or kim may run everything, by break-glass only",
+            ),
+            (
+                rule(Commands::All, Grant::Never("it is shared".to_owned())),
+                "team-shop or kim may not run everything: it is shared",
+            ),
+            (
+                narrow,
+                "team-shop or kim may run everything in prod with count from 1 to 3 with host web1 or web2, with 2 approvals of everyone within 15m",
+            ),
+        ] {
+            assert_eq!(rule_in_words(&rule), words);
         }
     }
 }

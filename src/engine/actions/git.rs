@@ -60,7 +60,8 @@ pub async fn commits(
 fn argv(folder: &Path) -> Vec<String> {
     let most = MOST_COMMITS.to_string();
     let folder = folder.to_string_lossy();
-    // A repository's own settings may name programs; these are the two that reading a log would run.
+    // A repository's own settings may name programs; these are the ones that reading a log would run: a monitor of files, a
+    // checker of signatures, and in a partial clone whatever fetches the rest.
     [
         "git",
         "--no-pager",
@@ -68,6 +69,8 @@ fn argv(folder: &Path) -> Vec<String> {
         "core.fsmonitor=false",
         "-c",
         "log.showSignature=false",
+        "-c",
+        "protocol.allow=never",
         "-C",
         folder.as_ref(),
         "log",
