@@ -57,6 +57,8 @@ mod replicas;
 mod stores;
 #[path = "ratios/takeover.rs"]
 mod takeover;
+#[path = "ratios/timeline.rs"]
+mod timeline;
 #[path = "ratios/verify.rs"]
 mod verify;
 
@@ -70,6 +72,7 @@ const BENCHES: &[Bench] = &[
     ("decide", decide::run),
     ("memory", memory::run),
     ("growth", growth::run),
+    ("timeline", timeline::run),
     ("stores", stores::run),
     ("takeover", takeover::run),
     ("recovery", recovery::run),

@@ -35,7 +35,7 @@
 //! execution of a plan, in *steps* with *attempts*; a step's *effect* says what a crash allows. *Interrupted*: started,
 //! result unknown. *Supervisor*: the process that owns a step's program and outlives midwatch. *Lease*: the
 //! time-limited right to work on a run. *Ledger*: the append-only record, one *entry* a line. *Posting*: a message that
-//! we owe to a thread; the *outbox* holds them. *Mirror*: another place in which a run's thread is told, line by line.
+//! we owe to a thread; the *outbox* holds them. *Timeline*: what happened to a project, one *happening* a line. *Mirror*: another place in which a run's thread is told, line by line.
 //! *Refusal*: an expected no, told to the person; *fault*: an unexpected failure, told to the operator. *Reference*:
 //! the short code that ties thread, ledger and log together.
 

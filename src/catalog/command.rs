@@ -12,10 +12,10 @@ use crate::domain::{
 };
 
 /// Words that belong to midwatch itself.
-pub(crate) const BUILT_IN: [&str; 27] = [
+pub(crate) const BUILT_IN: [&str; 28] = [
     "help", "list", "runs", "show", "cancel", "approve", "reject", "settle", "runbook", "may",
     "as", "in", "quit", "exit", "why", "who-can", "orient", "lock", "unlock", "oncall", "page",
-    "ack", "handover", "escalate", "timeline", "summary", "review",
+    "ack", "handover", "escalate", "timeline", "summary", "review", "history",
 ];
 
 /// A command with what the checks between files need to know.

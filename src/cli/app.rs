@@ -12,8 +12,9 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
+use super::commits::{self, Git};
 use super::stages::Stage;
-use super::{Exit, say_error};
+use super::{Exit, rules_told, say_error};
 use crate::catalog::{self, CurrentCatalog, Folders, Loaded, Reloaded};
 use crate::chat::outbox::Outbox;
 use crate::chat::{Intake, Transport};
@@ -265,6 +266,7 @@ impl App {
         let (kept, cancel) = (Arc::clone(&roster), stage.cancel.clone());
         stage.spawn(async move { kept.run(cancel).await });
         self.follow_files(&mut stage, roster, spoken.to_vec());
+        self.follow_timelines(&mut stage);
         let (metrics, cancel) = (self.metrics.clone(), stage.cancel.clone());
         stage.spawn(async move { metrics.keep_small(&cancel).await });
         let (store, cancel) = (self.store.clone(), stage.cancel.clone());
@@ -317,6 +319,22 @@ impl App {
         stage
     }
 
+    /// Keeps what timelines are made of besides the entries that are written.
+    fn follow_timelines(&self, stage: &mut Stage) {
+        let git = Git {
+            folders: folders(&self.settings),
+            environment: Arc::clone(&self.surroundings.environment),
+        };
+        let (catalog, store, clock) = (
+            Arc::clone(&self.files),
+            self.store.clone(),
+            self.clock.clone(),
+        );
+        let cancel = stage.cancel.clone();
+        stage.spawn(commits::follow(git, catalog, store, clock, cancel));
+        stage.spawn(commits::place(self.store.clone(), stage.cancel.clone()));
+    }
+
     /// Takes changed files whole, or keeps the catalog before and says so.
     fn follow_files(&self, stage: &mut Stage, roster: Arc<Roster>, mirrors_on: Vec<Platform>) {
         warn_of_mirrors(&self.catalog.load(), &mirrors_on);
@@ -338,6 +356,7 @@ impl App {
             Arc::clone(&self.files),
         );
         let cancel = stage.cancel.clone();
+        let mut told = current.load_full();
         stage.spawn(async move {
             while let Some(Some(reloaded)) = cancel.run_until_cancelled(reloads.recv()).await {
                 roster.files_changed();
@@ -347,6 +366,9 @@ impl App {
                 if let Err(why) = store.record(vec![fact], Vec::new(), clock.now()).await {
                     warn!("a reload is not recorded: {why}");
                 }
+                let taken = current.load_full();
+                rules_told::tell(&store, (&told, &taken), &mirrors_on, clock.now()).await;
+                told = taken;
                 crash("catalog.recorded");
             }
             cancel.cancelled().await;

@@ -2,10 +2,13 @@
 
 mod app;
 mod check;
+mod commits;
 mod doctor;
 mod ledger;
 mod may;
+mod past;
 mod preview;
+mod rules_told;
 mod run;
 mod serve;
 mod stages;
@@ -94,6 +97,31 @@ enum Command {
     Why {
         /// The run's reference: 7f3k
         run: String,
+    },
+    /// Tell a run in plain words: who, what, when, why, how it ended, who waited for what
+    Summary {
+        /// The run's reference: 7f3k
+        run: String,
+        /// How to write it
+        #[arg(long, value_enum, default_value = "text")]
+        format: past::Format,
+    },
+    /// Tell what happened to a project: runs, refusals, changed rules, who changed its files
+    Timeline {
+        /// The project's name: shop
+        project: String,
+        /// From when on: 3d, 2026-11-20 or 2026-11-20T03:00Z [default: from its beginning]
+        #[arg(long, value_name = "WHEN")]
+        since: Option<String>,
+        /// Only lines with these words
+        #[arg(long, value_name = "WORDS")]
+        about: Option<String>,
+        /// Only what stands before: 2026-11-20, or what an export says at its end
+        #[arg(long, value_name = "WHEN")]
+        before: Option<String>,
+        /// How to write it
+        #[arg(long, value_enum, default_value = "text")]
+        format: past::Format,
     },
     /// Show how messages look on each platform: every kind of them, or those of one run
     Preview {
@@ -209,6 +237,23 @@ async fn run_command(command: Command) -> anyhow::Result<Exit> {
             },
         )),
         Command::Why { run } => why::run(&settings, &run).await,
+        Command::Summary { run, format } => past::summary(&settings, &run, format).await,
+        Command::Timeline {
+            project,
+            since,
+            about,
+            before,
+            format,
+        } => {
+            let question = past::Question {
+                project,
+                since,
+                about,
+                before,
+                format,
+            };
+            past::timeline(&settings, &question).await
+        }
         Command::Preview { run, on, html } => {
             preview::run(&settings, &preview::Question { run, on, html }).await
         }

@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use crate::domain::{
     Actor, Arguments, At, Command, Decision, EnvironmentName, Fact, Facts, Hearing, Invocation,
     LATE_AFTER, Message, ParameterKind, Question, Reference, Refusal, Run, Text, Value, decide,
-    render,
+    render, summarize,
 };
 use crate::store::verify::unread_in_words;
 use crate::store::{Change, Conclusion, History, RunFilter, StoreError};
@@ -53,6 +53,10 @@ impl Walk<'_> {
                 }
                 Err(refusal) => return Ok(self.refuse(&refusal)),
             },
+            Question::Summary { reference } => match self.find(&reference).await? {
+                Ok(run) => self.summary(&run).await?,
+                Err(refusal) => return Ok(self.refuse(&refusal)),
+            },
             Question::Why { reference } => match self.find(&reference).await? {
                 Ok(run) => {
                     let history = self.dispatch.store.history(run.id).await?;
@@ -65,6 +69,12 @@ impl Walk<'_> {
                 Some(project) => render::runbook(project, heading.as_deref()),
                 None => render::help(self.catalog, None),
             },
+            Question::History {
+                command,
+                project,
+                environment,
+            } => self.history(&command, &project, environment).await?,
+            Question::Timeline { ask } => self.timeline(&ask).await?,
             Question::May {
                 person,
                 invocation,
@@ -153,6 +163,14 @@ impl Walk<'_> {
                 .map(|message| whisper(self.inbound, message))
                 .collect(),
         }
+    }
+
+    async fn summary(&self, run: &Run) -> Result<Message, StoreError> {
+        let history = self.dispatch.store.history(run.id).await?;
+        let command = self.catalog.commands.get(&run.invocation.command);
+        let does = command.map(|command| command.does.as_str());
+        let summary = summarize(run, &history.entries, does, self.now);
+        Ok(with_unread(render::summary(&summary), &history))
     }
 
     /// The run of this reference, or the refusal that says there is none.

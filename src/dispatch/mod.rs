@@ -14,6 +14,7 @@ mod oncall;
 mod orient;
 mod page;
 mod roster;
+mod timeline;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -37,6 +38,7 @@ use crate::store::{Change, Conclusion, Store, StoreError};
 
 pub use self::answer::may_be_run;
 pub use roster::{Anew, Memberships, Roster, Said};
+pub use timeline::read_timeline;
 
 /// How many inbounds are walked at the same time.
 const AT_ONCE: usize = 32;

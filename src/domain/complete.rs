@@ -58,7 +58,8 @@ fn candidates(
     };
     match first.text.to_ascii_lowercase().as_str() {
         "help" if rest.is_empty() => texts(BUILT_INS).chain(commands(hearing)).collect(),
-        "show" | "why" | "join" | "cancel" | "approve" | "reject" | "withdraw" | "send-back"
+        "show" | "summary" | "why" | "join" | "cancel" | "approve" | "reject" | "withdraw"
+        | "send-back"
             if rest.is_empty() =>
         {
             references.to_vec()
@@ -67,7 +68,7 @@ fn candidates(
         "page" | "handover" | "ack" | "escalate" => Vec::new(),
         "oncall" => oncall(rest, partial, hearing),
         "link" | "unlink" if rest.is_empty() => texts(["discord", "slack"]).collect(),
-        "help" | "list" | "show" | "why" | "join" | "cancel" | "approve" | "reject"
+        "help" | "list" | "show" | "summary" | "why" | "join" | "cancel" | "approve" | "reject"
         | "withdraw" | "send-back" | "link" | "unlink" => Vec::new(),
         "lock" | "unlock" if rest.is_empty() => {
             let here = hearing.implied_project();
@@ -83,6 +84,19 @@ fn candidates(
         "runs" => {
             let named = projects(hearing).map(|project| format!("project={project}"));
             texts(["all"]).chain(named).collect()
+        }
+        "history" => match rest {
+            [] => commands(hearing).collect(),
+            [_] => hearing.implied_project().map_or_else(Vec::new, |project| {
+                let names = project.environments.iter();
+                names.map(|it| it.name.to_string()).collect()
+            }),
+            _ => Vec::new(),
+        },
+        "timeline" => {
+            let clauses = texts(["since", "about"]);
+            let projects = projects(hearing).filter(|_| rest.is_empty());
+            projects.chain(clauses).collect()
         }
         "runbook" => runbook(rest, hearing),
         "orient" if rest.is_empty() => projects(hearing).collect(),

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     ApprovalTerms, Cover, GroupName, Identity, InboundKey, Invocation, LinkEvent, LockEvent,
     LockTarget, PageEvent, PageId, Platform, ProjectName, Reference, Revision, RotationName,
-    RuleRef, RunEvent, RunId, Source,
+    RuleChange, RuleRef, RunEvent, RunId, Source,
 };
 
 /// One line of the ledger.
@@ -146,6 +146,15 @@ pub enum Fact {
         /// How many projects.
         projects: usize,
     },
+    /// The rules of a project are others from here on.
+    RulesChanged {
+        /// Whose.
+        project: ProjectName,
+        /// Of the catalog that has them.
+        revision: Revision,
+        /// What changed. Non-empty.
+        changes: Vec<RuleChange>,
+    },
     /// Changed files were not taken; the catalog before stays in force.
     CatalogKept {
         /// The revision that stays.
@@ -167,6 +176,44 @@ pub enum Fact {
         /// Of the program.
         version: String,
     },
+}
+
+/// Whose timeline tells of a fact.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Concerns<'f> {
+    /// Nobody's: it is about a message or the program, or is told with something else.
+    Nothing,
+    /// This project's.
+    Project(&'f ProjectName),
+    /// Every project's.
+    Everything,
+}
+
+impl Fact {
+    /// Whose timeline tells of it. One line of a timeline is one entry: what happens to a run is told with the entry that
+    /// decided on it.
+    pub fn concerns(&self) -> Concerns<'_> {
+        match self {
+            Self::Decided { invocation, .. } => Concerns::Project(&invocation.project),
+            Self::RulesChanged { project, .. } => Concerns::Project(project),
+            Self::Lock { target, .. } => Concerns::Project(&target.project),
+            Self::Page {
+                project,
+                became: PageEvent::Began { .. } | PageEvent::Acknowledged { .. },
+                ..
+            } => Concerns::Project(project),
+            Self::CatalogKept { .. } | Self::SetBack { .. } => Concerns::Everything,
+            Self::Received { .. }
+            | Self::Refused { .. }
+            | Self::Answered { .. }
+            | Self::Link { .. }
+            | Self::Page { .. }
+            | Self::Covered { .. }
+            | Self::Run { .. }
+            | Self::CatalogLoaded { .. }
+            | Self::Service { .. } => Concerns::Nothing,
+        }
+    }
 }
 
 /// What the runbook said.

@@ -10,6 +10,7 @@ mod fact;
 mod fill;
 #[cfg(test)]
 mod fill_tests;
+mod history;
 mod inbound;
 mod lock;
 mod merkle;
@@ -24,12 +25,15 @@ mod refusal;
 mod refusal_message;
 pub mod render;
 mod rotation;
+mod rules_changed;
 mod run;
 #[cfg(test)]
 mod run_tests;
 mod runbook;
 #[cfg(test)]
 mod sample;
+mod summary;
+mod timeline;
 mod value;
 mod when;
 
@@ -41,6 +45,7 @@ pub use consent::*;
 pub use decide::*;
 pub use fact::*;
 pub use fill::*;
+pub use history::*;
 pub use inbound::*;
 pub use lock::*;
 pub use merkle::*;
@@ -55,7 +60,10 @@ pub use plan::*;
 pub use redact::*;
 pub use refusal::*;
 pub use rotation::*;
+pub use rules_changed::*;
 pub use run::*;
 pub use runbook::*;
+pub use summary::*;
+pub use timeline::*;
 pub use value::*;
 pub use when::*;

@@ -6,6 +6,7 @@ use super::checkpoint::SEAL_FILE;
 use super::db::{Db, sql};
 use super::ledger::{Row, read_tree, rows_from};
 use super::newer::Kinds;
+use super::timeline::PlacedCheck;
 use super::verify::{Checker, Report};
 use super::{Store, StoreError};
 use crate::domain::Checkpoint;
@@ -56,12 +57,19 @@ impl Store {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
             Err(error) => checker.find(format!("the sealed head can't be read: {error}")),
         }
+        let mut placed = PlacedCheck::begin(&mut snapshot).await?;
         each_row(&mut snapshot, |(sequence, run, line)| {
             checker.entry(line.as_bytes());
             checker.columns(*sequence, run.as_deref(), line);
+            placed.entry(*sequence, line);
             Ok(())
         })
         .await?;
+        let misplaced = placed.finish(&mut snapshot).await?;
+        // Of kinds that it does not know this version can't say where they belong.
+        if let Some(finding) = misplaced.filter(|_| checker.knows_all()) {
+            checker.find(finding);
+        }
         match tree {
             Ok(tree) if tree == *checker.tree() => {}
             Ok(tree) => checker.find(format!(

@@ -2,6 +2,7 @@
 
 use super::db::{Db, Engine, sql};
 use super::fault::{read_json, write_json};
+use super::timeline::timeline_of;
 use super::{History, Store, StoreError};
 use crate::domain::{Fact, Frontier, Hash, RunId, canonical_json, leaf_hash};
 use data_encoding::HEXLOWER;
@@ -15,6 +16,7 @@ const CHECKED_ON_OPENING: u64 = 1_024;
 pub(super) struct LedgerEnd {
     tree: Frontier,
     rows: Vec<LedgerRow>,
+    happenings: Vec<HappeningRow>,
     last: Option<Seen>,
 }
 
@@ -29,6 +31,8 @@ pub(super) struct Seen {
 pub(super) struct FactLine {
     /// What the fact itself says; `verify` holds the column to it.
     run: Option<String>,
+    /// Whose timeline tells of it: what `Concerns` says, as `happenings` has it.
+    project: Option<String>,
     json: String,
 }
 
@@ -37,6 +41,7 @@ impl FactLine {
         let value = serde_json::to_value(fact).expect("a fact has only string keys");
         Self {
             run: value["run"].as_str().map(str::to_owned),
+            project: timeline_of(fact).map(str::to_owned),
             json: canonical_json(&value),
         }
     }
@@ -55,6 +60,7 @@ impl FactLine {
 pub(super) struct Mark {
     tree: Frontier,
     rows: usize,
+    happenings: usize,
     last: Option<Seen>,
 }
 
@@ -63,6 +69,14 @@ struct LedgerRow {
     sequence: u64,
     run: Option<String>,
     line: String,
+}
+
+/// A row of `happenings`.
+#[derive(Serialize)]
+pub(super) struct HappeningRow {
+    pub(super) project: String,
+    pub(super) at: i64,
+    pub(super) sequence: u64,
 }
 
 impl LedgerEnd {
@@ -78,8 +92,12 @@ impl LedgerEnd {
             )));
         }
         let last = check_last_entries(db, &tree).await?;
-        let rows = Vec::new();
-        Ok(Self { tree, rows, last })
+        Ok(Self {
+            tree,
+            rows: Vec::new(),
+            happenings: Vec::new(),
+            last,
+        })
     }
 
     /// Adds an entry to the group.
@@ -89,6 +107,12 @@ impl LedgerEnd {
         let leaf = leaf_hash(line.as_bytes());
         self.tree.push(leaf);
         self.last = Some(Seen { sequence, leaf });
+        self.happenings
+            .extend(fact.project.clone().map(|project| HappeningRow {
+                project,
+                at: now.as_millisecond(),
+                sequence,
+            }));
         self.rows.push(LedgerRow {
             sequence,
             run: fact.run.clone(),
@@ -110,6 +134,7 @@ impl LedgerEnd {
         Mark {
             tree: self.tree.clone(),
             rows: self.rows.len(),
+            happenings: self.happenings.len(),
             last: self.last.clone(),
         }
     }
@@ -118,47 +143,59 @@ impl LedgerEnd {
     pub(super) fn roll_back(&mut self, mark: Mark) {
         self.tree = mark.tree;
         self.rows.truncate(mark.rows);
+        self.happenings.truncate(mark.happenings);
         self.last = mark.last;
     }
 
     /// Writes the group's lines and the tree, and commits: one call, because each costs two switches of threads.
     pub(super) async fn commit(&mut self, db: &mut Db) -> Result<(), StoreError> {
-        if self.rows.is_empty() {
+        let Some(first) = self.rows.first() else {
             return match db.engine() {
                 Engine::Sqlite(_) => db.run("commit").await,
                 // Its commit of a broken transaction is a rollback that looks well.
                 Engine::Postgres(_) => db.run("select 1; commit").await,
             };
-        }
+        };
+        let first = first.sequence.cast_signed();
         let (rows, nodes) = (write_json(&self.rows), write_nodes(&self.tree));
         let size = self.tree.size().cast_signed();
-        match db.engine() {
-            Engine::Sqlite(_) => {
-                sql("insert into ledger (sequence, run, line)
-                     select value ->> 'sequence', value ->> 'run', value ->> 'line' from json_each($1);
-                     update tree set size = $2, nodes = $3 where id = 1;
-                     commit")
-                .bind(rows)
-                .bind(size)
-                .bind(nodes)
-                .execute(db)
-                .await?;
-            }
-            Engine::Postgres(_) => {
-                sql("with added as (
-                         insert into ledger (sequence, run, line)
-                         select (value ->> 'sequence')::bigint, value ->> 'run', value ->> 'line' from json_each($1))
-                     update tree set size = $2, nodes = $3 where id = 1")
-                .bind(rows)
-                .bind(size)
-                .bind(nodes)
-                .execute(db)
-                .await?;
-                // Other replicas hear it when it is committed.
-                db.run("select pg_notify('midwatch', ''); commit").await?;
-            }
+        let statement = match db.engine() {
+            Engine::Sqlite(_) => sql(
+                "insert into ledger (sequence, run, line)
+                 select value ->> 'sequence', value ->> 'run', value ->> 'line' from json_each($1);
+                 insert into happenings (project, at, sequence)
+                 select value ->> 'project', value ->> 'at', value ->> 'sequence' from json_each($5);
+                 update tree set size = $2, nodes = $3, placed = case when placed = $4 then $2 else placed end
+                 where id = 1;
+                 commit",
+            ),
+            Engine::Postgres(_) => sql(
+                "with added as (
+                     insert into ledger (sequence, run, line)
+                     select (value ->> 'sequence')::bigint, value ->> 'run', value ->> 'line' from json_each($1)),
+                 happened as (
+                     insert into happenings (project, at, sequence)
+                     select value ->> 'project', (value ->> 'at')::bigint, (value ->> 'sequence')::bigint
+                     from json_each($5))
+                 update tree set size = $2, nodes = $3, placed = case when placed = $4 then $2 else placed end
+                 where id = 1",
+            ),
+        };
+        // A version that places nothing may have written before us: then what it wrote is placed first, and ours again.
+        statement
+            .bind(rows)
+            .bind(size)
+            .bind(nodes)
+            .bind(first)
+            .bind(write_json(&self.happenings))
+            .execute(db)
+            .await?;
+        if let Engine::Postgres(_) = db.engine() {
+            // Other replicas hear it when it is committed.
+            db.run("select pg_notify('midwatch', ''); commit").await?;
         }
         self.rows.clear();
+        self.happenings.clear();
         Ok(())
     }
 
@@ -174,6 +211,7 @@ impl LedgerEnd {
         }
         self.tree = parse_tree(size, nodes)?;
         self.rows.clear();
+        self.happenings.clear();
         Ok(())
     }
 }

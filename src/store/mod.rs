@@ -25,6 +25,7 @@ mod pages;
 mod run_rows;
 mod runs;
 mod set_back;
+mod timeline;
 pub mod verify;
 #[cfg(test)]
 mod ways;
@@ -39,6 +40,7 @@ pub use examine::{Finding, FindingState, examine};
 pub use links::{
     CODE_LIVES, LinkChange, Linked, MOST_CODES, MOST_LINKS, MOST_TRIES, NewLink, OpenLink,
 };
+pub use timeline::{GitRead, RunStanding, TimelineFilter, TimelineRead};
 
 pub use locks::{LockChange, TellEnd};
 pub use pages::{DueCall, KnownPage, PageChange, UnansweredRun};

@@ -270,6 +270,11 @@ impl Checker {
         }
     }
 
+    /// Whether every entry so far was of a kind that this version knows.
+    pub(super) fn knows_all(&self) -> bool {
+        self.report.unread == 0
+    }
+
     /// Compares with every checkpoint of the present size.
     fn compare_reached(&mut self) {
         while let Some((name, checkpoint)) = self.ahead.pop_if(|(_, c)| c.size <= self.tree.size())

@@ -9,6 +9,7 @@ use super::leases::{ANY_CLAIMABLE, CLAIMABLE};
 use super::open::MIGRATIONS;
 use super::run_rows::list;
 use super::runs::COUNT_OPEN;
+use super::timeline::{COMMITS, ENTRIES, OF_TARGET};
 
 /// How SQLite goes about it, a line for each loop.
 async fn way(text: &str) -> Vec<String> {
@@ -51,15 +52,42 @@ async fn what_is_looked_for_again_and_again_is_found_through_an_index() {
             "runs_of_project",
         ),
         ("the newest runs", listed(false, None), "runs_newest"),
+        (
+            "a page of a timeline",
+            ENTRIES,
+            "sqlite_autoindex_happenings_1",
+        ),
+        ("its entries", ENTRIES, "sqlite_autoindex_ledger_1"),
+        ("its commits", COMMITS, "sqlite_autoindex_commits_1"),
+        ("runs of a target", OF_TARGET, "runs_of_target"),
     ];
     for (what, text, index) in looks {
         let way = way(text).await;
         let through = |line: &String| line.contains(&format!("INDEX {index}"));
         assert!(way.iter().any(through), "{what}: {way:#?}");
         let whole = |line: &&String| {
-            let tables = ["outbox", "runs", "o", "earlier", "root", "next", "r", "s"];
+            let tables = [
+                "outbox", "runs", "o", "earlier", "root", "next", "r", "s", "h", "l", "commits",
+            ];
             tables.iter().any(|table| **line == format!("SCAN {table}"))
         };
         assert_eq!(way.iter().find(whole), None, "{what}: {way:#?}");
     }
+}
+
+/// A page that had to be sorted would be read from its end to the timeline's beginning.
+#[tokio::test]
+async fn a_page_of_a_timeline_stands_in_order_in_its_index() {
+    for text in [ENTRIES, OF_TARGET] {
+        let way = way(text).await;
+        let sorted = way.iter().find(|line| line.contains("TEMP B-TREE"));
+        assert_eq!(sorted, None, "{way:#?}");
+    }
+    let way = way(COMMITS).await;
+    let sorted = way.iter().find(|line| line.contains("TEMP B-TREE"));
+    let ties = |line: &String| line.contains("LAST TERM");
+    assert!(
+        sorted.is_none_or(ties),
+        "those of one moment alone: {way:#?}"
+    );
 }

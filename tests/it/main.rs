@@ -62,6 +62,8 @@ mod slack_adapter;
 mod slack_story;
 mod store;
 mod supervisor;
+mod timeline_store;
+mod timeline_story;
 mod try_story;
 mod varnish;
 mod varnish_story;

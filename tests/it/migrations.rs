@@ -141,6 +141,31 @@ async fn all_migrations_in_order_keep_the_rows_of_every_version_readable() {
     }
 }
 
+/// Entries of versions that had no timelines come into them, beside what is written meanwhile.
+#[tokio::test]
+async fn entries_of_earlier_versions_are_placed_in_their_timelines() {
+    for old in Old::all().await {
+        for (n, (_, rows)) in texts(WRITTEN_BY).into_iter().enumerate() {
+            old.migrate(n + 1).await;
+            old.insert(&rows).await;
+        }
+        let store = old.open().await;
+        let filter = midwatch::store::TimelineFilter {
+            project: "shop".parse().unwrap(),
+            before: midwatch::domain::Position::END,
+            since: None,
+            limit: 100,
+        };
+        let before = store.timeline(&filter).await.unwrap();
+        assert!(before.behind > 0, "{} are behind", before.behind);
+        while store.place_earlier().await.unwrap() > 0 {}
+        let after = store.timeline(&filter).await.unwrap();
+        // Eight decisions on the shop, a file that was not taken, a database that was set back.
+        assert_eq!((after.entries.len(), after.behind), (10, 0), "{}", old.url);
+        assert!(store.verify(&[]).await.unwrap().is_sound());
+    }
+}
+
 /// What the version before goes on writing while the newer one works beside it.
 #[tokio::test]
 async fn rows_of_the_version_before_still_fit_after_the_newest_migration() {

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use crate::bad_day::{MARK, connected, facts, laboratory, serve};
+use crate::bad_day::{BOOK, MARK, connected, facts, laboratory, serve};
 use crate::bot::Home;
 use crate::fakes::slack::{FakeSlack, render};
 use crate::try_story::{tell, typed};
@@ -121,6 +121,38 @@ async fn a_new_command_and_a_removed_one_are_followed() {
         loaded[2]["revision"], loaded[0]["revision"],
         "the same files again"
     );
+    assert!(bot.stop().success());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_changed_rule_is_told_in_the_projects_channel_and_stands_in_its_timeline() {
+    let slack = FakeSlack::start().await;
+    let home = connected(laboratory(), &slack);
+    let bot = serve(&home, &slack).await;
+    let open = BOOK.replace("rules:\n", "rules:\n  - { may: mark, in: one, who: ben }\n");
+    home.write("runbooks/lab.yaml", &open);
+    let told = slack
+        .wait_for("the change", SOON, |slack| {
+            slack.messages("C1").first().map(render)
+        })
+        .await;
+    for words in ["the rules of", "lab", "ben may mark in one", "lab.yaml:8"] {
+        assert!(told.contains(words), "no `{words}` in:\n{told}");
+    }
+    let changed = recorded(&home, "rules_changed", 1).await;
+    assert_eq!(changed[0]["project"], "lab");
+    // A line that is put above a rule changes no rule.
+    home.write("runbooks/lab.yaml", &format!("# As agreed.\n{open}"));
+    recorded(&home, "catalog_loaded", 3).await;
+    slack.slash("U1", "C1", "timeline about rules").await;
+    let page = slack
+        .wait_for("timeline", SOON, |slack| {
+            slack.whispers("U1").first().map(render)
+        })
+        .await;
+    assert!(page.contains("new: ben may mark in one"), "{page}");
+    recorded(&home, "rules_changed", 1).await;
+    assert_eq!(slack.violations(), Vec::<String>::new());
     assert!(bot.stop().success());
 }
 

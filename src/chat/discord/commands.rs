@@ -30,7 +30,7 @@ const CHOICES: usize = 25;
 const ALL_CHARS: usize = 7_800;
 
 /// Our own words, those that are used most first: their description and what follows them, in order.
-const WORDS: [(&str, &str, &[Follows]); 28] = [
+const WORDS: [(&str, &str, &[Follows]); 31] = [
     (
         "help",
         "What can be typed, or how one command is used",
@@ -52,6 +52,11 @@ const WORDS: [(&str, &str, &[Follows]); 28] = [
         &[("project", "Which project", Needs::Project)],
     ),
     ("show", "One run, with all that happened", &[RUN]),
+    (
+        "summary",
+        "One run in plain words, for people who read no logs",
+        &[RUN],
+    ),
     ("why", "Which rule decided on a run, and for whom", &[RUN]),
     (
         "join",
@@ -74,6 +79,20 @@ const WORDS: [(&str, &str, &[Follows]); 28] = [
         "runbook",
         "How things are done in a project",
         &[("project", "Which project", Needs::Project)],
+    ),
+    (
+        "history",
+        "Whether a command always fails, or just did",
+        &[("command", "And where, as you would type it", Needs::Line)],
+    ),
+    (
+        "timeline",
+        "What happened to a project, and who changed its files",
+        &[
+            ("project", "Which project", Needs::Project),
+            ("since", "How far back, such as 3d", Needs::Words),
+            ("about", "Only lines with these words", Needs::Words),
+        ],
     ),
     (
         "may",

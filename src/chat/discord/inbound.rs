@@ -213,7 +213,11 @@ fn spoken(data: &Value) -> Option<String> {
         return Some(options.into_iter().map(|(_, value)| value).collect());
     }
     if BUILT_INS.contains(&name) {
-        let words = options.into_iter().map(|(_, value)| value);
+        // Clauses come in any order, so each is said with its name.
+        let words = options.into_iter().map(|(option, value)| match option {
+            "since" | "about" => format!("{option} {value}"),
+            _ => value,
+        });
         return Some(
             std::iter::once(name.to_owned())
                 .chain(words)

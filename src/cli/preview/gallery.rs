@@ -1,10 +1,13 @@
 //! Every kind of message, made from what the runbooks' own examples lead to: the same rules, plans and words as in earnest.
 
+mod past;
+
 use std::time::Duration;
 
 use anyhow::Context as _;
 use jiff::Timestamp;
 
+use self::past::past;
 use crate::catalog::Loaded;
 use crate::dispatch::{form_for, other_run};
 use crate::domain::propose;
@@ -409,6 +412,8 @@ fn of_words(loaded: &Loaded, run: &Run, now: Timestamp) -> Vec<Scene> {
         )));
     }
     let runs = render::runs(std::slice::from_ref(run), now);
+    let command = catalog.commands.get(&run.invocation.command);
+    let does = command.map(|command| command.does.as_str());
     let scene = |name, shown| Scene { name, shown };
     vec![
         scene(
@@ -421,6 +426,7 @@ fn of_words(loaded: &Loaded, run: &Run, now: Timestamp) -> Vec<Scene> {
         scene("an argument is missing", asks),
         scene("help", helps),
         scene("runs", vec![Shown::Message(runs)]),
+        past(run, does, now),
     ]
 }
 

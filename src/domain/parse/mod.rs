@@ -6,6 +6,7 @@ mod arguments;
 mod corrections;
 mod examples;
 mod glass;
+mod history;
 mod link;
 mod lock;
 mod may;
@@ -16,6 +17,7 @@ mod questions;
 mod reading;
 #[cfg(test)]
 mod tests;
+mod timeline;
 mod values;
 mod words;
 

@@ -7,14 +7,14 @@ use jiff::Timestamp;
 use super::arguments::one_line;
 use super::corrections::line_of;
 use super::words::Word;
-use super::{Hearing, echo, link, lock, may, oncall, page};
+use super::{Hearing, echo, history, link, lock, may, oncall, page, timeline};
 use crate::domain::{
-    Account, CommandName, Invocation, LinkCode, LockTarget, Meant, OnCall, PersonId, Project,
-    ProjectName, Reference, Refusal, RotationName, Verdict, When,
+    Account, CommandName, EnvironmentName, Invocation, LinkCode, LockTarget, Meant, OnCall,
+    PersonId, Project, ProjectName, Reference, Refusal, RotationName, TimelineAsk, Verdict, When,
 };
 
 /// The words, sorted.
-pub const BUILT_INS: [&str; 28] = [
+pub const BUILT_INS: [&str; 31] = [
     "ack",
     "approve",
     "ask",
@@ -23,6 +23,7 @@ pub const BUILT_INS: [&str; 28] = [
     "escalate",
     "handover",
     "help",
+    "history",
     "join",
     "link",
     "list",
@@ -38,6 +39,8 @@ pub const BUILT_INS: [&str; 28] = [
     "send-back",
     "settle",
     "show",
+    "summary",
+    "timeline",
     "unlink",
     "unlock",
     "who-can",
@@ -67,6 +70,11 @@ pub enum Question {
     },
     /// How a run stands.
     Show {
+        /// Which.
+        reference: Reference,
+    },
+    /// A run in plain words, for people who do not read logs.
+    Summary {
         /// Which.
         reference: Reference,
     },
@@ -153,6 +161,20 @@ pub enum Question {
     Orient {
         /// Which project.
         project: ProjectName,
+    },
+    /// Whether a command always fails, or just did.
+    History {
+        /// Which.
+        command: CommandName,
+        /// Of which project.
+        project: ProjectName,
+        /// Where; `None`: wherever it runs.
+        environment: Option<EnvironmentName>,
+    },
+    /// What happened to a project.
+    Timeline {
+        /// What of it.
+        ask: TimelineAsk,
     },
     /// What would be decided, without doing it.
     May {
@@ -265,6 +287,7 @@ impl Question {
             Self::List { .. } => "list",
             Self::Runs { .. } => "runs",
             Self::Show { .. } => "show",
+            Self::Summary { .. } => "summary",
             Self::Why { .. } => "why",
             Self::Join { .. } => "join",
             Self::Cancel { .. } => "cancel",
@@ -274,6 +297,8 @@ impl Question {
             Self::Reject { .. } => "reject",
             Self::Settle { .. } => "settle",
             Self::Runbook { .. } => "runbook",
+            Self::History { .. } => "history",
+            Self::Timeline { .. } => "timeline",
             Self::May { .. } => "may",
             Self::Card { .. } => "plan",
             Self::Reviews | Self::Review { .. } => "review",
@@ -313,8 +338,11 @@ impl Question {
             | Self::List { .. }
             | Self::Runs { .. }
             | Self::Show { .. }
+            | Self::Summary { .. }
             | Self::Why { .. }
             | Self::Runbook { .. }
+            | Self::History { .. }
+            | Self::Timeline { .. }
             | Self::May { .. }
             | Self::Locks { .. }
             | Self::Reviews
@@ -353,6 +381,9 @@ pub(super) fn ask(
             all_and_project(words, hearing).map(|(all, project)| Question::Runs { project, all })
         }
         "show" => only_reference("show", rest).map(|reference| Question::Show { reference }),
+        "summary" => {
+            only_reference("summary", rest).map(|reference| Question::Summary { reference })
+        }
         "why" => only_reference("why", rest).map(|reference| Question::Why { reference }),
         "join" => only_reference("join", rest).map(|reference| Question::Join { reference }),
         "cancel" => only_reference("cancel", rest).map(|reference| Question::Cancel { reference }),
@@ -370,6 +401,8 @@ pub(super) fn ask(
         "reject" => reject(rest),
         "settle" => settle(rest),
         "runbook" => runbook(words, hearing),
+        "history" => history::read(words, hearing),
+        "timeline" => timeline::read(words, hearing),
         "may" => may::read(words, hearing),
         "ask" => may::asked(words, hearing).map(|invocation| Question::Ask { invocation }),
         "who-can" => may::asked(words, hearing).map(|invocation| Question::WhoCan { invocation }),
@@ -436,7 +469,7 @@ fn all_and_project(
 }
 
 /// A project's name, with or without `project=` before it.
-fn project_word(word: &Word) -> (&str, &str) {
+pub(super) fn project_word(word: &Word) -> (&str, &str) {
     let bare = word.text.strip_prefix("--").unwrap_or(&word.text);
     match bare.split_once('=') {
         Some((key, name)) if key.eq_ignore_ascii_case("project") => ("project=", name),
@@ -607,7 +640,7 @@ pub(super) fn strip_any<'t>(text: &'t str, beginnings: &[&str]) -> Option<&'t st
 }
 
 /// The line with another word at this place.
-fn line_with(words: &[Word], index: usize, word: &str) -> String {
+pub(super) fn line_with(words: &[Word], index: usize, word: &str) -> String {
     let mut line: Vec<String> = words.iter().map(Word::typed).collect();
     if let Some(place) = line.get_mut(index) {
         word.clone_into(place);

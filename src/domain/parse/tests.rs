@@ -33,6 +33,7 @@ fn asked(question: &Question) -> String {
             vec![project.to_owned(), all.to_string()]
         }
         Question::Show { reference }
+        | Question::Summary { reference }
         | Question::Why { reference }
         | Question::Join { reference }
         | Question::Cancel { reference }
@@ -74,6 +75,26 @@ fn asked(question: &Question) -> String {
         Question::OnCall { rotations } => rotations.iter().map(ToString::to_string).collect(),
         Question::Cover(given) => vec![arranged(given)],
         Question::Swap { give, back } => vec![arranged(give), format!("{back:?}")],
+        Question::History {
+            command,
+            project,
+            environment,
+        } => vec![
+            command.to_string(),
+            project.to_string(),
+            environment
+                .as_ref()
+                .map_or("*", |it| it.as_str())
+                .to_owned(),
+        ],
+        Question::Timeline { ask } => vec![
+            ask.project.to_string(),
+            ask.since
+                .map_or_else(|| "*".to_owned(), |it| it.to_string()),
+            ask.about.clone().unwrap_or_else(|| "*".to_owned()),
+            ask.before
+                .map_or_else(|| "*".to_owned(), |it| it.to_string()),
+        ],
         Question::Link { account } | Question::Unlink { account } => vec![account.to_string()],
         Question::ConfirmLink { code } => vec![code.expose().to_owned()],
     };
@@ -361,6 +382,26 @@ fn our_own_words_are_understood() {
         ("settle again", SHOP, "settle 7f3k again", "? settle 7f3k | Again"),
         ("settle nothing", SHOP, "settle 7f3k", "! bad_builtin say what became of the step: happened, did-not or again; settle 7f3k did-not"),
         ("settle otherwise", SHOP, "settle 7f3k no idea", "! bad_builtin `no idea` is none of happened, did-not and again; settle 7f3k did-not"),
+        ("history", SHOP, "history flush-cache prod", "? history flush-cache | shop | prod"),
+        ("history anywhere", SHOP, "history /ops Flush-Cache", "? history flush-cache | shop | *"),
+        ("history elsewhere", NOWHERE, "history flush-cache project=shop environment=PROD", "? history flush-cache | shop | prod"),
+        ("history of nothing", SHOP, "history", "! bad_builtin `history` needs a command; `/ops list` shows them; history flush-cache prod"),
+        ("history of which project", NOWHERE, "history flush-cache", "! which_project history flush-cache"),
+        ("history in no environment", SHOP, "history flush-cache prd", "! bad_builtin shop has no environment `prd`; it has staging, prod; history flush-cache prod"),
+        ("history with more", SHOP, "history flush-cache prod /", "! bad_builtin `history` takes a command and an environment, and not `/` after them; history flush-cache"),
+        ("timeline here", SHOP, "timeline", "? timeline shop | * | * | *"),
+        ("timeline of a project", SHOP, "timeline BLOG", "? timeline blog | * | * | *"),
+        ("timeline of a named project", NOWHERE, "timeline project=blog since 3d", "? timeline blog | 3d | * | *"),
+        ("timeline in any order", SHOP, "timeline about Cache flush since 1d 2h", "? timeline shop | 1d2h | Cache flush | *"),
+        ("timeline by options", SHOP, "timeline --since=3d --about \"cache\"", "? timeline shop | 3d | cache | *"),
+        ("timeline since a day", SHOP, "timeline since 2026-11-20", "? timeline shop | 2026-11-20 | * | *"),
+        ("timeline, earlier", SHOP, "timeline shop before 1790000000120/7", "? timeline shop | * | * | 1790000000120/7"),
+        ("timeline of which project", NOWHERE, "timeline since 3d", "! which_project timeline since 3d"),
+        ("timeline of no project", SHOP, "timeline blgo since 3d", "! unknown_project blgo; blog -> timeline blog since 3d"),
+        ("timeline since what", SHOP, "timeline since noon", "! bad_builtin `since noon` is neither a span such as 3d nor a day such as 2026-11-20; timeline shop since 3d"),
+        ("timeline before what", SHOP, "timeline before noon", "! bad_builtin `before noon` is no day such as 2026-11-20, and no moment such as 2026-11-20T03:00Z; timeline shop before 2026-11-20"),
+        ("timeline with more", SHOP, "timeline shop cache", "! bad_builtin `timeline` takes a project, then since, about or before, and not `cache`; timeline shop since 3d about cache"),
+        ("timeline about much", SHOP, "timeline about aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", "! bad_builtin `about` takes 24 characters at the most; timeline shop about cache"),
         ("runbook here", SHOP, "runbook", "? runbook shop |"),
         ("runbook of a project", SHOP, "runbook BLOG", "? runbook blog |"),
         ("runbook with a heading", NOWHERE, "runbook shop Flush the cache", "? runbook shop | Flush the cache"),

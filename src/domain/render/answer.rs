@@ -45,6 +45,18 @@ pub fn help(catalog: &Catalog, project: Option<&Project>) -> Message {
             "who-can COMMAND …",
             "who may run it; COMMAND … --plan shows what it would do",
         ),
+        (
+            "summary REF",
+            "one run in plain words, for people who read no logs",
+        ),
+        (
+            "history COMMAND",
+            "whether it always fails, or just did, and since when",
+        ),
+        (
+            "timeline PROJECT",
+            "what happened to it; since 3d, about cache narrow it",
+        ),
         ("runbook PROJECT", "its prose, by headings"),
         ("may COMMAND …", "what would be decided, without running it"),
         (
@@ -379,6 +391,7 @@ fn fact_in_words(run: &Run, fact: &Fact) -> Option<Text> {
         | Fact::Covered { .. }
         | Fact::Page { .. }
         | Fact::CatalogLoaded { .. }
+        | Fact::RulesChanged { .. }
         | Fact::CatalogKept { .. }
         | Fact::SetBack { .. }
         | Fact::Service { .. } => None,

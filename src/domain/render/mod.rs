@@ -6,15 +6,20 @@ mod answer;
 mod card;
 mod decision;
 mod handover;
+mod history;
 mod link;
 mod lock;
+mod markdown;
 mod oncall;
 mod orient;
 mod page;
 mod places;
 #[cfg(test)]
 pub(crate) mod printed;
+mod rules;
+mod summary;
 mod thread;
+mod timeline;
 
 use crate::domain::{ApprovalTerms, Field, Identity, Invocation, Outcome, Text, Who};
 pub use answer::{
@@ -23,9 +28,11 @@ pub use answer::{
 pub use card::{Card, Latest, card};
 pub use decision::{decision_in_words, joined, not_run};
 pub use handover::{Handover, handover};
+pub use history::{Past, history};
 use jiff::Timestamp;
 pub use link::{link_asked, link_code, linked, unlinked};
 pub use lock::{lock_ended, locked, locks, unlocked};
+pub use markdown::markdown;
 pub(crate) use oncall::persons;
 pub use oncall::{covered, on_call};
 pub use orient::{MayHere, Orient, WhoCan, asked_for, orient, who_can};
@@ -34,10 +41,13 @@ pub use page::{
     page_escalated, page_state, pages,
 };
 pub use places::{done_from_elsewhere, in_each_place, posting};
+pub use rules::{rule_in_words, rules_changed};
 use std::time::Duration;
+pub use summary::summary;
 pub use thread::{
     Live, ask_approvers, excerpt, first_line, glass_broken, last_line, line, root, root_that_waits,
 };
+pub use timeline::{line_has, timeline};
 
 /// `flush-cache prod` with the arguments that are not defaults, as the thread calls a run.
 pub fn title(invocation: &Invocation) -> String {

@@ -3,6 +3,7 @@
 mod addresses;
 mod answer;
 mod folder;
+mod git;
 mod http;
 mod leash;
 mod output;
@@ -23,6 +24,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 pub use folder::{Folder, Found, Report, Steps};
+pub use git::{MOST_COMMITS, commits};
 pub use http::HttpClient;
 pub use leash::{LEASH, become_program};
 pub use supervisor::{SUPERVISE, supervise};

@@ -15,4 +15,4 @@ create unique index locks_in_force on locks (project, environment) where ended_a
 create index locks_due on locks (until) where ended_at is null;
 
 -- The latest run of a target, however it ended.
-create index runs_of_target on runs (same_target, created_at desc);
+create index runs_of_same_target on runs (same_target, created_at desc);

@@ -53,6 +53,7 @@ impl Record {
                 }
                 Fact::Lock { inbound: None, .. }
                 | Fact::CatalogLoaded { .. }
+                | Fact::RulesChanged { .. }
                 | Fact::CatalogKept { .. }
                 | Fact::SetBack { .. }
                 | Fact::Page { inbound: None, .. }

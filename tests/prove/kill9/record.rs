@@ -153,6 +153,7 @@ impl Record {
             },
             Fact::Service { now, .. } => self.starts += u32::from(now == "started"),
             Fact::CatalogLoaded { .. }
+            | Fact::RulesChanged { .. }
             | Fact::CatalogKept { .. }
             | Fact::Page { inbound: None, .. } => {}
             Fact::SetBack { why } => self

@@ -156,6 +156,7 @@ impl Typing<'_> {
         if !matches!(
             word,
             "show"
+                | "summary"
                 | "why"
                 | "join"
                 | "withdraw"
@@ -173,7 +174,7 @@ impl Typing<'_> {
             .project_of_channel(self.hearing.channel);
         let filter = RunFilter {
             project: project.map(|it| it.name.clone()),
-            open: !matches!(word, "show" | "why"),
+            open: !matches!(word, "show" | "summary" | "why"),
             limit: 50,
         };
         let Ok(runs) = self.door.store.runs(&filter).await else {
