@@ -7,6 +7,7 @@ use super::cursors::THREADS;
 use super::due::DUE_ON_SQLITE;
 use super::leases::{ANY_CLAIMABLE, CLAIMABLE};
 use super::open::MIGRATIONS;
+use super::pages::{CALL_DUE, CALLS_IN_CHAT, PAGES_DECIDED, PAGES_DUE, UNANSWERED_RUNS};
 use super::run_rows::list;
 use super::runs::COUNT_OPEN;
 
@@ -51,13 +52,24 @@ async fn what_is_looked_for_again_and_again_is_found_through_an_index() {
             "runs_of_project",
         ),
         ("the newest runs", listed(false, None), "runs_newest"),
+        ("pages whose level is due", PAGES_DUE, "pages_due"),
+        ("pages that are decided", PAGES_DECIDED, "pages_open"),
+        (
+            "consent that nobody gives",
+            UNANSWERED_RUNS,
+            "runs_awaiting_approval",
+        ),
+        ("calls in chat", CALLS_IN_CHAT, "calls_in_chat"),
+        ("calls outside chat", CALL_DUE, "calls_due"),
     ];
     for (what, text, index) in looks {
         let way = way(text).await;
         let through = |line: &String| line.contains(&format!("INDEX {index}"));
         assert!(way.iter().any(through), "{what}: {way:#?}");
         let whole = |line: &&String| {
-            let tables = ["outbox", "runs", "o", "earlier", "root", "next", "r", "s"];
+            let tables = [
+                "outbox", "runs", "o", "earlier", "root", "next", "r", "s", "pages",
+            ];
             tables.iter().any(|table| **line == format!("SCAN {table}"))
         };
         assert_eq!(way.iter().find(whole), None, "{what}: {way:#?}");
