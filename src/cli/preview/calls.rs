@@ -10,10 +10,11 @@ use crate::domain::{
     About, InboundKey, Message, Page, PageId, PageState, Platform, Reach, Run, RunId, render,
 };
 
-/// The scenes; without an escalation of the run's project nobody is called.
+/// The scenes of the project with the longest escalation; without one nobody is called.
 pub(super) fn of_calls(loaded: &Loaded, run: &Run, now: Timestamp) -> Vec<Scene> {
     let catalog = &loaded.catalog;
-    let Some(project) = catalog.projects.get(&run.invocation.project) else {
+    let projects = catalog.projects.values();
+    let Some(project) = projects.max_by_key(|it| it.escalation.len()) else {
         return Vec::new();
     };
     let known = &catalog.people.rotations;

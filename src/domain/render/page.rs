@@ -102,7 +102,7 @@ fn about(page: &Page) -> Text {
 /// Who is called next, and when that is.
 fn next(page: &Page, people: &People) -> Text {
     let (Some(at), Some(level)) = (page.next_at(), page.next_level()) else {
-        return Text::from("nobody: this was the last level");
+        return Text::from("nobody, this was the last level");
     };
     let mut text = Text::new().plain(level.call.to_string());
     let meant = people.meant(&level.call, at);
