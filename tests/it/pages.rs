@@ -198,6 +198,16 @@ async fn of_two_who_answer_at_the_same_moment_one_has_it_and_the_other_is_told_w
     assert_eq!(facts.iter().filter(answered).count(), 1);
 }
 
+async fn who_was_called_may_answer_when_somebody_else_is_on_call_by_then(world: World) {
+    let mut house = House::on(world);
+    house.says("U0EVE", "page it hangs").await;
+    for level in ["oncall", "secondary"] {
+        house.says("U0DANA", &format!("oncall cover 4h {level}(shop)")).await;
+    }
+    let told = house.says("U0ANA", "ack").await;
+    assert!(told.contains("✅ @ana has page"), "{told}");
+}
+
 async fn answering_stops_calls_that_have_not_gone_out(world: World) {
     let mut house = House::on(world);
     house.receive("U0EVE", "page it hangs").await;
