@@ -15,7 +15,7 @@
 //! | [`catalog`] | turns `commands/` and `runbooks/` into one checked snapshot, or into diagnostics | `clock` |
 //! | [`store`] | keeps the facts and hands out work; the only SQL | – |
 //! | [`dispatch`] | walks one inbound from message to recorded decision | `catalog`, `store`, `clock` |
-//! | [`engine`] | takes runs, does their steps, survives crashes | `catalog`, `store`, `clock` |
+//! | [`engine`] | takes runs, does their steps, survives crashes; calls people when it is time | `catalog`, `store`, `clock` |
 //! | [`chat`] | speaks Slack, Discord and the console; delivers postings | `catalog`, `store`, `dispatch`, `clock` |
 //! | [`http`] | health and metrics; carries the platforms' routes | `catalog`, `store`, `dispatch`, `clock` |
 //! | [`cli`] | subcommands, wiring, startup, shutdown, exit codes | everything |
@@ -36,7 +36,10 @@
 //! result unknown. *Supervisor*: the process that owns a step's program and outlives midwatch. *Lease*: the
 //! time-limited right to work on a run. *Ledger*: the append-only record, one *entry* a line. *Posting*: a message that
 //! we owe to a thread; the *outbox* holds them. *Timeline*: what happened to a project, one *happening* a line. *Mirror*: another place in which a run's thread is told, line by line.
-//! *Refusal*: an expected no, told to the person; *fault*: an unexpected failure, told to the operator. *Reference*:
+//! *Rotation*: who is on call when, by *level*, in *layers*; a *shift* is a span of it, a *cover* one that somebody takes
+//! by arrangement. *Page*: people who are called, level by level, until somebody answers; a *call* is one of them by one
+//! *means*. *Lock*: a person keeps others from changing something for a while. *Card*: what a command does, and whether
+//! one may, before anything is done. *Refusal*: an expected no, told to the person; *fault*: an unexpected failure, told to the operator. *Reference*:
 //! the short code that ties thread, ledger and log together.
 
 pub mod catalog;

@@ -21,7 +21,7 @@ use crate::chat::{Intake, Transport};
 use crate::clock::Clock;
 use crate::config::{LogFormat, Settings};
 use crate::dispatch::{Dispatch, Memberships, Roster};
-use crate::domain::{Catalog, Fact, Platform, Redactor, Reference, Run};
+use crate::domain::{Catalog, Fact, Means, Platform, Project, Redactor, Reference, Run};
 use crate::engine::Engine;
 use crate::engine::actions::{HttpClient, Secrets, Steps, Surroundings, own_program};
 use crate::engine::pager::{Incidents, Mailing, Outside, OutsideError, Pager};
@@ -295,6 +295,9 @@ impl App {
 
     /// The stage that calls people when it is time. `spoken` are the platforms that direct messages reach.
     pub(super) fn pager_stage(&self, spoken: &[Platform]) -> anyhow::Result<Stage> {
+        for doubt in means_left_out(&self.catalog.load(), &self.settings) {
+            warn!("{doubt}");
+        }
         let mut stage = Stage::new("pager", Duration::from_secs(5));
         let pager = Pager {
             store: self.store.clone(),
@@ -417,6 +420,37 @@ pub(super) fn mirrors_left_out(catalog: &Catalog, mirrors_on: &[Platform]) -> Ve
         )
     };
     left_out.into_iter().map(in_words).collect()
+}
+
+/// What runbooks call people by and these settings don't have, each in a sentence.
+pub(super) fn means_left_out(catalog: &Catalog, settings: &Settings) -> Vec<String> {
+    let calls = &settings.calls;
+    let rows = [
+        (
+            Means::Webhook,
+            calls.webhook.is_some(),
+            "MIDWATCH_CALL_WEBHOOK",
+        ),
+        (Means::Pager, calls.pager.is_some(), "MIDWATCH_PAGER_KEY"),
+        (Means::Email, calls.smtp.is_some(), "MIDWATCH_SMTP_URL"),
+    ];
+    let missing = rows.into_iter().filter(|(_, is_set, _)| !is_set);
+    let in_words = missing.filter_map(|(means, _, setting)| {
+        let asks = |project: &&Arc<Project>| {
+            let mut levels = project.escalation.iter();
+            levels.any(|level| level.by.contains(&means))
+        };
+        let projects = catalog.projects.values().filter(asks);
+        let names: Vec<&str> = projects.map(|it| it.name.as_str()).collect();
+        (!names.is_empty()).then(|| {
+            format!(
+                "{} calls people by {}, and {setting} is not set: such a call reaches nobody",
+                names.join(", "),
+                means.in_words()
+            )
+        })
+    });
+    in_words.collect()
 }
 
 fn warn_of_mirrors(catalog: &Catalog, mirrors_on: &[Platform]) {

@@ -49,6 +49,7 @@ pub(super) async fn run(
     let slack = slack(settings, &loaded.catalog).await;
     parts.extend([server(settings), slack, discord(settings).await]);
     parts.extend(mirrors(settings, &loaded.catalog));
+    parts.extend(calls(settings, &loaded.catalog));
     parts.push(tools());
     say("parts");
     let mut exit = Exit::Done;
@@ -159,6 +160,12 @@ fn server(settings: &Settings) -> (&'static str, State) {
         Err(why @ Unready::Unwell(..)) => State::Broken(why.to_string()),
     };
     ("server", state)
+}
+
+/// Nothing where all calls that runbooks ask for can be made.
+fn calls(settings: &Settings, catalog: &Catalog) -> Option<(&'static str, State)> {
+    let left_out = app::means_left_out(catalog, settings);
+    (!left_out.is_empty()).then(|| ("calls", State::Doubtful(left_out.join("; "))))
 }
 
 /// Nothing where no runbook mirrors anything.

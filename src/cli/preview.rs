@@ -1,5 +1,6 @@
 //! `midwatch preview`: how messages look on each platform, so that words and layout can be judged by eye.
 
+mod calls;
 mod gallery;
 mod page;
 mod seen;

@@ -348,7 +348,10 @@ fn given_to(taker: &PersonId, of: &OnCall, shifts: Vec<Shift>) -> Vec<Cover> {
 }
 
 fn which_level(named: &[String]) -> Refusal {
-    let example = named.first().map_or("oncall(shop)", String::as_str);
+    let usual = named.iter().find(|it| it.starts_with("oncall("));
+    let example = usual
+        .or(named.first())
+        .map_or("oncall(shop)", String::as_str);
     not_now(
         "which_level",
         format!("it could be any of {}", named.join(", ")),

@@ -220,23 +220,37 @@ impl Walk<'_> {
             Some(reference) => self.named_page(reference).await?,
             None => self.only_page(word).await?,
         };
-        Ok(meant.and_then(|meant| {
-            let page = &meant.page;
-            let project = self.catalog.projects.get(&page.project);
-            let owner = project.and_then(|it| it.owner.clone()).map(Who::Group);
-            let concerned = self.actor.person().is_some_and(|me| {
-                page.concerns(me, owner.as_ref(), &self.catalog.people, self.now)
-            });
-            if concerned {
-                return Ok(meant);
-            }
-            let named = page.levels.iter().map(|it| it.call.to_string());
-            let named: BTreeSet<String> = named.chain(owner.map(|it| it.to_string())).collect();
-            let named: Vec<String> = named.into_iter().collect();
-            let what = format!("page {} is for others to answer", page.reference);
-            let next = format!("{} may, and who called: tell one of them", named.join(", "));
-            Err(not_now("not_called", what, &next))
-        }))
+        let meant = match meant {
+            Ok(meant) => meant,
+            Err(refusal) => return Ok(Err(refusal)),
+        };
+        let page = &meant.page;
+        let project = self.catalog.projects.get(&page.project);
+        let owner = project.and_then(|it| it.owner.clone()).map(Who::Group);
+        if self.was_called(page).await? || self.is_concerned(page, owner.as_ref()) {
+            return Ok(Ok(meant));
+        }
+        let named = page.levels.iter().map(|it| it.call.to_string());
+        let named: BTreeSet<String> = named.chain(owner.map(|it| it.to_string())).collect();
+        let named: Vec<String> = named.into_iter().collect();
+        let what = format!("page {} is for others to answer", page.reference);
+        let next = format!("{} may, and who called: tell one of them", named.join(", "));
+        Ok(Err(not_now("not_called", what, &next)))
+    }
+
+    fn is_concerned(&self, page: &Page, owner: Option<&Who>) -> bool {
+        let people = &self.catalog.people;
+        let me = self.actor.person();
+        me.is_some_and(|me| page.concerns(me, owner, people, self.now))
+    }
+
+    /// Whoever was called may answer, though somebody else is on call by now.
+    async fn was_called(&self, page: &Page) -> Result<bool, StoreError> {
+        let Some(me) = self.actor.person() else {
+            return Ok(false);
+        };
+        let calls = self.dispatch.store.calls_of(page.id).await?;
+        Ok(calls.iter().any(|(call, _)| call.persons.contains(me)))
     }
 
     async fn named_page(

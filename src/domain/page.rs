@@ -383,7 +383,7 @@ impl Page {
         if page.called == page.levels.len() {
             page.state = PageState::Exhausted;
         }
-        let message = render::page_called(&page, &told, &calls, (reach.people, now));
+        let message = render::page_called(&page, &told, &calls, reach.people);
         let calls = calls.into_iter().map(|call| {
             let posting = page.posting_of(&call, &message);
             (call, posting)

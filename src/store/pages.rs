@@ -178,6 +178,33 @@ async fn insert_calls(
     Ok(())
 }
 
+/// Pages whose next level is due.
+pub(super) const PAGES_DUE: &str = "select body, revision from pages where state = 'calling' and next_at <= $1 order by next_at limit $2";
+
+/// Open pages for consent that is not awaited any more.
+pub(super) const PAGES_DECIDED: &str = "select body, revision from pages
+             where state in ('calling', 'exhausted') and run is not null
+               and not exists (select 1 from runs where runs.id = pages.run and runs.phase = 'awaiting_approval')
+             order by at limit $1";
+
+/// Runs that wait for consent, and for which nobody was called.
+pub(super) const UNANSWERED_RUNS: &str = "select id, project, created_at from runs
+             where phase = 'awaiting_approval' and not exists (select 1 from pages where pages.run = runs.id)
+             order by created_at limit $1";
+
+/// Calls in chat that are to be looked at.
+pub(super) const CALLS_IN_CHAT: &str = "select pages.body as page, calls.number, calls.body,
+                    case when outbox.delivered_version = outbox.version then null else outbox.state end as owed,
+                    outbox.why as held
+             from calls join pages on pages.id = calls.page left join outbox on outbox.id = calls.posting
+             where calls.state = 'waiting' and calls.posting is not null
+               and (outbox.id is null or outbox.delivered_version = outbox.version or outbox.state = 'dropped'
+                 or (calls.at <= $1 and calls.why is null))
+             order by calls.at limit $2";
+
+/// Whether a call outside chat is due.
+pub(super) const CALL_DUE: &str = "select number from calls where next_at <= $1 limit 1";
+
 type PageRow = (String, i64);
 
 fn read_page((body, revision): PageRow) -> Result<KnownPage, StoreError> {
@@ -225,13 +252,11 @@ impl Store {
         now: Timestamp,
         limit: u32,
     ) -> Result<Vec<KnownPage>, StoreError> {
-        let rows: Vec<PageRow> = sql(
-            "select body, revision from pages where state = 'calling' and next_at <= $1 order by next_at limit $2",
-        )
-        .bind(now.as_millisecond())
-        .bind(i64::from(limit))
-        .all(&mut self.reader().await?)
-        .await?;
+        let rows: Vec<PageRow> = sql(PAGES_DUE)
+            .bind(now.as_millisecond())
+            .bind(i64::from(limit))
+            .all(&mut self.reader().await?)
+            .await?;
         Ok(read_pages(rows))
     }
 
@@ -285,28 +310,19 @@ impl Store {
 
     /// Open pages for the consent to runs that wait for it no more.
     pub async fn pages_decided(&self, limit: u32) -> Result<Vec<KnownPage>, StoreError> {
-        let rows: Vec<PageRow> = sql(
-            "select body, revision from pages
-             where state in ('calling', 'exhausted') and run is not null
-               and not exists (select 1 from runs where runs.id = pages.run and runs.phase = 'awaiting_approval')
-             order by at limit $1",
-        )
-        .bind(i64::from(limit))
-        .all(&mut self.reader().await?)
-        .await?;
+        let rows: Vec<PageRow> = sql(PAGES_DECIDED)
+            .bind(i64::from(limit))
+            .all(&mut self.reader().await?)
+            .await?;
         Ok(read_pages(rows))
     }
 
     /// Runs that wait for consent, and for which nobody was called yet; the oldest first.
     pub async fn unanswered_runs(&self, limit: u32) -> Result<Vec<UnansweredRun>, StoreError> {
-        let rows: Vec<(String, String, i64)> = sql(
-            "select id, project, created_at from runs
-             where phase = 'awaiting_approval' and not exists (select 1 from pages where pages.run = runs.id)
-             order by created_at limit $1",
-        )
-        .bind(i64::from(limit))
-        .all(&mut self.reader().await?)
-        .await?;
+        let rows: Vec<(String, String, i64)> = sql(UNANSWERED_RUNS)
+            .bind(i64::from(limit))
+            .all(&mut self.reader().await?)
+            .await?;
         let mut runs = Vec::with_capacity(rows.len());
         for (run, project, since) in rows {
             let names = RunId::parse(&run).zip(ProjectName::parse(&project).ok());
@@ -369,20 +385,11 @@ impl Store {
         limit: u32,
     ) -> Result<Vec<(Page, i64, Call, CallState)>, StoreError> {
         type Row = (String, i64, String, Option<String>, Option<String>);
-        let rows: Vec<Row> = sql(
-            "select pages.body as page, calls.number, calls.body,
-                    case when outbox.delivered_version = outbox.version then null else outbox.state end as owed,
-                    outbox.why as held
-             from calls join pages on pages.id = calls.page left join outbox on outbox.id = calls.posting
-             where calls.state = 'waiting' and calls.posting is not null
-               and (outbox.id is null or outbox.delivered_version = outbox.version or outbox.state = 'dropped'
-                 or (calls.at <= $1 and calls.why is null))
-             order by calls.at limit $2",
-        )
-        .bind(late.as_millisecond())
-        .bind(i64::from(limit))
-        .all(&mut self.reader().await?)
-        .await?;
+        let rows: Vec<Row> = sql(CALLS_IN_CHAT)
+            .bind(late.as_millisecond())
+            .bind(i64::from(limit))
+            .all(&mut self.reader().await?)
+            .await?;
         let read = rows
             .into_iter()
             .filter_map(|(page, number, call, owed, held)| {
@@ -405,6 +412,14 @@ impl Store {
         lease: Duration,
     ) -> Result<Option<DueCall>, StoreError> {
         type Row = (String, i64, String, i64);
+        // Most of the time nothing is due, and the one writer need not be asked.
+        let due: Option<(i64,)> = sql(CALL_DUE)
+            .bind(now.as_millisecond())
+            .optional(&mut self.reader().await?)
+            .await?;
+        if due.is_none() {
+            return Ok(None);
+        }
         let lease = jiff::SignedDuration::try_from(lease).unwrap_or(jiff::SignedDuration::MAX);
         let until = now.saturating_add(lease).unwrap_or(Timestamp::MAX);
         let claimed: Option<Row> = self

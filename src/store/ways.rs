@@ -7,6 +7,7 @@ use super::cursors::THREADS;
 use super::due::DUE_ON_SQLITE;
 use super::leases::{ANY_CLAIMABLE, CLAIMABLE};
 use super::open::MIGRATIONS;
+use super::pages::{CALL_DUE, CALLS_IN_CHAT, PAGES_DECIDED, PAGES_DUE, UNANSWERED_RUNS};
 use super::run_rows::list;
 use super::runs::COUNT_OPEN;
 use super::timeline::{COMMITS, ENTRIES, OF_TARGET};
@@ -60,6 +61,15 @@ async fn what_is_looked_for_again_and_again_is_found_through_an_index() {
         ("its entries", ENTRIES, "sqlite_autoindex_ledger_1"),
         ("its commits", COMMITS, "sqlite_autoindex_commits_1"),
         ("runs of a target", OF_TARGET, "runs_of_target"),
+        ("pages whose level is due", PAGES_DUE, "pages_due"),
+        ("pages that are decided", PAGES_DECIDED, "pages_open"),
+        (
+            "consent that nobody gives",
+            UNANSWERED_RUNS,
+            "runs_awaiting_approval",
+        ),
+        ("calls in chat", CALLS_IN_CHAT, "calls_in_chat"),
+        ("calls outside chat", CALL_DUE, "calls_due"),
     ];
     for (what, text, index) in looks {
         let way = way(text).await;
@@ -68,6 +78,7 @@ async fn what_is_looked_for_again_and_again_is_found_through_an_index() {
         let whole = |line: &&String| {
             let tables = [
                 "outbox", "runs", "o", "earlier", "root", "next", "r", "s", "h", "l", "commits",
+                "pages",
             ];
             tables.iter().any(|table| **line == format!("SCAN {table}"))
         };

@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use midwatch::config::{Settings, try_environment};
 use secrecy::ExposeSecret;
 
+use crate::bot::Home;
+
 fn map(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
     pairs
         .iter()
@@ -80,4 +82,30 @@ fn what_is_wrong_is_told_without_the_secret() {
     }
     let here = [("MIDWATCH_SMTP_URL", "smtp://127.0.0.1:25"), ALL[3]];
     assert!(Settings::read(&map(&here), None).is_ok());
+}
+
+#[test]
+fn doctor_says_by_which_means_nobody_can_be_called() {
+    let home = Home::of_files(&[
+        (
+            "runbooks/people.yaml",
+            "people:\n  ana: { name: Ana }\ngroups:\n  team: [ana]\n",
+        ),
+        (
+            "runbooks/shop.yaml",
+            "project: shop\nabout: A shop.\nowner: team\nrules:\n  - otherwise: ask ana\nescalation:\n  - { at: 0m, call: team, by: [mention, pager] }\n",
+        ),
+        (
+            "commands/look.yaml",
+            "command: look\ndoes: Looks.\nsteps: [{ name: x, run: [uptime], effect: read }]\n",
+        ),
+    ]);
+    let told = home.run(&["doctor"], "").stdout;
+    let told = String::from_utf8(told).unwrap();
+    let says =
+        "shop calls people by pager, and MIDWATCH_PAGER_KEY is not set: such a call reaches nobody";
+    assert!(told.contains(says), "{told}");
+    let home = home.setting("MIDWATCH_PAGER_KEY", "key");
+    let told = home.run(&["doctor"], "").stdout;
+    assert!(!String::from_utf8(told).unwrap().contains("calls people by"));
 }

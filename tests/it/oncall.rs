@@ -113,6 +113,16 @@ impl House {
         self.delivered().await.join("\n\n")
     }
 
+    /// Several type at the same moment.
+    pub(crate) async fn receive_together(&mut self, said: &[(&str, &str)]) {
+        for (id, text) in said {
+            self.said += 1;
+            let said = self.said(id, text);
+            self.world.store.receive(said).await.unwrap();
+        }
+        assert_eq!(self.dispatch.dispatch_waiting().await.unwrap(), said.len());
+    }
+
     /// Somebody types it now, and it is concluded.
     pub(crate) async fn receive(&mut self, id: &str, text: &str) {
         self.said += 1;

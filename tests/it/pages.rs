@@ -185,6 +185,29 @@ async fn a_platform_that_asks_to_wait_delays_a_call_visibly_and_drops_none(world
     assert!(calls.iter().all(|(_, state)| *state == CallState::Delivered), "{calls:?}");
 }
 
+async fn of_two_who_answer_at_the_same_moment_one_has_it_and_the_other_is_told_who(world: World) {
+    let mut house = House::on(world);
+    house.says("U0EVE", "page it hangs").await;
+    house.receive_together(&[("U0ANA", "ack"), ("U0CY", "ack")]).await;
+    let told = house.delivered().await.join("\n\n");
+    // The postings of both, in whichever order: one has it.
+    assert!(told.contains("has page"), "{told}");
+    assert_eq!(told.matches("no page is open here").count(), 1, "{told}");
+    let facts = house.facts().await;
+    let answered = |it: &&Fact| matches!(it, Fact::Page { became: PageEvent::Acknowledged { .. }, .. });
+    assert_eq!(facts.iter().filter(answered).count(), 1);
+}
+
+async fn who_was_called_may_answer_when_somebody_else_is_on_call_by_then(world: World) {
+    let mut house = House::on(world);
+    house.says("U0EVE", "page it hangs").await;
+    for level in ["oncall", "secondary"] {
+        house.says("U0DANA", &format!("oncall cover 4h {level}(shop)")).await;
+    }
+    let told = house.says("U0ANA", "ack").await;
+    assert!(told.contains("✅ @ana has page"), "{told}");
+}
+
 async fn answering_stops_calls_that_have_not_gone_out(world: World) {
     let mut house = House::on(world);
     house.receive("U0EVE", "page it hangs").await;

@@ -2,6 +2,7 @@
 
 mod gap;
 mod mirror;
+mod pages;
 mod people;
 
 use std::time::Duration;

@@ -62,6 +62,7 @@ pub(super) fn all(loaded: &Loaded, now: Timestamp) -> anyhow::Result<Vec<Scene>>
     scenes.extend(of_consent(&others, loaded, now)?);
     scenes.extend(of_what_is_not_run(&others, run, &loaded.catalog, now));
     scenes.extend(of_words(loaded, run, now));
+    scenes.extend(super::calls::of_calls(loaded, run, now));
     Ok(scenes)
 }
 

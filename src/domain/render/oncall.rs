@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
-use super::{append, field, list};
+use super::{append, between, field, list};
 use crate::domain::{
     Block, Cover, Field, LevelName, Message, PersonId, Rotation, RotationName, Shift, Text,
 };
@@ -67,10 +67,7 @@ fn level_field(
         None => text.plain(", without a hand-over in the year ahead"),
         Some(until) => {
             let at = shown(until, &rotation.zone);
-            let text = text
-                .plain(" until ")
-                .time(until)
-                .plain(format!(" ({at}), then "));
+            let text = text.plain(format!(" until {at}, {}, then ", ahead(now, until)));
             match rotation.holder(level, until) {
                 Some(next) => text.person(next),
                 None => text.plain("nobody"),
@@ -83,6 +80,16 @@ fn level_field(
         text = text.plain("; arranged in chat");
     }
     field(&format!("{level}({name})"), text)
+}
+
+/// `in 6d`, `in 5h`, `in 20m`: nobody waits for a hand-over by the second.
+fn ahead(now: Timestamp, at: Timestamp) -> String {
+    let minutes = between(now, at).as_secs().div_ceil(60);
+    match minutes {
+        0..120 => format!("in {minutes}m"),
+        120..2_880 => format!("in {}h", minutes / 60),
+        _ => format!("in {}d", minutes / 1_440),
+    }
 }
 
 /// `Mon 2026-01-05 09:00 Europe/Berlin`.

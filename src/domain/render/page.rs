@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use super::{append, between, field, who};
 use crate::domain::{
     About, Block, Button, Call, CallState, Field, Means, Message, Page, PageState, People,
-    PersonId, Text, show_duration, show_elapsed,
+    PersonId, Text, show_elapsed,
 };
 
 /// How many calls one message shows.
@@ -18,7 +18,7 @@ pub fn page_called(
     page: &Page,
     told: &[(usize, bool)],
     calls: &[Call],
-    (people, now): (&People, Timestamp),
+    people: &People,
 ) -> Message {
     let mut first = append(Text::from("📟 "), about(page)).plain(" — ");
     for (level, nobody) in told {
@@ -28,7 +28,7 @@ pub fn page_called(
             .map(|it| it.call.to_string())
             .unwrap_or_default();
         first = if *nobody {
-            first.plain(format!("nobody is {call}, "))
+            first.plain(format!("{call} reaches nobody, "))
         } else {
             append(first.plain(format!("calling {call}: ")), pinged(calls))
         };
@@ -42,7 +42,7 @@ pub fn page_called(
         message = message.text(Text::new().plain(format!("by {means}")));
     }
     message
-        .text(append(Text::from("next: "), next(page, people, now)))
+        .text(append(Text::from("next: "), next(page, people)))
         .buttons(buttons(page))
 }
 
@@ -100,24 +100,19 @@ fn about(page: &Page) -> Text {
 }
 
 /// Who is called next, and when that is.
-fn next(page: &Page, people: &People, now: Timestamp) -> Text {
+fn next(page: &Page, people: &People) -> Text {
     let (Some(at), Some(level)) = (page.next_at(), page.next_level()) else {
-        return Text::from("nobody: this was the last level");
+        return Text::from("nobody, this was the last level");
     };
     let mut text = Text::new().plain(level.call.to_string());
     let meant = people.meant(&level.call, at);
     for (n, person) in meant.into_iter().take(5).enumerate() {
         text = text.plain(if n > 0 { ", " } else { ": " }).person(person);
     }
-    text.plain(" at ").time(at).plain(format!(
-        ", in {}, unless somebody has it before",
-        countdown(now, at)
-    ))
-}
-
-/// Whole seconds: what is being waited for is read at a glance.
-fn countdown(now: Timestamp, at: Timestamp) -> String {
-    show_duration(Duration::from_secs(between(now, at).as_secs()))
+    // How far away that is, each platform shows.
+    text.plain(" at ")
+        .time(at)
+        .plain(", unless somebody has it before")
 }
 
 fn buttons(page: &Page) -> Vec<Button> {
@@ -266,7 +261,7 @@ pub fn pages(shown: &[PageShown], people: &People, now: Timestamp) -> Message {
         )];
         let skipped = calls.len().saturating_sub(MOST_CALLS);
         fields.extend(calls.iter().skip(skipped).map(call_field));
-        fields.push(field("next", next(page, people, now)));
+        fields.push(field("next", next(page, people)));
         message = message.with(Block::Fields(fields));
     }
     message.buttons(

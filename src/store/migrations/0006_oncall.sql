@@ -27,6 +27,7 @@ create table pages (
 create unique index pages_one_of_a_run on pages (run);
 create index pages_of_reference on pages (reference);
 create index pages_due on pages (next_at) where state = 'calling';
+create index pages_open on pages (at) where state in ('calling', 'exhausted');
 create index pages_of_project on pages (project, at);
 
 -- Each call to somebody, and what became of it. A call in chat is delivered by the outbox.
