@@ -42,7 +42,7 @@ macro_rules! table {
 }
 
 /// What is copied; a table stands behind those that it refers to.
-const TABLES: [Table; 13] = [
+const TABLES: [Table; 14] = [
     table!("inbound"),
     table!("commitments"),
     table!("ledger"),
@@ -56,6 +56,7 @@ const TABLES: [Table; 13] = [
     table!("posting_numbers"),
     table!("links"),
     table!("happenings"),
+    table!("rules_told"),
 ];
 /// What is said of the new database anew, and not copied.
 #[cfg(test)]

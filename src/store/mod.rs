@@ -19,6 +19,7 @@ mod newer;
 mod open;
 mod outbox;
 mod output;
+mod rules_told;
 mod run_rows;
 mod runs;
 mod set_back;
@@ -36,6 +37,7 @@ pub use examine::{Finding, FindingState, examine};
 pub use links::{
     CODE_LIVES, LinkChange, Linked, MOST_CODES, MOST_LINKS, MOST_TRIES, NewLink, OpenLink,
 };
+pub use rules_told::RulesTold;
 pub use timeline::{GitRead, RunStanding, TimelineFilter, TimelineRead};
 
 use std::path::PathBuf;
