@@ -361,6 +361,8 @@ impl App {
         let cancel = stage.cancel.clone();
         let mut told = current.load_full();
         stage.spawn(async move {
+            // What changed while midwatch was stopped is news, too.
+            rules_told::tell(&store, (None, &told), &mirrors_on, clock.now()).await;
             while let Some(Some(reloaded)) = cancel.run_until_cancelled(reloads.recv()).await {
                 roster.files_changed();
                 crash("catalog.swapped");
@@ -370,7 +372,8 @@ impl App {
                     warn!("a reload is not recorded: {why}");
                 }
                 let taken = current.load_full();
-                rules_told::tell(&store, (&told, &taken), &mirrors_on, clock.now()).await;
+                let both = (Some(&*told), &*taken);
+                rules_told::tell(&store, both, &mirrors_on, clock.now()).await;
                 told = taken;
                 crash("catalog.recorded");
             }

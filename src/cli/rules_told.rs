@@ -4,57 +4,83 @@ use jiff::Timestamp;
 use tracing::warn;
 
 use crate::domain::{
-    Catalog, Fact, Place, Platform, Posting, PostingKind, ProjectName, RuleChange, render,
-    rules_changed,
+    Catalog, Fact, Message, Place, Platform, Posting, PostingKind, ProjectName, render,
+    rules_changed, rules_said,
 };
-use crate::store::Store;
+use crate::store::{RulesTold, Store, StoreError};
 
-/// Records what changed in the rules, project by project, and tells their channels on the platforms that are served here.
+/// Two replicas that start at the same time meet once.
+const TRIES: usize = 3;
+
+/// Takes the catalog's rules for known, records what is new in them and tells the projects' channels on the platforms that
+/// are served here. Where nothing was ever told, as in a new installation, all of it is known already.
+///
+/// `before`: the catalog until now, which knows the channels of a project that is gone.
 pub(super) async fn tell(
     store: &Store,
-    (before, after): (&Catalog, &Catalog),
+    (before, after): (Option<&Catalog>, &Catalog),
     served: &[Platform],
     now: Timestamp,
 ) {
-    for (project, changes) in rules_changed(before, after) {
-        let postings = postings(&project, &changes, (before, after), served);
-        let fact = Fact::RulesChanged {
-            project: project.clone(),
-            revision: after.revision.clone(),
-            changes,
-        };
-        if let Err(why) = store.record_rules_changed(fact, postings, now).await {
-            warn!(
-                project = project.as_str(),
-                "changed rules are not told: {why}"
-            );
+    for _ in 0..TRIES {
+        match tell_once(store, (before, after), served, now).await {
+            // Another replica was first: what is left to tell is looked for again.
+            Err(StoreError::Conflict(_)) => {}
+            Err(why) => return warn!("changed rules are not told: {why}"),
+            Ok(()) => return,
         }
     }
 }
 
-fn postings(
-    project: &ProjectName,
-    changes: &[RuleChange],
-    (before, after): (&Catalog, &Catalog),
+async fn tell_once(
+    store: &Store,
+    (before, after): (Option<&Catalog>, &Catalog),
     served: &[Platform],
-) -> Vec<Posting> {
-    let message = render::rules_changed(project, &after.revision, changes);
-    // Of a project that is gone the catalog before knows the channels.
-    let known = if after.projects.contains_key(project) {
-        after
-    } else {
-        before
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let told = store.rules_told().await?;
+    if told.revision.as_ref() == Some(&after.revision) {
+        return Ok(());
+    }
+    let rules = rules_said(after);
+    let changed = match told.revision {
+        Some(_) => rules_changed(&told.rules, &rules),
+        None => Vec::new(),
     };
-    let places = places(project, known)
-        .into_iter()
-        .filter(|place| served.contains(&place.platform));
-    let posting = |to| Posting {
+    let changed = changed.into_iter().map(|(project, changes)| {
+        let message = render::rules_changed(&project, &after.revision, &changes);
+        let known = [Some(after), before].into_iter().flatten();
+        let mut known = known.filter(|it| it.projects.contains_key(&project));
+        let places = known.next().map(|known| places(&project, known));
+        let places = places.unwrap_or_default().into_iter();
+        let postings = places
+            .filter(|place| served.contains(&place.platform))
+            .map(|to| answer(to, message.clone()));
+        let postings = postings.collect();
+        let fact = Fact::RulesChanged {
+            project,
+            revision: after.revision.clone(),
+            changes,
+        };
+        (fact, postings)
+    });
+    let changed = changed.collect();
+    let known = RulesTold {
+        revision: Some(after.revision.clone()),
+        rules,
+    };
+    store
+        .record_rules_told(told.revision, known, changed, now)
+        .await
+}
+
+fn answer(to: Place, message: Message) -> Posting {
+    Posting {
         to,
         kind: PostingKind::Answer,
         run: None,
-        message: message.clone(),
-    };
-    places.map(posting).collect()
+        message,
+    }
 }
 
 /// Where a project is talked about, in order. An id alone does not say its space; where a mirror does, it is taken from there.

@@ -1,8 +1,10 @@
 //! What changed in a project's rules between two catalogs: what its people have to know, and not which lines moved.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
-use super::{Catalog, FileLine, Project, ProjectName, Rule, render};
+use super::{Catalog, FileLine, ProjectName, Rule, render};
 
 /// Changes of one project that are recorded and told; there may be more.
 const MOST: usize = 20;
@@ -41,42 +43,57 @@ pub enum RuleChange {
     },
 }
 
+/// A rule in words, and where it stands.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RuleSaid {
+    /// In words: two that say the same are the same rule.
+    pub rule: String,
+    /// Where it stands.
+    pub at: FileLine,
+}
+
+/// Every project's rules in words, in the order in which they count.
+pub fn rules_said(catalog: &Catalog) -> BTreeMap<ProjectName, Vec<RuleSaid>> {
+    let said = |rule: &Rule| RuleSaid {
+        rule: render::rule_in_words(rule),
+        at: rule.defined.clone(),
+    };
+    let projects = catalog.projects.iter();
+    projects
+        .map(|(name, project)| (name.clone(), project.rules.iter().map(said).collect()))
+        .collect()
+}
+
 /// Every project whose rules differ, and in what. Of a rule that was changed the old one is gone and the new one is new.
-pub fn rules_changed(before: &Catalog, after: &Catalog) -> Vec<(ProjectName, Vec<RuleChange>)> {
+pub fn rules_changed(
+    before: &BTreeMap<ProjectName, Vec<RuleSaid>>,
+    after: &BTreeMap<ProjectName, Vec<RuleSaid>>,
+) -> Vec<(ProjectName, Vec<RuleChange>)> {
     let mut all = Vec::new();
-    for (name, project) in &after.projects {
-        let changes = match before.projects.get(name) {
-            Some(earlier) => between(earlier, project),
-            None => vec![RuleChange::Begun {
-                rules: project.rules.len(),
-            }],
+    for (name, rules) in after {
+        let changes = match before.get(name) {
+            Some(earlier) => between(earlier, rules),
+            None => vec![RuleChange::Begun { rules: rules.len() }],
         };
         all.push((name.clone(), changes));
     }
-    let gone = before.projects.keys();
-    let gone = gone.filter(|name| !after.projects.contains_key(*name));
+    let gone = before.keys().filter(|name| !after.contains_key(*name));
     all.extend(gone.map(|name| (name.clone(), vec![RuleChange::Ended])));
     all.retain(|(_, changes)| !changes.is_empty());
     all
 }
 
-fn between(before: &Project, after: &Project) -> Vec<RuleChange> {
-    let (old, new) = (says_all(before), says_all(after));
+fn between(before: &[RuleSaid], after: &[RuleSaid]) -> Vec<RuleChange> {
     let mut changes = Vec::new();
-    for (rule, says) in without(&new, &old) {
-        changes.push(RuleChange::Added {
-            rule: says,
-            at: rule.defined.clone(),
-        });
+    for RuleSaid { rule, at } in without(after, before) {
+        changes.push(RuleChange::Added { rule, at });
     }
-    for (rule, says) in without(&old, &new) {
-        changes.push(RuleChange::Removed {
-            rule: says,
-            at: rule.defined.clone(),
-        });
+    for RuleSaid { rule, at } in without(before, after) {
+        changes.push(RuleChange::Removed { rule, at });
     }
-    let in_order = |says: &[Said<'_>]| says.iter().map(|it| it.exact.clone()).collect::<Vec<_>>();
-    if changes.is_empty() && in_order(&old) != in_order(&new) {
+    // Where a rule stands says nothing: a line that is put above it changes no rule.
+    let in_order = |said: &[RuleSaid]| said.iter().map(|it| it.rule.clone()).collect::<Vec<_>>();
+    if changes.is_empty() && in_order(before) != in_order(after) {
         changes.push(RuleChange::Reordered);
     }
     let more = changes.len().saturating_sub(MOST);
@@ -87,40 +104,14 @@ fn between(before: &Project, after: &Project) -> Vec<RuleChange> {
     changes
 }
 
-/// A rule with all that it says.
-struct Said<'r> {
-    rule: &'r Rule,
-    exact: String,
-}
-
-/// Where a rule stands says nothing: a line that is put above it changes no rule.
-fn says_all(project: &Project) -> Vec<Said<'_>> {
-    let said = project.rules.iter().map(|rule| {
-        let somewhere = FileLine {
-            file: String::new(),
-            line: 0,
-        };
-        let placeless = Rule {
-            defined: somewhere,
-            ..rule.clone()
-        };
-        // All of it, also what a later version adds: a change that nobody is told of is worse than a clumsy comparison.
-        Said {
-            rule,
-            exact: format!("{placeless:?}"),
-        }
-    });
-    said.collect()
-}
-
 /// Those of the first that the second has not, each as often as it is missing.
-fn without<'r>(these: &[Said<'r>], those: &[Said<'_>]) -> Vec<(&'r Rule, String)> {
-    let mut left: Vec<&str> = those.iter().map(|it| it.exact.as_str()).collect();
+fn without(these: &[RuleSaid], those: &[RuleSaid]) -> Vec<RuleSaid> {
+    let mut left: Vec<&str> = those.iter().map(|it| it.rule.as_str()).collect();
     let mut missing = Vec::new();
     for said in these {
-        match left.iter().position(|exact| *exact == said.exact) {
+        match left.iter().position(|rule| *rule == said.rule) {
             Some(found) => drop(left.swap_remove(found)),
-            None => missing.push((said.rule, render::rule_in_words(said.rule))),
+            None => missing.push(said.clone()),
         }
     }
     missing
@@ -132,7 +123,7 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::domain::{Commands, Grant, Who, sample};
+    use crate::domain::{Commands, Grant, Project, Who, sample};
 
     fn rule(command: &str, grant: Grant, line: u32) -> Rule {
         Rule {
@@ -159,7 +150,7 @@ mod tests {
             catalog.projects.insert(shop, Arc::new(project));
             catalog
         };
-        let changes = rules_changed(&of(before), &of(after));
+        let changes = rules_changed(&rules_said(&of(before)), &rules_said(&of(after)));
         let all = changes.iter().map(|(project, changes)| {
             let words = changes.iter().map(|change| match change {
                 RuleChange::Added { rule, at } => format!("+ {rule} @{}", at.line),
@@ -214,11 +205,11 @@ mod tests {
 
     #[test]
     fn a_project_that_came_or_went_is_told_and_much_is_cut() {
-        let (none, all) = (Catalog::default(), sample::catalog());
-        let begun = rules_changed(&none, all);
-        assert_eq!(begun.len(), all.projects.len());
+        let (none, all) = (BTreeMap::new(), rules_said(sample::catalog()));
+        let begun = rules_changed(&none, &all);
+        assert_eq!(begun.len(), all.len());
         assert_eq!(begun[0].1, [RuleChange::Begun { rules: 0 }]);
-        assert_eq!(rules_changed(all, &none)[0].1, [RuleChange::Ended]);
+        assert_eq!(rules_changed(&all, &none)[0].1, [RuleChange::Ended]);
         let many = (0..30).map(|n| rule(&format!("c{n}"), Grant::Allow, n));
         let told = changed(Vec::new(), many.collect());
         assert!(told.ends_with("More { changes: 10 }"), "{told}");

@@ -42,7 +42,7 @@ macro_rules! table {
 }
 
 /// What is copied; a table stands behind those that it refers to.
-const TABLES: [Table; 17] = [
+const TABLES: [Table; 18] = [
     table!("inbound"),
     table!("commitments"),
     table!("ledger"),
@@ -60,6 +60,7 @@ const TABLES: [Table; 17] = [
     table!("pages"),
     table!("calls"),
     table!("happenings"),
+    table!("rules_told"),
 ];
 /// What is said of the new database anew, and not copied.
 #[cfg(test)]

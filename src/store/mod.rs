@@ -22,6 +22,7 @@ mod open;
 mod outbox;
 mod output;
 mod pages;
+mod rules_told;
 mod run_rows;
 mod runs;
 mod set_back;
@@ -40,6 +41,7 @@ pub use examine::{Finding, FindingState, examine};
 pub use links::{
     CODE_LIVES, LinkChange, Linked, MOST_CODES, MOST_LINKS, MOST_TRIES, NewLink, OpenLink,
 };
+pub use rules_told::RulesTold;
 pub use timeline::{GitRead, RunStanding, TimelineFilter, TimelineRead};
 
 pub use locks::{LockChange, TellEnd};

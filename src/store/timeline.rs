@@ -12,21 +12,17 @@ use sqlx::FromRow;
 use super::db::{Db, sql};
 use super::fault::{read_json, read_time, write_json};
 use super::ledger::{HappeningRow, rows_from};
-use super::outbox::owe;
 use super::writer::Group;
 use super::{Store, StoreError};
 use crate::domain::{
-    Commit, Concerns, Entry, Fact, Outcome, PastRun, Position, Posting, ProjectName, Reference,
-    RunId, leaf_hash,
+    Commit, Concerns, Entry, Fact, Outcome, PastRun, Position, ProjectName, Reference, RunId,
+    leaf_hash,
 };
 
 /// What `happenings` calls every project.
 const EVERY_PROJECT: &str = "*";
 /// Entries that are placed under one lock: some ten milliseconds, for which no command notices the wait.
 const PLACED_AT_ONCE: i64 = 1_000;
-
-/// Lines among which another replica's record of a change stands: it sees the files within a minute.
-const LOOKED_BACK: i64 = 200;
 
 /// A page of a project's entries, newest first.
 pub(super) const ENTRIES: &str =
@@ -146,21 +142,6 @@ impl Store {
         }
         self.writer()?
             .write(|group| Box::pin(place_some(group)))
-            .await
-    }
-
-    /// Records that a project's rules changed, with what we owe to people for it. Every replica sees the files change:
-    /// the first records it, and the others find that done. Answers whether it was this one.
-    pub async fn record_rules_changed(
-        &self,
-        fact: Fact,
-        postings: Vec<Posting>,
-        now: Timestamp,
-    ) -> Result<bool, StoreError> {
-        self.writer()?
-            .write(move |group| {
-                Box::pin(async move { rules_changed(group, fact, postings, now).await })
-            })
             .await
     }
 
@@ -452,41 +433,6 @@ impl PlacedCheck {
             )
         }))
     }
-}
-
-async fn rules_changed(
-    group: &mut Group,
-    fact: Fact,
-    postings: Vec<Posting>,
-    now: Timestamp,
-) -> Result<bool, StoreError> {
-    let Fact::RulesChanged {
-        project, revision, ..
-    } = &fact
-    else {
-        return Ok(false);
-    };
-    let lines: Vec<(i64, i64, String)> = sql(ENTRIES)
-        .bind(project.as_str())
-        .bind(Position::END.at_ms)
-        .bind(Position::END.rank)
-        .bind(i64::MIN)
-        .bind(LOOKED_BACK)
-        .all(&mut group.db)
-        .await?;
-    let latest = lines.iter().find_map(|(_, _, line)| {
-        let entry: Entry = serde_json::from_str(line).ok()?;
-        match entry.fact {
-            Fact::RulesChanged { revision, .. } => Some(revision),
-            _ => None,
-        }
-    });
-    if latest.as_ref() == Some(revision) {
-        return Ok(false);
-    }
-    group.append(&fact, now);
-    owe(group, postings, now).await?;
-    Ok(true)
 }
 
 async fn take_commits(

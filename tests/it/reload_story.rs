@@ -152,8 +152,18 @@ async fn a_changed_rule_is_told_in_the_projects_channel_and_stands_in_its_timeli
         .await;
     assert!(page.contains("new: ben may mark in one"), "{page}");
     recorded(&home, "rules_changed", 1).await;
-    assert_eq!(slack.violations(), Vec::<String>::new());
     assert!(bot.stop().success());
+    // What changes while nobody looks is told at the next start, and then no more.
+    home.write("runbooks/lab.yaml", BOOK);
+    for _ in 0..2 {
+        let bot = serve(&home, &slack).await;
+        let changed = recorded(&home, "rules_changed", 2).await;
+        assert_eq!(changed[1]["changes"][0]["change"], "removed");
+        assert!(bot.stop().success());
+    }
+    let told = slack.messages("C1");
+    assert_eq!(told.len(), 2, "{told:?}");
+    assert_eq!(slack.violations(), Vec::<String>::new());
 }
 
 #[test]

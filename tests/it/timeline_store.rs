@@ -225,20 +225,34 @@ async fn no_line_is_lost_between_pages_of_entries_commits_and_what_cannot_be_rea
 }
 
 async fn a_change_of_rules_that_every_replica_sees_is_recorded_and_told_once(world: World) {
-    let change = |revision: &str| Fact::RulesChanged {
+    let revision = |text: &str| midwatch::domain::Revision(text.to_owned());
+    let change = |text: &str| Fact::RulesChanged {
         project: "shop".parse().unwrap(),
-        revision: midwatch::domain::Revision(revision.to_owned()),
+        revision: revision(text),
         changes: vec![midwatch::domain::RuleChange::Reordered],
     };
     let told = || vec![crate::world::posting(midwatch::domain::PostingKind::Answer, None, "changed")];
+    let known = |text: &str| midwatch::store::RulesTold {
+        revision: Some(revision(text)),
+        rules: [("shop".parse().unwrap(), Vec::new())].into(),
+    };
+    assert_eq!(world.store.rules_told().await.unwrap(), midwatch::store::RulesTold::default());
     let mut recorded = Vec::new();
-    for (ms, revision) in [(1, "a"), (2, "a"), (3, "b"), (4, "a")] {
-        let by = world.store.record_rules_changed(change(revision), told(), at(ms)).await;
-        recorded.push(by.unwrap());
+    for (ms, before, after) in [
+        (1, None, "a"),
+        (2, None, "a"),
+        (3, Some("a"), "b"),
+        (4, Some("a"), "b"),
+        (5, Some("b"), "a"),
+    ] {
+        let changed = vec![(change(after), told())];
+        let before = before.map(revision);
+        let by = world.store.record_rules_told(before, known(after), changed, at(ms)).await;
+        recorded.push(by.is_ok());
     }
-    assert_eq!(recorded, [true, false, true, true], "back again is a change");
-    assert_eq!(world.paged(9).await, [4, 3, 1]);
-    assert_eq!(world.due().await.len(), 1, "one after the other in a channel");
+    assert_eq!(recorded, [true, false, true, false, true], "who comes second tells nothing");
+    assert_eq!(world.paged(9).await, [5, 3, 1]);
+    assert_eq!(world.store.rules_told().await.unwrap(), known("a"));
 }
 
 async fn the_last_runs_of_a_command_are_found_with_whatever_arguments(world: World) {

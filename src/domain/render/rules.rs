@@ -6,10 +6,20 @@ use crate::domain::{
     ProjectName, Revision, Rule, RuleChange, Text, show_duration,
 };
 
-/// A rule as it would be said: `team-shop may flush-cache in prod`.
+/// A rule as it would be said: `team-shop may flush-cache in prod`. All that it says is in it, for two rules that are said
+/// alike count as the same; so all its parts are named here.
 pub fn rule_in_words(rule: &Rule) -> String {
-    let who = groups(&rule.who);
-    let commands = match &rule.may {
+    let Rule {
+        may,
+        who,
+        grant,
+        environments: _,
+        when: _,
+        conditions: _,
+        defined: _,
+    } = rule;
+    let who = groups(who);
+    let commands = match may {
         Commands::Named(names) => {
             let names: Vec<&str> = names.iter().map(CommandName::as_str).collect();
             names.join(", ")
@@ -17,7 +27,7 @@ pub fn rule_in_words(rule: &Rule) -> String {
         Commands::Reads => "look at everything".to_owned(),
         Commands::All => "run everything".to_owned(),
     };
-    let (may, more) = match &rule.grant {
+    let (may, more) = match grant {
         Grant::Allow => ("may", String::new()),
         Grant::Approval(terms) => {
             let within = show_duration(terms.within);

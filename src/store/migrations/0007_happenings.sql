@@ -26,5 +26,12 @@ create table commits_read (
     at      bigint not null,
     problem text
 );
+-- The rules that every project's people know of, in words: what differs from them is told. Project '*' has the revision of
+-- the files that they were read from, and no rules.
+create table rules_told (
+    project  text not null primary key,
+    revision text not null,
+    rules    text not null
+);
 -- The latest runs of one command in one environment, with whatever arguments: `same_target` without its digest.
 create index runs_of_target on runs (substr(same_target, 1, length(same_target) - 17), created_at desc, id);
