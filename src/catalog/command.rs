@@ -8,15 +8,14 @@ use super::diagnostic::{Diagnostic, did_you_mean};
 use super::template::Names;
 use super::{parameter, raw, step};
 use crate::domain::{
-    Command, CommandName, Effect, Exclusive, Parameter, ParameterKind, ParameterName, Risk,
+    BUILT_INS, Command, CommandName, Effect, Exclusive, Parameter, ParameterKind, ParameterName,
+    Risk,
 };
 
-/// Words that belong to midwatch itself.
-pub(crate) const BUILT_IN: [&str; 28] = [
-    "help", "list", "runs", "show", "cancel", "approve", "reject", "settle", "runbook", "may",
-    "as", "in", "quit", "exit", "why", "who-can", "orient", "lock", "unlock", "oncall", "page",
-    "ack", "handover", "escalate", "timeline", "summary", "review", "history",
-];
+/// Whether the word belongs to midwatch itself: those that it understands, and those of its console and of Discord.
+pub(crate) fn is_built_in(word: &str) -> bool {
+    BUILT_INS.contains(&word) || ["as", "in", "quit", "exit", "say"].contains(&word)
+}
 
 /// A command with what the checks between files need to know.
 #[derive(Debug)]
@@ -85,7 +84,7 @@ pub(crate) fn read(
 }
 
 fn check_name(name: &CommandName, at: At<'_>, notes: &mut Vec<Diagnostic>) {
-    if BUILT_IN.contains(&name.as_str()) || name.as_str() == "sandbox" {
+    if is_built_in(name.as_str()) || name.as_str() == "sandbox" {
         let message = format!("a command can't be called `{name}`: midwatch has that word itself");
         notes.push(at.error(message).hint("choose another name"));
     }

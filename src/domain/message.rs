@@ -72,7 +72,7 @@ pub enum Span {
 pub struct ThreadLink {
     /// Where it is.
     pub place: Place,
-    /// As the platform calls it.
+    /// As the platform calls it; empty while it is not delivered.
     pub message: String,
 }
 

@@ -222,6 +222,8 @@ struct Asked {
     requester: serde_json::Value,
     #[serde(default)]
     invocation: serde_json::Value,
+    #[serde(default)]
+    place: serde_json::Value,
 }
 
 impl OtherRow {
@@ -237,7 +239,12 @@ impl OtherRow {
             created_at: read_time(self.created_at)?,
             finished_at: self.finished_at.map(read_time).transpose()?,
             reason: reason.and_then(|it| it.as_str()).map(str::to_owned),
-            thread,
+            // Before its first message is delivered its channel is known all the same.
+            thread: thread.or_else(|| {
+                let place = serde_json::from_value(asked.place).ok()?;
+                let message = String::new();
+                Some(ThreadLink { place, message })
+            }),
         })
     }
 }

@@ -138,7 +138,7 @@ async fn a_full_database_does_nothing_says_so_and_works_again_when_there_is_room
     let home = connected(laboratory(), &slack);
     let database = home.path("data/midwatch.db");
     let url = |pages: u32| format!("sqlite:{}?max_pages={pages}", database.display());
-    let full = home.setting("DATABASE_URL", url(80));
+    let full = home.setting("DATABASE_URL", url(120));
     let bot = serve(&full, &slack).await;
     let (mut taken, mut refused) = (0, 0);
     while refused < 5 {

@@ -21,6 +21,7 @@
     reason = "what matters here is that a check can be read; none of this costs anybody anything"
 )]
 
+mod approve;
 mod argv;
 #[path = "../it/bot.rs"]
 #[allow(
@@ -56,9 +57,12 @@ mod kill9;
 mod lab;
 mod lanes;
 mod malformed;
+mod office;
 mod partition;
 mod planted;
+mod policy;
 mod proxy;
+mod races;
 mod reconnect;
 mod sim;
 mod ssrf;
@@ -125,6 +129,9 @@ const PROOFS: &[Proof] = &[
     proof("tamper", "mutants", 64, tamper::prove),
     proof("hostileout", "outputs", 300, hostileout::prove),
     proof("malformed", "mutants", 800, malformed::prove),
+    proof("races", "races", 60, races::prove),
+    proof("approve", "sequences", 300, approve::prove),
+    proof("policy", "questions", 40_000, policy::prove),
     proof("forge", "forged requests", 1_000, forge::prove),
     proof("planted", "bugs put back", planted::COUNT, planted::prove),
 ];

@@ -44,6 +44,8 @@ pub(super) const TRIALS: &[Trial] = &[
     trial("tamper", 1, 7),
     trial("argv", 46, 7),
     trial("ssrf", 180, 7),
+    trial("approve", 150, 7),
+    trial("policy", 4_000, 7),
     trial("sim", 401, 0),
 ];
 
@@ -126,6 +128,18 @@ pub(super) const BUGS: &[Bug] = &[
         does: "The requester's own consent counts.",
         proof: "sim",
         says: &["what is recorded differs", "may not do this"],
+    },
+    Bug {
+        name: "consent-to-another-plan",
+        does: "Consent to what was shown is taken for consent to what would be done now.",
+        proof: "approve",
+        says: &["it starts without consent"],
+    },
+    Bug {
+        name: "glass-opens-locks",
+        does: "Whoever breaks the glass isn't held by somebody else's lock.",
+        proof: "policy",
+        says: &["the oracle says"],
     },
     Bug {
         name: "age-backwards",

@@ -376,10 +376,16 @@ impl Book {
             (!to.shares_channel(near), to.space != near.space, owed.id)
         });
         OtherRun {
-            thread: nearest.map(|owed| ThreadLink {
-                place: owed.posting.to.clone(),
-                message: owed.message.clone().expect("looked at above").0,
-            }),
+            thread: Some(nearest.map_or_else(
+                || ThreadLink {
+                    place: run.place.clone(),
+                    message: String::new(),
+                },
+                |owed| ThreadLink {
+                    place: owed.posting.to.clone(),
+                    message: owed.message.clone().expect("looked at above").0,
+                },
+            )),
             ..midwatch::dispatch::other_run(run)
         }
     }
