@@ -98,7 +98,7 @@ impl Walk<'_> {
             match decide(invocation, &actor, self.catalog, &facts, self.now) {
                 Decision::Allow { .. } => alone.push(person.clone()),
                 Decision::RequireApproval { terms, .. } => {
-                    with_consent.push((person.clone(), terms))
+                    with_consent.push((person.clone(), terms));
                 }
                 Decision::Hold { .. } | Decision::Deny { .. } => {}
             }

@@ -59,23 +59,19 @@ fn candidates(
     match first.text.to_ascii_lowercase().as_str() {
         "help" if rest.is_empty() => texts(BUILT_INS).chain(commands(hearing)).collect(),
         "show" | "summary" | "why" | "join" | "cancel" | "approve" | "reject" | "withdraw"
-        | "send-back"
+        | "send-back" | "review"
             if rest.is_empty() =>
         {
             references.to_vec()
         }
-        "page" | "handover" if rest.is_empty() => projects(hearing).collect(),
-        "page" | "handover" | "ack" | "escalate" => Vec::new(),
+        "page" | "handover" | "orient" if rest.is_empty() => projects(hearing).collect(),
         "oncall" => oncall(rest, partial, hearing),
         "link" | "unlink" if rest.is_empty() => texts(["discord", "slack"]).collect(),
-        "help" | "list" | "show" | "summary" | "why" | "join" | "cancel" | "approve" | "reject"
-        | "withdraw" | "send-back" | "link" | "unlink" => Vec::new(),
         "lock" | "unlock" if rest.is_empty() => {
             let here = hearing.implied_project();
             let environments = here.into_iter().flat_map(|project| &project.environments);
             environments.map(|it| it.name.to_string()).collect()
         }
-        "lock" | "unlock" => Vec::new(),
         "settle" => match rest.len() {
             0 => references.to_vec(),
             1 => texts(["happened", "did-not", "again"]).collect(),
@@ -99,10 +95,6 @@ fn candidates(
             projects.chain(clauses).collect()
         }
         "runbook" => runbook(rest, hearing),
-        "orient" if rest.is_empty() => projects(hearing).collect(),
-        "orient" => Vec::new(),
-        "review" if rest.is_empty() => references.to_vec(),
-        "review" => Vec::new(),
         "ask" | "who-can" | "break-glass" => match rest {
             [] => commands(hearing).collect(),
             rest => candidates(rest, partial, hearing, references),

@@ -195,9 +195,9 @@ impl Fact {
     pub fn concerns(&self) -> Concerns<'_> {
         match self {
             Self::Decided { invocation, .. } => Concerns::Project(&invocation.project),
-            Self::RulesChanged { project, .. } => Concerns::Project(project),
             Self::Lock { target, .. } => Concerns::Project(&target.project),
-            Self::Page {
+            Self::RulesChanged { project, .. }
+            | Self::Page {
                 project,
                 became: PageEvent::Began { .. } | PageEvent::Acknowledged { .. },
                 ..

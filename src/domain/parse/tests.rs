@@ -27,7 +27,9 @@ fn outcome(text: &str, channel: &str) -> String {
 fn asked(question: &Question) -> String {
     let rest = match question {
         Question::Help { topic } => topic.iter().map(ToString::to_string).collect(),
-        Question::List { .. } | Question::May { .. } | Question::Pages => vec![],
+        Question::List { .. } | Question::May { .. } | Question::Pages | Question::Reviews => {
+            vec![]
+        }
         Question::Runs { project, all } => {
             let project = project.as_ref().map_or("*", |p| p.as_str());
             vec![project.to_owned(), all.to_string()]
@@ -46,7 +48,9 @@ fn asked(question: &Question) -> String {
             reference,
             digits: Some(digits),
         } => vec![reference.to_string(), digits.clone()],
-        Question::SendBack { reference, comment } => vec![reference.to_string(), comment.clone()],
+        Question::SendBack { reference, comment } | Question::Review { reference, comment } => {
+            vec![reference.to_string(), comment.clone()]
+        }
         Question::Reject { reference, reason } => vec![reference.to_string(), reason.clone()],
         Question::Settle { reference, verdict } => {
             vec![reference.to_string(), format!("{verdict:?}")]
@@ -54,21 +58,19 @@ fn asked(question: &Question) -> String {
         Question::Runbook { project, heading } => {
             vec![project.to_string(), heading.clone().unwrap_or_default()]
         }
-        Question::Reviews => vec![],
-        Question::Review { reference, comment } => vec![reference.to_string(), comment.clone()],
         Question::Card { invocation }
         | Question::Ask { invocation }
         | Question::WhoCan { invocation } => vec![invocation.typed_in_full()],
-        Question::Orient { project } => vec![project.to_string()],
         Question::Lock {
             target,
             length,
             reason,
         } => vec![target.typed(), format!("{length:?}"), reason.clone()],
         Question::Unlock { target } => vec![target.typed()],
-        Question::Locks { project } => vec![project.to_string()],
         Question::Page { project, words } => vec![project.to_string(), words.clone()],
-        Question::Handover { project } => vec![project.to_string()],
+        Question::Orient { project }
+        | Question::Locks { project }
+        | Question::Handover { project } => vec![project.to_string()],
         Question::Acknowledge { reference } | Question::Escalate { reference } => {
             reference.iter().map(ToString::to_string).collect()
         }

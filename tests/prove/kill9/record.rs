@@ -92,7 +92,6 @@ impl Record {
                 became,
                 ..
             } => self.conclude(inbound.as_str(), format!("lock: {became:?}")),
-            Fact::Lock { inbound: None, .. } => {}
             Fact::Page {
                 inbound: Some(inbound),
                 became,
@@ -155,6 +154,7 @@ impl Record {
             Fact::CatalogLoaded { .. }
             | Fact::RulesChanged { .. }
             | Fact::CatalogKept { .. }
+            | Fact::Lock { inbound: None, .. }
             | Fact::Page { inbound: None, .. } => {}
             Fact::SetBack { why } => self
                 .unreadable

@@ -204,8 +204,8 @@ fn on_call(written: &Written, now: Timestamp) -> Option<&'static str> {
     while begins(turn + 1) <= now {
         turn += 1;
     }
-    let position = usize::try_from(turn).expect("not negative") % rotation.turns.len();
-    Some(rotation.turns[position])
+    let position = usize::try_from(turn).expect("not negative") % rotation.persons.len();
+    Some(rotation.persons[position])
 }
 
 /// Whether different persons, none of them the requester, can be put into all places: every way is tried.

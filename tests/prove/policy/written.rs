@@ -86,7 +86,7 @@ pub(super) struct Turns {
     pub(super) zone: &'static str,
     pub(super) starts: DateTime,
     pub(super) days: i64,
-    pub(super) turns: Vec<&'static str>,
+    pub(super) persons: Vec<&'static str>,
 }
 
 #[derive(Debug)]
@@ -158,7 +158,7 @@ impl Written {
             zone: ZONES.choose(random).expect("some"),
             starts: jiff::civil::date(2026, 1, random.random_range(1..=28)).at(hour, minute, 0, 0),
             days: random.random_range(1..=9),
-            turns,
+            persons: turns,
         };
         let count = random.random_range(1..=8);
         let mut rules: Vec<Rule> = (0..count).map(|_| Rule::random(random)).collect();
@@ -222,12 +222,12 @@ impl Written {
             zone,
             starts,
             days,
-            turns,
+            persons,
         } = &self.rotation;
         let starts = starts.strftime("%Y-%m-%d %H:%M");
         text + &format!(
             "rotations:\n  turns: {{ zone: {zone}, starts: \"{starts}\", every: {days}d, levels: {{ oncall: [{}] }} }}\n",
-            turns.join(", ")
+            persons.join(", ")
         )
     }
 
