@@ -12,9 +12,9 @@ use crate::domain::{
     Risk,
 };
 
-/// Whether the word belongs to midwatch itself: those that it understands, and those of its console and of Discord.
+/// Whether the word belongs to midwatch itself: those that it understands, and those of its console.
 pub(crate) fn is_built_in(word: &str) -> bool {
-    BUILT_INS.contains(&word) || ["as", "in", "quit", "exit", "say"].contains(&word)
+    BUILT_INS.contains(&word) || ["as", "in", "quit", "exit"].contains(&word)
 }
 
 /// A command with what the checks between files need to know.

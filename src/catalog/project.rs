@@ -10,8 +10,8 @@ use super::diagnostic::{Diagnostic, did_you_mean};
 use super::people::Names;
 use super::{freeze, mirror, parameter, raw, rule, variables, window};
 use crate::domain::{
-    Command, CommandName, Environment, EnvironmentName, Escalation, FileLine, GroupName, PersonId,
-    Project, ProjectName, Who, usual_means,
+    Command, CommandName, Environment, EnvironmentName, Escalation, FileLine, GroupName, Limits,
+    PersonId, Project, ProjectName, Who, usual_means,
 };
 
 /// What a runbook may refer to.
@@ -108,6 +108,13 @@ pub(crate) fn read(
             owner: raw.owner.clone(),
             environments,
             rules,
+            limits: raw
+                .limits
+                .as_ref()
+                .map_or_else(Limits::default, |limits| Limits {
+                    a_person: limits.a_person,
+                    all: limits.all,
+                }),
             freezes,
             otherwise: otherwise?,
             escalation,

@@ -205,6 +205,8 @@ pub(crate) struct Runbook {
     pub(crate) environments: BTreeMap<EnvironmentName, BTreeMap<String, OneOrMany<Text>>>,
     /// First match wins. The last one is `otherwise`.
     pub(crate) rules: Vec<Rule>,
+    /// How many changes may be begun in a minute. Left out: as many as may be.
+    pub(crate) limits: Option<Limits>,
     /// Spans of time in which nothing is changed, whatever the rules allow. What only reads goes on.
     #[serde(default)]
     pub(crate) freezes: Vec<Freeze>,
@@ -302,6 +304,18 @@ pub(crate) struct BreakGlass {
 pub(crate) enum Required {
     /// Must be given.
     Required,
+}
+
+/// How many changes may be begun in a minute; what only reads is not counted.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Limits {
+    /// By one person.
+    #[schemars(range(min = 1, max = 1000))]
+    pub(crate) a_person: Option<u32>,
+    /// By all together.
+    #[schemars(range(min = 1, max = 1000))]
+    pub(crate) all: Option<u32>,
 }
 
 /// A span of time in which nothing is changed: either `from` and `until`, or `when`.

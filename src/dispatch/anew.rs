@@ -84,9 +84,9 @@ impl Walk<'_> {
                 Commands::Named(names) => names.contains(&invocation.command),
                 Commands::Reads | Commands::All => true,
             };
-            let of: &[Who] = match &rule.grant {
-                Grant::Approval(terms) => &terms.of,
-                Grant::Allow | Grant::BreakGlass(_) | Grant::Never(_) => &[],
+            let of: Vec<&Who> = match &rule.grant {
+                Grant::Approval(terms) => terms.quorums().flat_map(|(_, of)| of).collect(),
+                Grant::Allow | Grant::BreakGlass(_) | Grant::Never(_) => Vec::new(),
             };
             for who in rule.who.iter().chain(of).filter(|_| covers) {
                 if let Who::Group(group) = who {

@@ -433,6 +433,12 @@ fn in_the_way(run: &Run, hold: Option<&Hold>) -> Refusal {
                 format!("run {reference} can't start: changes are frozen until {until} ({reason})");
             not_now("held", what, "ask for it again then".to_owned())
         }
+        Some(Hold::TooMany { again_at, .. }) => {
+            let at = again_at.strftime("%H:%M:%S UTC");
+            let what =
+                format!("run {reference} can't start: too many changes were begun within a minute");
+            not_now("held", what, format!("try again at {at}"))
+        }
         Some(Hold::Locked { lock }) => {
             let what = format!(
                 "run {reference} can't start: {} is locked by {} ({})",

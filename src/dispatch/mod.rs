@@ -28,10 +28,10 @@ use crate::catalog::CurrentCatalog;
 use crate::clock::Clock;
 use crate::domain::{
     Actor, Catalog, Decided, Decision, Fact, Facts, Form, FormField, GlassTerms, Hold, Identity,
-    Inbound, Invocation, LockTarget, Manner, Message, OtherRun, ParameterKind, ParameterName,
-    Permit, Phase, Place, PlanFor, Platform, PlatformGroup, Posting, PostingKind, ProjectName,
-    Refusal, RuleRef, Run, RunEvent, RunId, SpeakerKind, StepState, Text, Typed, decide, parse,
-    plan, propose, render,
+    Inbound, Invocation, LIMITS_COUNT, LockTarget, Manner, Message, OtherRun, ParameterKind,
+    ParameterName, Permit, Phase, Place, PlanFor, Platform, PlatformGroup, Posting, PostingKind,
+    ProjectName, Refusal, RuleRef, Run, RunEvent, RunId, SpeakerKind, StepState, Text, Typed,
+    decide, parse, plan, propose, render,
 };
 use crate::planted::{self, crash};
 use crate::store::{Change, Conclusion, Store, StoreError};
@@ -363,6 +363,16 @@ impl Walk<'_> {
             environment: invocation.environment.clone(),
         };
         facts.locked = self.dispatch.store.lock_on(&target, self.now).await?;
+        let project = self.catalog.projects.get(&invocation.project);
+        let limits = project.map(|project| project.limits).unwrap_or_default();
+        if let Some(most) = limits.a_person.max(limits.all) {
+            let since = self
+                .now
+                .saturating_sub(LIMITS_COUNT)
+                .unwrap_or(Timestamp::MIN);
+            let store = &self.dispatch.store;
+            facts.begun = store.begun_since(&invocation.project, since, most).await?;
+        }
         if let (true, Some(person)) = (invocation.glass, self.actor.person()) {
             let day = jiff::SignedDuration::from_hours(24);
             let since = self.now.saturating_sub(day).unwrap_or(Timestamp::MIN);
@@ -593,6 +603,7 @@ fn hold_word(hold: &Hold) -> &'static str {
     match hold {
         Hold::Late { .. } => "late",
         Hold::Frozen { .. } => "frozen",
+        Hold::TooMany { .. } => "too_many",
         Hold::Locked { .. } => "locked",
         Hold::Running { .. } => "running",
         Hold::JustDone { .. } => "just_done",

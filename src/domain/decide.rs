@@ -16,6 +16,9 @@ use crate::planted;
 /// again: platforms redeliver minutes later, when the reason may be gone.
 pub const LATE_AFTER: Duration = Duration::from_secs(60);
 
+/// How long a change counts against a project's limits.
+pub const LIMITS_COUNT: Duration = Duration::from_mins(1);
+
 /// Asks the runbook. First match wins; no match means no.
 pub fn decide(
     invocation: &Invocation,
@@ -220,6 +223,9 @@ impl Asked<'_> {
         {
             return Some(Hold::Locked { lock: lock.clone() });
         }
+        if let Some(too_many) = self.too_many(facts, person).filter(|_| !glass) {
+            return Some(too_many);
+        }
         if let Some(other) = &facts.running {
             return Some(Hold::Running {
                 other: other.clone(),
@@ -234,6 +240,29 @@ impl Asked<'_> {
             }
             _ => None,
         }
+    }
+
+    /// The limit that is reached: one person's before that of all.
+    fn too_many(&self, facts: &Facts, person: &PersonId) -> Option<Hold> {
+        if self.command.only_reads() {
+            return None;
+        }
+        let limits = self.project.limits;
+        let own = facts.begun.iter().filter(|it| it.by == *person);
+        let own: Vec<Timestamp> = own.map(|it| it.at).collect();
+        let all: Vec<Timestamp> = facts.begun.iter().map(|it| it.at).collect();
+        let reached = |begun: &[Timestamp], limit: Option<u32>| {
+            // Newest first: when the one at the limit counts no more, there is room for another.
+            let at = begun.get(limit?.max(1) as usize - 1)?;
+            at.checked_add(LIMITS_COUNT).ok()
+        };
+        let hold = |again_at, a_person: bool, limit: Option<u32>| Hold::TooMany {
+            again_at,
+            a_person,
+            limit: limit.unwrap_or_default(),
+        };
+        let of_person = reached(&own, limits.a_person).map(|at| hold(at, true, limits.a_person));
+        of_person.or_else(|| reached(&all, limits.all).map(|at| hold(at, false, limits.all)))
     }
 
     /// The freeze that holds it, if there is one: of several the one that ends last.
@@ -385,6 +414,15 @@ pub struct RuleRef {
     pub revision: Revision,
 }
 
+/// A change that was begun.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Begun {
+    /// By whom.
+    pub by: PersonId,
+    /// When.
+    pub at: Timestamp,
+}
+
 /// Why an allowed invocation is not run now.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Hold {
@@ -405,6 +443,15 @@ pub enum Hold {
         unless: Vec<Who>,
         /// Where it stands.
         at: FileLine,
+    },
+    /// So many changes were begun within a minute that no more may.
+    TooMany {
+        /// When there is room for another.
+        again_at: Timestamp,
+        /// Whether they were this person's; else all of the project's.
+        a_person: bool,
+        /// How many may be begun in a minute.
+        limit: u32,
     },
     /// Somebody has locked it.
     Locked {
@@ -502,6 +549,8 @@ pub struct Facts {
     pub lost: bool,
     /// A run that holds the target's lock.
     pub running: Option<OtherRun>,
+    /// The changes that were begun in the project within [`LIMITS_COUNT`], newest first; only where it has limits.
+    pub begun: Vec<Begun>,
     /// A person's lock that covers it.
     pub locked: Option<PersonLock>,
     /// The latest success of the very same within the command's `fresh`.

@@ -62,6 +62,8 @@ pub struct Project {
     pub environments: Vec<Environment>,
     /// First match wins.
     pub rules: Vec<Rule>,
+    /// How many changes may be begun in a minute.
+    pub limits: Limits,
     /// Spans of time in which nothing is changed, whatever the rules allow.
     pub freezes: Vec<Freeze>,
     /// The last line: whom to ask when no rule matches.
@@ -224,6 +226,15 @@ pub enum Grant {
     BreakGlass(GlassTerms),
     /// May not, whatever later rules say; with the reason the runbook gives.
     Never(String),
+}
+
+/// How many changes may be begun in a minute; `None`: as many as may be. What only reads is not counted.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Limits {
+    /// By one person; at least 1.
+    pub a_person: Option<u32>,
+    /// By all together; at least 1.
+    pub all: Option<u32>,
 }
 
 /// A span of time in which nothing is changed. What only reads is never frozen.

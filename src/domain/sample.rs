@@ -76,6 +76,7 @@ fn command(name: &str, parameters: Vec<Parameter>) -> Command {
 
 fn project(name: &str, environments: &[&str], headings: &[&str]) -> Project {
     Project {
+        limits: crate::domain::Limits::default(),
         freezes: Vec::new(),
         fingerprint: "0".to_owned(),
         name: ProjectName::parse(name).unwrap(),

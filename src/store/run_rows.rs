@@ -9,8 +9,8 @@ use super::fault::{read_all_json, read_json, read_time, write_json};
 use super::runs::Details;
 use super::{RunFilter, StoreError};
 use crate::domain::{
-    Glass, Identity, OtherRun, Outcome, Place, ProjectName, Reference, Run, RunId, StepState,
-    ThreadLink,
+    Begun, Glass, Identity, OtherRun, Outcome, Place, ProjectName, Reference, Run, RunId,
+    StepState, ThreadLink,
 };
 
 /// One row of `steps`, as it is written.
@@ -335,6 +335,49 @@ pub(super) async fn load_list(
         .chunk_by(|one, two| one.id == two.id)
         .map(|rows| gather(rows).map_err(|why| (rows[0].reference.clone(), why)))
         .collect())
+}
+
+/// How many rows are looked at for each change that may count: reads are among them.
+const LOOKED_AT: u32 = 20;
+
+/// Changes that were begun in the project since then, newest first.
+pub(super) async fn load_begun(
+    db: &mut Db,
+    project: &ProjectName,
+    since: Timestamp,
+    most: u32,
+) -> Result<Vec<Begun>, StoreError> {
+    let rows: Vec<(String, i64, Option<String>)> = sql(
+        "select details, created_at, plan from runs where project = $1 and created_at > $2
+         order by created_at desc, id limit $3",
+    )
+    .bind(project.as_str())
+    .bind(since.as_millisecond())
+    .bind(i64::from(most.saturating_mul(LOOKED_AT)))
+    .all(db)
+    .await?;
+    let mut begun = Vec::new();
+    for (details, at, plan) in rows {
+        let asked: Asked = read_json("a run's details", &details)?;
+        let Ok(Identity::Person(by)) = serde_json::from_value(asked.requester) else {
+            continue;
+        };
+        let only_reads = plan.is_some_and(|plan| only_reads(&plan));
+        if !only_reads {
+            begun.push(Begun {
+                by,
+                at: read_time(at)?,
+            });
+        }
+    }
+    Ok(begun)
+}
+
+/// Whether every step of a plan, as it is written, only reads. Of one that can't be read nobody knows: it counts.
+fn only_reads(plan: &str) -> bool {
+    let plan: serde_json::Value = serde_json::from_str(plan).unwrap_or_default();
+    let steps = plan.pointer("/steps").and_then(|steps| steps.as_array());
+    steps.is_some_and(|steps| steps.iter().all(|step| step["effect"] == "read"))
 }
 
 /// Runs for which the glass was broken and that nobody has reviewed, newest first.

@@ -15,8 +15,8 @@ use super::run_rows::{self, StepRow};
 use super::writer::Group;
 use super::{AT_ONCE, RunFilter, Runs, Store, StoreError, Tell};
 use crate::domain::{
-    Due, Fact, Facts, Glass, Identity, Invocation, OtherRun, Outcome, PersonId, Place, Reference,
-    RuleRef, Run, RunEvent, RunId, ThreadLink, apply, next,
+    Begun, Due, Fact, Facts, Glass, Identity, Invocation, OtherRun, Outcome, PersonId, Place,
+    ProjectName, Reference, RuleRef, Run, RunEvent, RunId, ThreadLink, apply, next,
 };
 use crate::planted;
 
@@ -295,6 +295,17 @@ impl Store {
                     .await?;
         }
         Ok(facts)
+    }
+
+    /// Changes that were begun in the project since then, newest first: what only reads is passed over, and what waits for
+    /// consent has begun. At most so many of one person, and of all; more than that matters to nobody.
+    pub async fn begun_since(
+        &self,
+        project: &ProjectName,
+        since: Timestamp,
+        most: u32,
+    ) -> Result<Vec<Begun>, StoreError> {
+        run_rows::load_begun(&mut self.reader().await?, project, since, most).await
     }
 
     /// How often this person broke the glass since then.

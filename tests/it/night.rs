@@ -4,6 +4,7 @@
 mod again;
 mod approvals;
 mod glass;
+mod limits;
 mod locks;
 mod orient;
 

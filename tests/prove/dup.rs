@@ -222,7 +222,9 @@ impl<P: Platform> House<P> {
             let key = &of.key;
             assert!(
                 Instant::now() < deadline,
-                "nobody sees what came of {key}: {}",
+                "nobody sees what came of {key} ({:?}, waits for consent: {}): {}",
+                of.runs.as_ref().map(|(kind, tag)| (kind.name, tag)),
+                of.awaits_consent(),
                 self.logs()
             );
             tokio::time::sleep(SEEN_EVERY).await;

@@ -161,6 +161,7 @@ fn facts(asked: &Asked) -> Facts {
             },
         }),
         just_done: asked.just_done.then(other),
+        begun: Vec::new(),
         glass_today: asked.glass_today,
         approvers: asked
             .approvers
@@ -186,6 +187,7 @@ fn in_words(decision: &Decision) -> Says {
             let kind = match hold {
                 Hold::Late { .. } => "late",
                 Hold::Frozen { .. } => "frozen",
+                Hold::TooMany { .. } => "too many",
                 Hold::Locked { .. } => "locked",
                 Hold::Running { .. } => "running",
                 Hold::JustDone { .. } => "just done",

@@ -94,6 +94,15 @@ fn held(invocation: &Invocation, hold: &Hold, now: Timestamp) -> Body {
             unless,
             at,
         } => frozen(start, *until, reason, unless, at),
+        Hold::TooMany {
+            again_at,
+            a_person,
+            limit,
+        } => {
+            let who = if *a_person { "you" } else { "all together" };
+            let words = format!(" was held: {limit} changes were begun here within a minute, and {who} may begin no more; nothing was done; try again at ");
+            (start.plain(words).time(*again_at), Vec::new(), Vec::new())
+        }
         Hold::Locked { lock } => (
             start.plain(format!(
                 " was held: {} is locked; nothing was done; ask who locked it, or wait until it ends",
@@ -366,6 +375,10 @@ pub fn decision_in_words(decision: &Decision) -> String {
             hold: Hold::Frozen { reason, .. },
             ..
         } => format!("held: frozen: {reason}"),
+        Decision::Hold {
+            hold: Hold::TooMany { .. },
+            ..
+        } => "held: too many".to_owned(),
         Decision::Hold {
             hold: Hold::Locked { .. },
             ..

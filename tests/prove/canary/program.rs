@@ -25,7 +25,7 @@ use crate::fakes::slack::{BOT_TOKEN, FakeSlack, SIGNING_SECRET};
 
 /// Each leads secrets another way out.
 const COMMANDS: [&str; 8] = [
-    "say", "fail", "break", "ask", "refuse", "go", "spin", "lose",
+    "say", "fail", "break", "plead", "refuse", "go", "spin", "lose",
 ];
 /// How long the runs, and the telling of them, may take.
 const PATIENCE: Duration = Duration::from_secs(240);

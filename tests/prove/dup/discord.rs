@@ -263,7 +263,9 @@ impl Platform for Discord {
         let user = TYPISTS.choose(random).unwrap().discord;
         let thing = match (random.random_range(0..10), self.door) {
             (0..4, Door::Gateway) => self.mention(user, channel, &format!("{} {tag}", kind.name)),
-            (4..6, _) => return self.incomplete(user, channel, (kind, tag)),
+            // Of two replicas one may open the form while only the other's answer to the press arrives: then whoever
+            // pressed sees nothing and presses again, which is not told here.
+            (4..6, _) if !self.two => return self.incomplete(user, channel, (kind, tag)),
             (6..8, _) => {
                 let says = format!("say-0:{} {tag}", kind.name);
                 let data = json!({ "component_type": 2, "custom_id": says });

@@ -111,7 +111,11 @@ impl Stage {
             runbooks: home.path("runbooks"),
         };
         let loaded = catalog::load(&folders, &BTreeMap::new());
-        assert!(!loaded.has_errors(), "the proof's own files have mistakes");
+        assert!(
+            !loaded.has_errors(),
+            "the proof's own files have mistakes: {:?}",
+            loaded.diagnostics
+        );
         let catalog: CurrentCatalog = Arc::new(ArcSwap::from_pointee(loaded.catalog));
         let settings = SlackSettings {
             bot_token: BOT_TOKEN.to_owned().into(),

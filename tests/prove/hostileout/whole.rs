@@ -36,7 +36,7 @@ pub(super) fn home(channels: u32, ana: &str, bo: &str) -> Home {
         .collect();
     let runbook = format!(
         "project: yard\nabout: The proof's own.\nowner: all\nchannels: [{}]\nenvironments: {{ here: {{}} }}\nrules:\n\
-         \x20 - {{ may: print, who: all }}\n  - {{ may: ask, who: all, after: {{ approvals: 1, of: leads, within: 15m }} }}\n\
+         \x20 - {{ may: print, who: all }}\n  - {{ may: plead, who: all, after: {{ approvals: 1, of: leads, within: 15m }} }}\n\
          \x20 - otherwise: ask ana\nescalation:\n  - {{ at: 0m, call: \"@ana\" }}\n",
         names.join(", ")
     );
@@ -49,14 +49,14 @@ pub(super) fn home(channels: u32, ana: &str, bo: &str) -> Home {
          steps:\n  - {{ name: print, run: [sh, print.sh, \"{{number}}\"], effect: read }}\n"
     );
     let ask = format!(
-        "command: ask\ndoes: Waits.\nrisk: low\nundo: none\nparameters:\n{note}steps:\n  - {{ name: nothing, run: [\"true\"], effect: once }}\n"
+        "command: plead\ndoes: Waits.\nrisk: low\nundo: none\nparameters:\n{note}steps:\n  - {{ name: nothing, run: [\"true\"], effect: once }}\n"
     );
     Home::of_files(&[
         ("print.sh", PRINT),
         ("runbooks/people.yaml", &people),
         ("runbooks/yard.yaml", &runbook),
         ("commands/print.yaml", &print),
-        ("commands/ask.yaml", &ask),
+        ("commands/plead.yaml", &ask),
     ])
 }
 
@@ -118,7 +118,7 @@ pub(super) async fn in_slack(threads: u32, random: &mut StdRng) -> Result<String
             .slash(
                 BO,
                 &channel(number),
-                &format!("ask note={note} reason={reason}"),
+                &format!("plead note={note} reason={reason}"),
             )
             .await;
         slack
@@ -127,8 +127,8 @@ pub(super) async fn in_slack(threads: u32, random: &mut StdRng) -> Result<String
     }
     for number in 0..threads {
         // Its first line: what is said in others may be the very same words.
-        let asked = waits(&slack, number, "`ask` waits for", |it| {
-            it.thread.is_none() && render(it).starts_with("⏸ `ask` waits for")
+        let asked = waits(&slack, number, "`plead` waits for", |it| {
+            it.thread.is_none() && render(it).starts_with("⏸ `plead` waits for")
         });
         let asked = asked.await;
         let text = render(&asked);
@@ -234,7 +234,7 @@ pub(super) async fn in_discord(
         let reason = quoted(&words(&marks.said, random));
         let lines = [
             format!("print {number} note={note}"),
-            format!("ask note={note} reason={reason}"),
+            format!("plead note={note} reason={reason}"),
             words(&marks.said, random),
         ];
         for line in lines {
@@ -246,7 +246,7 @@ pub(super) async fn in_discord(
     }
     for number in 0..threads {
         let channel = discord_channel(number);
-        let asked = says(&discord, &channel, "⏸ `ask` waits for").await;
+        let asked = says(&discord, &channel, "⏸ `plead` waits for").await;
         let text = asked.text();
         let reference = text
             .split("ref ")

@@ -411,6 +411,7 @@ impl Desk<'_> {
                 let word = match hold {
                     Hold::Late { .. } => "late",
                     Hold::Frozen { .. } => "frozen",
+                    Hold::TooMany { .. } => "too_many",
                     Hold::Locked { .. } => "locked",
                     Hold::Running { .. } => "running",
                     Hold::JustDone { .. } => "just_done",
@@ -438,6 +439,7 @@ impl Desk<'_> {
         Facts {
             age: self.age(),
             lost: false, // Its store loses nothing that was committed.
+            begun: Vec::new(),
             glass_today: 0,
             locked: None, // Nobody takes one.
             running: lock.and_then(|lock| self.book.holder(&lock, &self.inbound.place)),
