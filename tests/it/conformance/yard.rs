@@ -33,7 +33,6 @@ const COMMANDS: &[(&str, &str, &str, &[&str])] = &[
     ("rise", "idempotent", "risk: high", &["echo", "risen"]),
     ("lapse", "idempotent", "", &["touch", "lapsed"]),
     ("touch", "idempotent", "", &["touch", "touched"]),
-    ("wreck", "idempotent", "", &["touch", "wrecked"]),
 ];
 const NAP: &str =
     "one_at_a_time: arguments\nparameters: { where: { type: text, matches: '[a-z]+' } }";
@@ -109,7 +108,6 @@ pub(super) fn furnished(home: Home, names: &Names) -> Home {
         "runbooks/lab.yaml",
         "project: lab\nabout: What the list tries.\nowner: team-shop\nrules:\n  - { may: rise, who: leads }\n  \
          - { may: lapse, who: engineering, after: { of: team-shop, within: 3s } }\n  \
-         - { may: wreck, who: engineering, break_glass: { pages: team-shop } }\n  \
          - { may: everything, who: engineering }\n  - otherwise: ask in #lab\n",
     );
     home.write(
