@@ -211,9 +211,20 @@ fn never_approved(
     reach: &Reach<'_>,
     people: &People,
 ) -> Option<(String, String)> {
+    let mut quorums = terms.quorums();
+    quorums.find_map(|(needed, of)| never_given(needed, of, reach, people))
+}
+
+/// The same of one quorum.
+fn never_given(
+    needed: usize,
+    of: &[Who],
+    reach: &Reach<'_>,
+    people: &People,
+) -> Option<(String, String)> {
     let mut steady: BTreeSet<&PersonId> = BTreeSet::new();
     let mut turns = 0;
-    for who in &terms.of {
+    for who in of {
         match who {
             Who::OnCall(_) => turns += usize::from(!members(who, people, true).is_empty()),
             Who::Group(_) | Who::Person(_) | Who::Everyone => {
@@ -222,7 +233,6 @@ fn never_approved(
         }
     }
     let possible = steady.len() + turns;
-    let needed = terms.approvals as usize;
     let hint = "ask for fewer approvals, or of more people".to_owned();
     if possible < needed {
         let message = format!(

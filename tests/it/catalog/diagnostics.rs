@@ -543,7 +543,7 @@ fn what_hurts_at_night_is_a_warning() {
             &[
                 SAFE,
                 shop!(
-                    "  - { may: push, who: team, after: { approvals: 3, of: engineering } }\n  - { may: push, who: ana, after: { of: team } }\n  - { may: push, who: engineering, after: { of: engineering } }\n"
+                    "  - { may: push, who: team, after: { approvals: 3, of: engineering } }\n  - { may: push, who: ana, after: { of: team } }\n  - { may: push, who: engineering, after: { of: engineering } }\n  - { may: push, who: everyone, after: { of: team, and: [{ approvals: 5, of: team }] } }\n"
                 ),
             ],
         ),
