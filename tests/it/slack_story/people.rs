@@ -63,9 +63,7 @@ async fn a_slack_that_does_not_say_who_is_in_a_group_has_nobody_in_it() {
     let denial = story.whisper(ANA, "is not yours to run").await;
     assert!(read(&denial).contains("who is in slack S0SHOP could not be found out"));
     assert!(!story.home.path("wiped").exists());
-    let found = story.slack.take_violations();
-    assert_eq!(found, ["usergroups.users.list: internal_error"]);
-    story.end();
+    story.end_with(&["usergroups.users.list: internal_error"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -80,10 +78,7 @@ async fn without_the_scope_nobody_is_in_a_group_and_everything_else_works() {
     story.slack.slash(ANA, SHOP, "help").await;
     story.whisper(ANA, "/ops COMMAND").await;
     assert!(story.home.log().contains("missing_scope"));
-    let found = story.slack.take_violations();
-    let missing = "usergroups.users.list: missing_scope";
-    assert!(found.iter().all(|it| it == missing), "{found:?}");
-    story.end();
+    story.end_with(&["usergroups.users.list: missing_scope"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
