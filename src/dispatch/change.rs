@@ -76,6 +76,7 @@ impl Walk<'_> {
         let Phase::AwaitingApproval {
             approvers,
             proposal: shown,
+            terms: asked,
             ..
         } = &run.phase
         else {
@@ -87,7 +88,13 @@ impl Walk<'_> {
         }
         let mut consents = approvers.clone();
         consents.push(person.clone());
-        let approved = RunEvent::Approved { by: person };
+        let approved = |terms: &ApprovalTerms| {
+            let capacity = |(_, of)| self.catalog.people.capacity_of(of, &person, self.now);
+            RunEvent::Approved {
+                by: person.clone(),
+                capacity: terms.quorums().find_map(capacity),
+            }
+        };
         match self.ask_again(&run, consents).await? {
             Decision::RequireApproval { terms, draft, .. } => {
                 let now = match propose(draft, self.catalog, plan_for(&run)) {
@@ -97,7 +104,7 @@ impl Walk<'_> {
                 if is_void(shown.as_deref(), &now) {
                     return Ok(self.proposes(&run, now, terms));
                 }
-                Ok(self.happened("approve", &run, vec![approved]))
+                Ok(self.happened("approve", &run, vec![approved(&terms)]))
             }
             Decision::Allow { permit, .. } => {
                 let plan = match plan(permit, self.catalog, plan_for(&run)) {
@@ -115,7 +122,7 @@ impl Walk<'_> {
                 let allowed = RunEvent::Allowed {
                     plan: Box::new(plan),
                 };
-                Ok(self.happened("approve", &run, vec![approved, allowed]))
+                Ok(self.happened("approve", &run, vec![approved(asked), allowed]))
             }
             Decision::Hold { hold, .. } => Ok(self.refuse(&in_the_way(&run, Some(&hold)))),
             Decision::Deny { .. } => Ok(self.refuse(&in_the_way(&run, None))),

@@ -27,11 +27,11 @@ use tracing::{error, info, warn};
 use crate::catalog::CurrentCatalog;
 use crate::clock::Clock;
 use crate::domain::{
-    Actor, Catalog, Decided, Decision, Fact, Facts, Form, FormField, GlassTerms, Hold, Identity,
-    Inbound, Invocation, LIMITS_COUNT, LockTarget, Manner, Message, OtherRun, ParameterKind,
-    ParameterName, Permit, Phase, Place, PlanFor, Platform, PlatformGroup, Posting, PostingKind,
-    ProjectName, Refusal, RuleRef, Run, RunEvent, RunId, SpeakerKind, StepState, Text, Typed,
-    decide, parse, plan, propose, render,
+    Actor, Capacity, Catalog, Decided, Decision, Fact, Facts, Form, FormField, GlassTerms, Hold,
+    Identity, Inbound, Invocation, LIMITS_COUNT, LockTarget, Manner, Message, OtherRun,
+    ParameterKind, ParameterName, Permit, Phase, Place, PlanFor, Platform, PlatformGroup, Posting,
+    PostingKind, ProjectName, Refusal, RuleRef, Run, RunEvent, RunId, SpeakerKind, StepState, Text,
+    Typed, decide, parse, plan, propose, render,
 };
 use crate::planted::{self, crash};
 use crate::store::{Change, Conclusion, Store, StoreError};
@@ -563,6 +563,7 @@ impl Walk<'_> {
             inbound: self.inbound.key.clone(),
             actor: self.actor.identity.clone(),
             groups: self.actor.groups.iter().cloned().collect(),
+            capacity: rule.and_then(|rule| self.capacity_of(&invocation.project, rule)),
             invocation: invocation.clone(),
             decision,
             rule: rule.cloned(),
@@ -572,6 +573,14 @@ impl Walk<'_> {
                 .and_then(|run| run.plan.as_ref())
                 .map(crate::domain::Plan::digest),
         }
+    }
+
+    /// By which entry of that rule whoever speaks is meant.
+    fn capacity_of(&self, project: &ProjectName, rule: &RuleRef) -> Option<Capacity> {
+        let rules = &self.catalog.projects.get(project)?.rules;
+        let rule = rules.iter().find(|it| it.defined == rule.at)?;
+        let person = self.actor.person()?;
+        self.catalog.people.capacity_of(&rule.who, person, self.now)
     }
 }
 

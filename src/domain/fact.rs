@@ -4,9 +4,9 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    ApprovalTerms, Cover, GroupName, Identity, InboundKey, Invocation, LinkEvent, LockEvent,
-    LockTarget, PageEvent, PageId, Platform, ProjectName, Reference, Revision, RotationName,
-    RuleChange, RuleRef, RunEvent, RunId, Source,
+    ApprovalTerms, Capacity, Cover, GroupName, Identity, InboundKey, Invocation, LinkEvent,
+    LockEvent, LockTarget, PageEvent, PageId, Platform, ProjectName, Reference, Revision,
+    RotationName, RuleChange, RuleRef, RunEvent, RunId, Source,
 };
 
 /// One line of the ledger.
@@ -67,6 +67,9 @@ pub enum Fact {
         actor: Identity,
         /// Their groups at that moment.
         groups: Vec<GroupName>,
+        /// By which entry of the rule they were meant; `None` where no rule that names persons was found.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        capacity: Option<Capacity>,
         /// What they asked for. Arguments that name secrets hold names only.
         invocation: Invocation,
         /// What the runbook says.

@@ -9,8 +9,8 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::{
-    Action, ApprovalTerms, Effect, Identity, Invocation, PersonId, Place, Plan, PlannedStep,
-    Proposal, Reference, RuleRef, RunId, StepName,
+    Action, ApprovalTerms, Capacity, Effect, Identity, Invocation, PersonId, Place, Plan,
+    PlannedStep, Proposal, Reference, RuleRef, RunId, StepName,
 };
 use crate::planted;
 
@@ -237,6 +237,9 @@ pub enum RunEvent {
     Approved {
         /// Who.
         by: PersonId,
+        /// By which entry of the terms they may.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        capacity: Option<Capacity>,
     },
     /// A person takes their consent back.
     Withdrawn {
@@ -551,7 +554,7 @@ pub fn apply(run: &Run, event: &RunEvent, at: Timestamp) -> Result<Run, DoesNotF
 
 fn change(run: &mut Run, event: &RunEvent, at: Timestamp) -> bool {
     match event {
-        RunEvent::Approved { by } => match &mut run.phase {
+        RunEvent::Approved { by, .. } => match &mut run.phase {
             Phase::AwaitingApproval { approvers, .. } if !approvers.contains(by) => {
                 approvers.push(by.clone());
                 true

@@ -269,6 +269,7 @@ impl World {
             }),
             Move::Approve(n) => self.record(RunEvent::Approved {
                 by: person(&format!("p{n}")),
+                capacity: None,
             }),
             Move::Allow => self.record(RunEvent::Allowed {
                 plan: Box::new(self.plan.clone()),

@@ -173,6 +173,17 @@ pub enum Who {
     Everyone,
 }
 
+/// By which entry of a list of a runbook somebody was meant at a moment.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Capacity {
+    /// The first that meant them.
+    #[serde(rename = "as")]
+    pub who: Who,
+    /// Of a level of a rotation: the end of the shift that they held.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<Timestamp>,
+}
+
 /// `oncall(shop)`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OnCall {
@@ -458,6 +469,22 @@ impl People {
             Who::OnCall(on_call) => self.on_call(on_call, now) == Some(person),
             Who::Everyone => self.persons.contains_key(person),
         }
+    }
+
+    /// By which of these the person is meant, if they are.
+    pub fn capacity_of(&self, who: &[Who], person: &PersonId, now: Timestamp) -> Option<Capacity> {
+        let who = who.iter().find(|who| self.is_meant(who, person, now))?;
+        let until = match who {
+            Who::OnCall(OnCall { level, rotation }) => self
+                .rotations
+                .get(rotation)
+                .and_then(|rotation| rotation.until(level, now)),
+            Who::Group(_) | Who::Person(_) | Who::Everyone => None,
+        };
+        Some(Capacity {
+            who: who.clone(),
+            until,
+        })
     }
 
     /// All persons that are meant, in alphabetical order of their ids.

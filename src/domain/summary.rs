@@ -183,7 +183,7 @@ fn happenings(history: &[Entry]) -> impl Iterator<Item = (&RunEvent, Timestamp)>
 }
 
 fn consent((happened, at): (&RunEvent, Timestamp)) -> Option<Consent> {
-    let RunEvent::Approved { by } = happened else {
+    let RunEvent::Approved { by, .. } = happened else {
         return None;
     };
     let by = by.clone();

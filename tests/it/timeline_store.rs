@@ -25,6 +25,7 @@ fn decided(run: &Run, key: &InboundKey, decision: Decided) -> Fact {
         inbound: key.clone(),
         actor: Identity::Person("bo".parse().unwrap()),
         groups: Vec::new(),
+        capacity: None,
         invocation: run.invocation.clone(),
         decision,
         rule: Some(run.rule.clone()),

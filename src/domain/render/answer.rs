@@ -3,8 +3,9 @@
 use super::thread::{headline, line, root};
 use super::{append, between, field, list, outcome_word, terms_in_words, who};
 use crate::domain::{
-    Block, Button, Catalog, Command, Entry, EnvironmentName, Fact, Field, Message, ParameterKind,
-    Phase, Project, Reference, Risk, Run, RunEvent, Text, examples_of, show_duration, show_elapsed,
+    Block, Button, Capacity, Catalog, Command, Entry, EnvironmentName, Fact, Field, Message,
+    ParameterKind, Phase, Project, Reference, Risk, Run, RunEvent, Text, examples_of,
+    show_duration, show_elapsed,
 };
 use jiff::Timestamp;
 use std::fmt::Write as _;
@@ -296,6 +297,7 @@ pub fn why(run: &Run, history: &[Entry], now: Timestamp) -> Message {
         let Fact::Decided {
             actor,
             groups,
+            capacity,
             rule,
             plan,
             ..
@@ -331,6 +333,9 @@ pub fn why(run: &Run, history: &[Entry], now: Timestamp) -> Message {
                     .plain(format!(", revision {}", rule.revision)),
             ));
         }
+        if let Some(capacity) = capacity {
+            fields.push(field("acted as", acted_as(capacity)));
+        }
         if let Some(plan) = plan {
             fields.push(field(
                 "plan",
@@ -350,10 +355,27 @@ pub fn why(run: &Run, history: &[Entry], now: Timestamp) -> Message {
             && let Some(Block::Text(text)) =
                 line(run, event, "").and_then(|message| message.blocks.into_iter().next())
         {
-            message = message.text(append(Text::new().time(entry.at).plain(" "), text));
+            let mut text = append(Text::new().time(entry.at).plain(" "), text);
+            if let RunEvent::Approved {
+                capacity: Some(capacity),
+                ..
+            } = event
+            {
+                text = append(text.plain(", as "), acted_as(capacity));
+            }
+            message = message.text(text);
         }
     }
     message
+}
+
+/// `oncall(shop), a shift until …`.
+fn acted_as(capacity: &Capacity) -> Text {
+    let text = Text::new().code(capacity.who.to_string());
+    match capacity.until {
+        Some(until) => text.plain(", a shift until ").time(until),
+        None => text,
+    }
 }
 
 fn fact_in_words(run: &Run, fact: &Fact) -> Option<Text> {

@@ -378,7 +378,7 @@ pub fn line(run: &Run, event: &RunEvent, output: &str) -> Option<Message> {
     let total = run.steps.len();
     let name = |position: usize, step: &StepName| format!("{}/{total} {step}", position + 1);
     let message = match event {
-        RunEvent::Approved { by } => {
+        RunEvent::Approved { by, .. } => {
             Message::new(Text::new().plain("👍 ").person(by).plain(" approved"))
         }
         RunEvent::Withdrawn { by } => Message::new(

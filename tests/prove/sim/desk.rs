@@ -208,7 +208,7 @@ impl Desk<'_> {
         }
         let mut consents = approvers.clone();
         consents.push(by.clone());
-        let mut events = vec![RunEvent::Approved { by }];
+        let mut events = vec![RunEvent::Approved { by, capacity: None }];
         match self.ask_again(run, consents) {
             Decision::RequireApproval { terms, draft, .. } => {
                 let now = propose(draft, self.catalog, plan_for(run))?;
@@ -545,6 +545,7 @@ impl Desk<'_> {
             inbound: self.inbound.key.clone(),
             actor: self.actor.identity.clone(),
             groups: self.actor.groups.iter().cloned().collect(),
+            capacity: None,
             invocation: invocation.clone(),
             decision,
             rule: rule.cloned(),

@@ -400,7 +400,7 @@ impl Case<'_> {
         let has_a_say = lead || self.rule(run, self.who) == May::Yes;
         let by = |person: &PersonId| person.as_str() == self.who;
         let fits = match event {
-            RunEvent::Approved { by: person } => {
+            RunEvent::Approved { by: person, .. } => {
                 let Phase::AwaitingApproval {
                     until, approvers, ..
                 } = &run.phase

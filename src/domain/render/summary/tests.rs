@@ -127,6 +127,7 @@ impl Told {
             inbound,
             actor: run.requester.clone(),
             groups: Vec::new(),
+            capacity: None,
             invocation: run.invocation.clone(),
             decision,
             rule: Some(rule),
@@ -179,7 +180,7 @@ impl Told {
         if let Phase::AwaitingApproval { approvers, .. } = &mut self.run.phase {
             approvers.push(by.clone());
         }
-        self.then(seconds, RunEvent::Approved { by })
+        self.then(seconds, RunEvent::Approved { by, capacity: None })
     }
 
     fn ends(mut self, outcome: Outcome, seconds: i64) -> Self {
