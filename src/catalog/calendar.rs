@@ -553,6 +553,7 @@ mod tests {
         for (id, name) in [("ana", "Ana Ruiz"), ("cy", "Cy Park")] {
             let person = Person {
                 hours: None,
+                second_factor: None,
                 name: name.to_owned(),
                 accounts: std::collections::BTreeMap::new(),
             };

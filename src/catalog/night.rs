@@ -93,6 +93,12 @@ fn rules(
             let line = earlier.rule.defined.line;
             let message = "this rule can never match: an earlier one covers all of it";
             notes.push(spot.warning(message).hint(format!("the first match wins, and that is line {line}; move this rule above it, or remove one")));
+        } else if let Some(lines) = covered_together(&reaches[..position], reach) {
+            let message = "this rule can never match: earlier ones together cover all of it";
+            notes.push(spot.warning(message).hint(format!("the first match wins, and those are lines {lines}; move this rule above them, or remove it")));
+        }
+        if let Some((message, hint)) = without_second_factor(reach, read, commands, people) {
+            notes.push(spot.warning(message).hint(hint));
         }
         if let Grant::Approval(terms) = &reach.rule.grant
             && let Some((message, hint)) = never_approved(terms, reach, people)
@@ -204,6 +210,72 @@ fn shadows(earlier: &Reach<'_>, later: &Reach<'_>) -> bool {
         && later.commands.is_subset(&earlier.commands)
         && later.environments.is_subset(&earlier.environments)
         && (later.persons.is_subset(&earlier.always) || same_turns())
+}
+
+/// The lines of earlier rules that leave nothing of this one, when they do so only together.
+fn covered_together(earlier: &[Reach<'_>], later: &Reach<'_>) -> Option<String> {
+    if later.persons.is_empty() || later.commands.is_empty() || !later.open.is_empty() {
+        return None;
+    }
+    let mut lines: BTreeSet<u32> = BTreeSet::new();
+    for command in &later.commands {
+        for environment in &later.environments {
+            let mut left = later.persons.clone();
+            let of_this = earlier.iter().filter(|it| {
+                let unconditional = it.rule.when.is_none() && it.rule.conditions.is_empty();
+                unconditional
+                    && it.commands.contains(command)
+                    && it.environments.contains(environment)
+            });
+            for one in of_this {
+                let before = left.len();
+                left.retain(|person| !one.always.contains(person));
+                if left.len() < before {
+                    lines.insert(one.rule.defined.line);
+                }
+            }
+            if !left.is_empty() {
+                return None;
+            }
+        }
+    }
+    let lines: Vec<String> = lines.iter().map(ToString::to_string).collect();
+    Some(lines.join(", "))
+}
+
+/// Persons who may by this rule, or consent by it, and have no second factor where one is wanted.
+fn without_second_factor(
+    reach: &Reach<'_>,
+    read: &ReadProject,
+    commands: &BTreeMap<CommandName, ReadCommand>,
+    people: &People,
+) -> Option<(String, String)> {
+    let wants = |name: &&&CommandName| {
+        let command = commands.get(**name);
+        command.is_some_and(|it| read.project.wants_code(&it.command))
+    };
+    let command = reach.commands.iter().find(wants)?;
+    let mut persons = reach.persons.clone();
+    match &reach.rule.grant {
+        Grant::Never(_) => return None,
+        Grant::Approval(terms) => {
+            let of = terms.quorums().flat_map(|(_, of)| of);
+            persons.extend(of.flat_map(|who| members(who, people, true)));
+        }
+        Grant::Allow | Grant::BreakGlass(_) => {}
+    }
+    let enrolled = |person: &&PersonId| {
+        let person = people.persons.get(*person);
+        person.is_some_and(|it| it.second_factor.is_some())
+    };
+    persons.retain(|person| !enrolled(person));
+    let first = persons.first()?;
+    let message = format!(
+        "`{command}` wants a one-time code here, and {} of this rule can have none, {first} first",
+        counted(persons.len(), "person")
+    );
+    let hint = format!("enrol them with `midwatch factor enrol {first}`, or leave them out");
+    Some((message, hint))
 }
 
 fn never_approved(

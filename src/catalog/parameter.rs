@@ -7,12 +7,12 @@ use super::diagnostic::{Diagnostic, did_you_mean};
 use super::pattern::whole;
 use super::raw::{self, OneOrMany, ParameterType, Text};
 use crate::domain::{
-    EnvironmentName, LONGEST_LIST, LONGEST_TEXT, Parameter, ParameterKind, ParameterName,
-    SecretName, Value, parse_duration, show_duration,
+    CODE_WORD, EnvironmentName, LONGEST_LIST, LONGEST_TEXT, Parameter, ParameterKind,
+    ParameterName, SecretName, Value, parse_duration, show_duration,
 };
 
 /// Words that mean something else where arguments are typed, or in placeholders.
-const RESERVED: [&str; 4] = ["again", "reason", "project", "actor"];
+const RESERVED: [&str; 5] = ["again", "reason", "project", "actor", CODE_WORD];
 const LONGEST_SPAN: Duration = Duration::from_hours(400 * 24);
 
 /// Reads one parameter. `None` when its kind can't be made out; the reason is among the notes then.

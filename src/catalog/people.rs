@@ -7,7 +7,8 @@ use super::at::{At, Spot};
 use super::diagnostic::{Diagnostic, SourceFile, did_you_mean};
 use super::{raw, rotation, window};
 use crate::domain::{
-    LevelName, OnCall, People, Person, PersonId, Platform, PlatformGroup, RotationName, Who,
+    Enrolment, LevelName, OnCall, People, Person, PersonId, Platform, PlatformGroup, RotationName,
+    Who,
 };
 
 /// User groups and roles that all groups together may stand for: Slack answers some twenty questions a minute, and each
@@ -360,6 +361,15 @@ impl Accounts {
                 .hours
                 .as_ref()
                 .and_then(|hours| window::read(&hours.0, at.get("hours"), notes)),
+            second_factor: raw.second_factor.as_ref().and_then(|enrolment| {
+                let read = Enrolment::parse(&enrolment.0);
+                if read.is_none() {
+                    let message = format!("`{}` is no enrolment", enrolment.0);
+                    let hint = format!("take what `midwatch factor enrol {id}` prints");
+                    notes.push(at.get("second_factor").error(message).hint(&hint));
+                }
+                read
+            }),
         }
     }
 

@@ -115,6 +115,7 @@ pub(crate) fn read(
                     a_person: limits.a_person,
                     all: limits.all,
                 }),
+            second_factor: raw.second_factor,
             freezes,
             otherwise: otherwise?,
             escalation,

@@ -207,6 +207,8 @@ pub(crate) struct Runbook {
     pub(crate) rules: Vec<Rule>,
     /// How many changes may be begun in a minute. Left out: as many as may be.
     pub(crate) limits: Option<Limits>,
+    /// From which risk on a change wants a one-time code of whoever asks for it, and of whoever consents to it.
+    pub(crate) second_factor: Option<Risk>,
     /// Spans of time in which nothing is changed, whatever the rules allow. What only reads goes on.
     #[serde(default)]
     pub(crate) freezes: Vec<Freeze>,
@@ -404,6 +406,8 @@ pub(crate) struct Person {
     pub(crate) login: Option<Text>,
     /// When they work: `mon-fri 09:00-17:00 Europe/Berlin`. Whoever is held is told who is at work.
     pub(crate) hours: Option<Text>,
+    /// Their authenticator app, as `midwatch factor enrol` prints it.
+    pub(crate) second_factor: Option<Text>,
     /// Where calls reach them by e-mail, and how an iCalendar file may name them.
     pub(crate) email: Option<Text>,
 }

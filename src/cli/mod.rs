@@ -4,6 +4,7 @@ mod app;
 mod check;
 mod commits;
 mod doctor;
+mod factor;
 mod ledger;
 mod may;
 mod past;
@@ -145,6 +146,11 @@ enum Command {
         #[command(subcommand)]
         command: ledger::LedgerCommand,
     },
+    /// Enrol authenticator apps, whose codes runbooks may want for what is of high risk
+    Factor {
+        #[command(subcommand)]
+        command: factor::FactorCommand,
+    },
     /// Move the facts to another database
     Store {
         #[command(subcommand)]
@@ -259,6 +265,7 @@ async fn run_command(command: Command) -> anyhow::Result<Exit> {
         }
         Command::Run { command } => run::run(settings, environment, &command).await,
         Command::Ledger { command } => ledger::run(&settings, command).await,
+        Command::Factor { command } => factor::run(&settings, command).await,
         Command::Store { command } => store::run(&settings, command).await,
         Command::Doctor { ready } => doctor::run(&settings, &environment, ready).await,
     }

@@ -24,6 +24,7 @@ impl Walk<'_> {
             inbound: self.inbound,
             actor: seen.map_or(self.actor, |seen| &seen.actor),
             unsaid: seen.map_or(self.unsaid, |seen| &seen.anew.unsaid),
+            code: self.code.clone(),
             now: self.now,
         }
     }

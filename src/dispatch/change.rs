@@ -86,6 +86,13 @@ impl Walk<'_> {
         if shown.as_deref().is_some_and(stale) {
             return Ok(self.refuse(&another_plan(&run)));
         }
+        let says = match digits {
+            Some(digits) => format!("approve {reference} {digits}"),
+            None => format!("approve {reference}"),
+        };
+        if let Some(refusal) = self.unconfirmed(&run.invocation, &says).await? {
+            return Ok(self.refuse(&refusal));
+        }
         let mut consents = approvers.clone();
         consents.push(person.clone());
         let approved = |terms: &ApprovalTerms| {
@@ -93,6 +100,7 @@ impl Walk<'_> {
             RunEvent::Approved {
                 by: person.clone(),
                 capacity: terms.quorums().find_map(capacity),
+                confirmed: self.wants_code(&run.invocation),
             }
         };
         match self.ask_again(&run, consents).await? {
@@ -226,7 +234,10 @@ impl Walk<'_> {
     /// Why it may not be run again: that needs the same consent as the first time, and this person is the one who gives it.
     async fn not_again(&self, run: &Run, by: &PersonId) -> Result<Option<Refusal>, StoreError> {
         Ok(match self.ask_again(run, vec![by.clone()]).await? {
-            Decision::Allow { .. } => None,
+            Decision::Allow { .. } => {
+                let says = format!("settle {} again", run.reference);
+                self.unconfirmed(&run.invocation, &says).await?
+            }
             Decision::RequireApproval { terms, .. } => {
                 let reference = &run.reference;
                 let wanted = render::terms_in_words(&terms);

@@ -14,6 +14,7 @@ mod oncall;
 mod orient;
 mod page;
 mod roster;
+mod second_factor;
 mod timeline;
 
 use std::sync::Arc;
@@ -27,11 +28,11 @@ use tracing::{error, info, warn};
 use crate::catalog::CurrentCatalog;
 use crate::clock::Clock;
 use crate::domain::{
-    Actor, Capacity, Catalog, Decided, Decision, Fact, Facts, Form, FormField, GlassTerms, Hold,
-    Identity, Inbound, Invocation, LIMITS_COUNT, LockTarget, Manner, Message, OtherRun,
-    ParameterKind, ParameterName, Permit, Phase, Place, PlanFor, Platform, PlatformGroup, Posting,
-    PostingKind, ProjectName, Refusal, RuleRef, Run, RunEvent, RunId, SpeakerKind, StepState, Text,
-    Typed, decide, parse, plan, propose, render,
+    Actor, CODE_WORD, Capacity, Catalog, Decided, Decision, Fact, Facts, Form, FormField,
+    GlassTerms, Hold, Identity, Inbound, Invocation, LIMITS_COUNT, LockTarget, Manner, Message,
+    OtherRun, ParameterKind, ParameterName, Permit, Phase, Place, PlanFor, Platform, PlatformGroup,
+    Posting, PostingKind, ProjectName, Refusal, RuleRef, Run, RunEvent, RunId, SpeakerKind,
+    StepState, Text, Typed, decide, parse, plan, propose, render, take_code,
 };
 use crate::planted::{self, crash};
 use crate::store::{Change, Conclusion, Store, StoreError};
@@ -171,8 +172,8 @@ impl Dispatch {
         }
     }
 
-    /// Everything between a message and its conclusion. Changes nothing: what happens between the two is met again as
-    /// a conflict, and proofs put something there.
+    /// Everything between a message and its conclusion. Changes nothing, but that a one-time code is used up: what happens
+    /// between the two is met again as a conflict, and proofs put something there.
     pub async fn walk(&self, inbound: &Inbound, now: Timestamp) -> Result<Conclusion, StoreError> {
         if let Some(roster) = &self.roster {
             roster.keep_young();
@@ -188,15 +189,17 @@ impl Dispatch {
         if let Some(refusal) = refusal {
             return Ok(refused(inbound, &actor.identity, &refusal));
         }
+        let (text, code) = take_code(&inbound.text);
         let walk = Walk {
             dispatch: self,
             catalog: &catalog,
             inbound,
             actor: &actor,
             unsaid: &[],
+            code,
             now,
         };
-        match parse(&inbound.text, &walk.hearing()) {
+        match parse(&text, &walk.hearing()) {
             Err(refusal) => Ok(walk.refuse(&refusal)),
             Ok(Typed::Ask(question)) => walk.answer(question).await,
             Ok(Typed::Invoke(invocation)) => {
@@ -262,6 +265,8 @@ struct Walk<'a> {
     actor: &'a Actor,
     /// Groups that were asked for anew, and whose platform did not say who is in them.
     unsaid: &'a [PlatformGroup],
+    /// The one-time code that was typed with it.
+    code: Option<String>,
     now: Timestamp,
 }
 
@@ -297,7 +302,15 @@ impl Walk<'_> {
     /// The runbook is asked; its answer is recorded with the run and the first postings, or with the refusal.
     async fn invoke(&self, invocation: Invocation) -> Result<Conclusion, StoreError> {
         let facts = self.facts(&invocation, Vec::new()).await?;
-        match decide(&invocation, self.actor, self.catalog, &facts, self.now) {
+        let decision = decide(&invocation, self.actor, self.catalog, &facts, self.now);
+        if let Decision::Allow { .. } | Decision::RequireApproval { .. } = &decision
+            && let Some(refusal) = self
+                .unconfirmed(&invocation, &Self::said(&invocation))
+                .await?
+        {
+            return Ok(self.refuse(&refusal));
+        }
+        match decision {
             Decision::Allow {
                 permit,
                 rule,
@@ -567,6 +580,7 @@ impl Walk<'_> {
             invocation: invocation.clone(),
             decision,
             rule: rule.cloned(),
+            confirmed: run.is_some() && self.wants_code(invocation),
             run: run.map(|run| run.id),
             reference: run.map(|run| run.reference.clone()),
             plan: run
@@ -689,6 +703,10 @@ fn our_field(name: &ParameterName, example: &str) -> Option<FormField> {
             let phrase = phrase.trim_matches('"');
             (format!("Type exactly: {phrase}"), phrase)
         }
+        CODE_WORD => (
+            "The six digits that your authenticator app shows now.".to_owned(),
+            "123456",
+        ),
         _ => return None,
     };
     Some(FormField {

@@ -475,6 +475,7 @@ mod tests {
             .insert("slack:U0ANA".to_owned(), ana.clone());
         let person = Person {
             hours: None,
+            second_factor: None,
             name: "Ana".to_owned(),
             accounts: [(Platform::Slack, vec!["U0ANA".to_owned()])].into(),
         };

@@ -393,6 +393,7 @@ mod tests {
     fn people() -> People {
         let named = |name: &str| Person {
             hours: None,
+            second_factor: None,
             name: name.to_owned(),
             accounts: [(Platform::Slack, vec![format!("U{name}")])].into(),
         };

@@ -76,6 +76,9 @@ pub enum Fact {
         decision: Decided,
         /// The rule that says so; `None` only where the project's runbook is not there.
         rule: Option<RuleRef>,
+        /// They showed their second factor for it.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        confirmed: bool,
         /// The run, when there is one.
         run: Option<RunId>,
         /// Its reference.

@@ -32,6 +32,7 @@ mod run_tests;
 mod runbook;
 #[cfg(test)]
 mod sample;
+mod second_factor;
 mod summary;
 mod timeline;
 mod value;
@@ -63,6 +64,7 @@ pub use rotation::*;
 pub use rules_changed::*;
 pub use run::*;
 pub use runbook::*;
+pub use second_factor::*;
 pub use summary::*;
 pub use timeline::*;
 pub use value::*;

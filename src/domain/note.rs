@@ -4,6 +4,7 @@ use std::fmt;
 
 use data_encoding::{BASE64, HEXLOWER};
 use ed25519_dalek::{Signature, Signer, SigningKey, VerifyingKey};
+use hmac::{Hmac, KeyInit, Mac};
 use sha2::{Digest, Sha256};
 
 use super::Hash;
@@ -188,6 +189,15 @@ impl NoteSigner {
         } else {
             Err(NoteError::BadKey)
         }
+    }
+
+    /// Thirty-two bytes that only whoever holds the key can make of the label: a key for something else.
+    pub fn derive(&self, label: &[u8]) -> [u8; 32] {
+        let mut made =
+            Hmac::<Sha256>::new_from_slice(self.secret.as_bytes()).expect("any length is a key");
+        made.update(b"midwatch derived key\n");
+        made.update(label);
+        made.finalize().into_bytes().into()
     }
 
     /// What its file holds. Secret.

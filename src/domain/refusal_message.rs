@@ -3,7 +3,7 @@
 //! Every message says that nothing was done.
 
 use super::parse::{LONGEST_LINE, MOST_WORDS, echo};
-use super::{Button, Meant, Message, ParameterName, ProjectName, Refusal, Text};
+use super::{Button, CODE_WORD, Meant, Message, ParameterName, ProjectName, Refusal, Text};
 
 /// More would not fit on a phone.
 const MOST_BUTTONS: usize = 5;
@@ -69,7 +69,10 @@ impl Refusal {
             } => {
                 let wrong = Text::new().plain("⛔ ").code(command.as_str());
                 let names = parameters.iter().map(ParameterName::as_str);
-                let wrong = listed(wrong.plain(" needs "), names);
+                let mut wrong = listed(wrong.plain(" needs "), names);
+                if parameters.iter().any(|it| it.as_str() == CODE_WORD) {
+                    wrong = wrong.plain(", the six digits that your authenticator app shows now");
+                }
                 corrected(wrong, None, Text::new(), example)
             }
             Self::BadBuiltin { what, example } => {

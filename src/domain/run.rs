@@ -240,6 +240,9 @@ pub enum RunEvent {
         /// By which entry of the terms they may.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         capacity: Option<Capacity>,
+        /// They showed their second factor for it.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        confirmed: bool,
     },
     /// A person takes their consent back.
     Withdrawn {

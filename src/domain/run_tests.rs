@@ -270,6 +270,7 @@ impl World {
             Move::Approve(n) => self.record(RunEvent::Approved {
                 by: person(&format!("p{n}")),
                 capacity: None,
+                confirmed: false,
             }),
             Move::Allow => self.record(RunEvent::Allowed {
                 plan: Box::new(self.plan.clone()),

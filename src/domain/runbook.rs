@@ -9,9 +9,9 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Actor, ApprovalTerms, Command, CommandName, Cover, EnvironmentName, FileLine, GroupName,
-    Identity, LevelName, Means, ParameterName, PersonId, Place, Platform, PlatformGroup,
-    ProjectName, Rotation, RotationName, Speaker,
+    Actor, ApprovalTerms, Command, CommandName, Cover, Enrolment, EnvironmentName, FileLine,
+    GroupName, Identity, LevelName, Means, ParameterName, PersonId, Place, Platform, PlatformGroup,
+    ProjectName, Risk, Rotation, RotationName, Speaker,
 };
 
 /// All commands and runbooks, checked, at one revision. Immutable; swapped whole on reload.
@@ -64,6 +64,8 @@ pub struct Project {
     pub rules: Vec<Rule>,
     /// How many changes may be begun in a minute.
     pub limits: Limits,
+    /// From which risk on a change wants a one-time code; `None`: never.
+    pub second_factor: Option<Risk>,
     /// Spans of time in which nothing is changed, whatever the rules allow.
     pub freezes: Vec<Freeze>,
     /// The last line: whom to ask when no rule matches.
@@ -408,6 +410,15 @@ pub struct Person {
     pub accounts: BTreeMap<Platform, Vec<String>>,
     /// When they work, if the file says it.
     pub hours: Option<Window>,
+    /// Their authenticator app, if they have one enrolled.
+    pub second_factor: Option<Enrolment>,
+}
+
+impl Project {
+    /// Whether this command wants a one-time code here.
+    pub fn wants_code(&self, command: &Command) -> bool {
+        !command.only_reads() && self.second_factor.is_some_and(|from| command.risk >= from)
+    }
 }
 
 impl People {

@@ -77,6 +77,7 @@ fn command(name: &str, parameters: Vec<Parameter>) -> Command {
 fn project(name: &str, environments: &[&str], headings: &[&str]) -> Project {
     Project {
         limits: crate::domain::Limits::default(),
+        second_factor: None,
         freezes: Vec::new(),
         fingerprint: "0".to_owned(),
         name: ProjectName::parse(name).unwrap(),
@@ -251,6 +252,7 @@ fn made() -> Catalog {
         let id = PersonId::parse(id).unwrap();
         let person = Person {
             hours: None,
+            second_factor: None,
             name: id.to_string(),
             accounts: BTreeMap::new(),
         };

@@ -42,7 +42,7 @@ macro_rules! table {
 }
 
 /// What is copied; a table stands behind those that it refers to.
-const TABLES: [Table; 18] = [
+const TABLES: [Table; 19] = [
     table!("inbound"),
     table!("commitments"),
     table!("ledger"),
@@ -55,6 +55,7 @@ const TABLES: [Table; 18] = [
     table!("cursors"),
     table!("posting_numbers"),
     table!("links"),
+    table!("codes"),
     table!("locks"),
     table!("covers"),
     table!("pages"),

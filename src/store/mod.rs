@@ -2,6 +2,7 @@
 
 mod checkpoint;
 mod clocks;
+mod codes;
 mod copy;
 mod covers;
 mod cursors;
@@ -33,6 +34,7 @@ mod ways;
 mod writer;
 
 pub use clocks::{CLOCK_REFUSE, CLOCK_WARN, ClockState, clock_refused};
+pub use codes::{CodeCounts, MOST_WRONG, WRONG_WAIT};
 pub use copy::copy;
 pub use covers::{Covers, MOST_COVERS, NewCovers};
 pub use cursors::{Behind, RunThread, Space};

@@ -556,3 +556,63 @@ fn what_can_not_be_printed_is_a_failure() {
         "{complaint}"
     );
 }
+
+#[test]
+fn an_app_is_enrolled_and_its_codes_begin_what_is_of_high_risk() {
+    use std::io::{BufRead as _, BufReader, Write as _};
+    use totp_rs::{Builder, Secret};
+    let people = "people:\n  ana: { name: Ana }\ngroups:\n  team: [ana]\n";
+    let shop = "project: shop\nabout: A shop.\nowner: team\nchannels: [shop]\nsecond_factor: high\n\
+                rules: [{ may: wipe, who: team }, { otherwise: ask Ana }]\n";
+    let wipe = "command: wipe\ndoes: Wipes.\nrisk: high\nsteps: [{ name: wipe, run: [touch, wiped], effect: idempotent }]\n";
+    let home = Home::of_files(&[
+        ("runbooks/people.yaml", people),
+        ("runbooks/shop.yaml", shop),
+        ("commands/wipe.yaml", wipe),
+    ]);
+    let refused = typed(&home, &["/as ana", "/ops wipe"]);
+    assert!(
+        refused.out.contains("midwatch factor enrol ana"),
+        "{}",
+        refused.out
+    );
+    let nobody = says(&home, &["factor", "enrol", "zoe"]);
+    assert_eq!(nobody.code, Some(2));
+    let given_up = says(&home, &["factor", "enrol", "ana"]);
+    assert_eq!(given_up.code, Some(1));
+    assert!(
+        given_up.err.contains("nothing was enrolled"),
+        "{}",
+        given_up.err
+    );
+
+    let mut enrolling = home
+        .command(&["factor", "enrol", "ana"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(enrolling.stdout.take().unwrap()).lines();
+    let mut line_with = |word: &str| {
+        let mut found = lines.by_ref().map(Result::unwrap);
+        let line = found.find(|line| line.contains(word));
+        line.unwrap_or_else(|| panic!("no line with `{word}`"))
+    };
+    let secret = line_with("type into it: ");
+    let (_, secret) = secret.rsplit_once(' ').unwrap();
+    let app = Builder::new().with_secret(Secret::try_from_base32(secret).unwrap());
+    let app = app.build().unwrap();
+    let mut typing = enrolling.stdin.take().unwrap();
+    writeln!(typing, "{}", app.generate_current()).unwrap();
+    let enrolment = line_with("second_factor: ");
+    assert!(enrolling.wait().unwrap().success());
+
+    let enrolled = people.replace("name: Ana", &format!("name: Ana, {}", enrolment.trim()));
+    home.write("runbooks/people.yaml", &enrolled);
+    let without = typed(&home, &["/as ana", "/ops wipe"]);
+    assert!(without.out.contains("wipe needs otp"), "{}", without.out);
+    assert!(!home.path("wiped").exists());
+    let line = format!("/ops wipe otp={}", app.generate_current());
+    let done = typed(&home, &["/as ana", &line]);
+    assert!(done.out.contains("wipe succeeded"), "{}", done.out);
+}

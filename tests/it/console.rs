@@ -64,6 +64,7 @@ fn catalog() -> CurrentCatalog {
     for (id, name) in [("ana", "Ana"), ("kim", "Kim")] {
         let found = Person {
             hours: None,
+            second_factor: None,
             name: name.to_owned(),
             accounts: BTreeMap::new(),
         };

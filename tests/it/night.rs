@@ -7,6 +7,7 @@ mod glass;
 mod limits;
 mod locks;
 mod orient;
+mod second_factor;
 mod shift;
 
 use std::collections::BTreeMap;

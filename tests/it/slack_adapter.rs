@@ -201,6 +201,7 @@ fn settings(api_url: &str) -> SlackSettings {
 fn catalog() -> Arc<ArcSwap<Catalog>> {
     let ana = Person {
         hours: None,
+        second_factor: None,
         name: "Ana".to_owned(),
         accounts: [(Platform::Slack, vec!["T1/UANA".to_owned()])].into(),
     };

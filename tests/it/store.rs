@@ -234,7 +234,7 @@ async fn a_run_that_waits_for_consent_takes_its_lock_only_when_it_is_allowed(wor
         let by = "ana".parse().unwrap();
         let change = Change::Happened {
             run: waiting.id,
-            events: vec![RunEvent::Approved { by, capacity: None }, RunEvent::Allowed { plan }],
+            events: vec![RunEvent::Approved { by, capacity: None,confirmed: false }, RunEvent::Allowed { plan }],
             tell: silent(),
         };
         world.store.conclude(conclusion(3, change), at(1))

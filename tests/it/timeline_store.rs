@@ -26,6 +26,7 @@ fn decided(run: &Run, key: &InboundKey, decision: Decided) -> Fact {
         actor: Identity::Person("bo".parse().unwrap()),
         groups: Vec::new(),
         capacity: None,
+        confirmed: false,
         invocation: run.invocation.clone(),
         decision,
         rule: Some(run.rule.clone()),

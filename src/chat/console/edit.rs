@@ -109,6 +109,7 @@ mod tests {
         for id in ["ana", "kim", "kit"] {
             let person = Person {
                 hours: None,
+                second_factor: None,
                 name: id.to_owned(),
                 accounts: std::collections::BTreeMap::new(),
             };

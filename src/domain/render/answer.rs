@@ -298,6 +298,7 @@ pub fn why(run: &Run, history: &[Entry], now: Timestamp) -> Message {
             actor,
             groups,
             capacity,
+            confirmed,
             rule,
             plan,
             ..
@@ -336,6 +337,10 @@ pub fn why(run: &Run, history: &[Entry], now: Timestamp) -> Message {
         if let Some(capacity) = capacity {
             fields.push(field("acted as", acted_as(capacity)));
         }
+        if *confirmed {
+            let words = "by a one-time code outside chat";
+            fields.push(field("confirmed", Text::from(words)));
+        }
         if let Some(plan) = plan {
             fields.push(field(
                 "plan",
@@ -362,6 +367,12 @@ pub fn why(run: &Run, history: &[Entry], now: Timestamp) -> Message {
             } = event
             {
                 text = append(text.plain(", as "), acted_as(capacity));
+            }
+            if let RunEvent::Approved {
+                confirmed: true, ..
+            } = event
+            {
+                text = text.plain(", confirmed by a one-time code outside chat");
             }
             message = message.text(text);
         }

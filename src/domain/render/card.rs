@@ -94,6 +94,24 @@ fn fields(card: &Card<'_>, project: &Project, command: &Command) -> Vec<Field> {
 }
 
 fn may_you(card: &Card<'_>) -> Text {
+    let project = card.catalog.projects.get(&card.invocation.project);
+    let command = card.catalog.commands.get(&card.invocation.command);
+    let code = project
+        .zip(command)
+        .is_some_and(|(project, command)| project.wants_code(command));
+    let may = matches!(
+        card.decision,
+        Decision::Allow { .. } | Decision::RequireApproval { .. }
+    );
+    let text = may_you_by_rule(card);
+    if code && may {
+        text.plain(" · with a one-time code of your authenticator app")
+    } else {
+        text
+    }
+}
+
+fn may_you_by_rule(card: &Card<'_>) -> Text {
     let people = &card.catalog.people;
     match card.decision {
         Decision::Allow { rule, .. } => Text::from("yes · ").code(rule.at.to_string()),

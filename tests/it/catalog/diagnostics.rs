@@ -520,6 +520,25 @@ fn what_hurts_at_night_is_a_warning() {
             ],
         ),
         (
+            "a rule behind two that cover it together",
+            &[
+                SAFE,
+                shop!(
+                    "  - { may: push, in: staging, who: engineering }\n  - { may: push, in: prod, who: team }\n  - { may: push, who: team }\n"
+                ),
+            ],
+        ),
+        (
+            "a second factor that not everybody has",
+            &[
+                SAFE,
+                (
+                    "runbooks/shop.yaml",
+                    "project: shop\nabout: The shop.\nowner: team\nenvironments: { prod: {} }\nsecond_factor: high\nrules: [{ may: push, who: team }, { otherwise: ask }]\nescalation: [{ at: 0m, call: team }]\n",
+                ),
+            ],
+        ),
+        (
             "a rule behind a narrower one",
             &[
                 SAFE,

@@ -208,7 +208,11 @@ impl Desk<'_> {
         }
         let mut consents = approvers.clone();
         consents.push(by.clone());
-        let mut events = vec![RunEvent::Approved { by, capacity: None }];
+        let mut events = vec![RunEvent::Approved {
+            by,
+            capacity: None,
+            confirmed: false,
+        }];
         match self.ask_again(run, consents) {
             Decision::RequireApproval { terms, draft, .. } => {
                 let now = propose(draft, self.catalog, plan_for(run))?;
@@ -546,6 +550,7 @@ impl Desk<'_> {
             actor: self.actor.identity.clone(),
             groups: self.actor.groups.iter().cloned().collect(),
             capacity: None,
+            confirmed: false,
             invocation: invocation.clone(),
             decision,
             rule: rule.cloned(),

@@ -14,6 +14,7 @@ fn ana() -> PersonId {
 fn people() -> People {
     let person = |name: &str, accounts: &[&str]| Person {
         hours: None,
+        second_factor: None,
         name: name.to_owned(),
         accounts: BTreeMap::from([(
             Platform::Discord,

@@ -128,6 +128,7 @@ impl Told {
             actor: run.requester.clone(),
             groups: Vec::new(),
             capacity: None,
+            confirmed: false,
             invocation: run.invocation.clone(),
             decision,
             rule: Some(rule),
@@ -180,7 +181,14 @@ impl Told {
         if let Phase::AwaitingApproval { approvers, .. } = &mut self.run.phase {
             approvers.push(by.clone());
         }
-        self.then(seconds, RunEvent::Approved { by, capacity: None })
+        self.then(
+            seconds,
+            RunEvent::Approved {
+                by,
+                capacity: None,
+                confirmed: false,
+            },
+        )
     }
 
     fn ends(mut self, outcome: Outcome, seconds: i64) -> Self {
