@@ -89,7 +89,11 @@ impl Walk<'_> {
                 let mut facts = self.facts(&invocation, Vec::new()).await?;
                 facts.age = std::time::Duration::ZERO;
                 let decision = decide(&invocation, &actor, self.catalog, &facts, now);
-                render::not_run(&invocation, &decision, self.now)
+                let message = render::not_run(&invocation, &decision, self.now);
+                match person.filter(|person| Some(*person) != self.actor.person()) {
+                    Some(other) => message.about(other),
+                    None => message,
+                }
             }
             Question::Join { reference } => return self.join(&reference).await,
             Question::Reviews => self.reviews().await?,

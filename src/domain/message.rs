@@ -169,6 +169,18 @@ impl Message {
         }
     }
 
+    /// The same, said of somebody else than who reads it: their name goes first, and there is nothing to press.
+    #[must_use]
+    pub fn about(mut self, person: &PersonId) -> Self {
+        self.blocks
+            .retain(|block| !matches!(block, Block::Buttons(_)));
+        if let Some(Block::Text(first)) = self.blocks.first_mut() {
+            let named = Text::new().person(person).plain(": ");
+            first.0.splice(0..0, named.0);
+        }
+        self
+    }
+
     /// Adds a block.
     #[must_use]
     pub fn with(mut self, block: Block) -> Self {

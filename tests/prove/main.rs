@@ -132,6 +132,7 @@ const PROOFS: &[Proof] = &[
     proof("races", "races", 60, races::prove),
     proof("approve", "sequences", 300, approve::prove),
     proof("policy", "questions", 40_000, policy::prove),
+    proof("may", "questions", 1_000, policy::may::prove),
     proof("forge", "forged requests", 1_000, forge::prove),
     proof("planted", "bugs put back", planted::COUNT, planted::prove),
 ];

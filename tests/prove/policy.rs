@@ -2,6 +2,7 @@
 //!
 //! Each catalog is written as files and read by the real reader. The oracle knows only what was written into them.
 
+pub(crate) mod may;
 mod oracle;
 mod written;
 
@@ -11,7 +12,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use midwatch::catalog::{Folders, load};
 use midwatch::domain::{
-    Actor, Catalog, Decision, Denial, Facts, Hearing, Hold, LATE_AFTER, OtherRun, Outcome,
+    Actor, Begun, Catalog, Decision, Denial, Facts, Hearing, Hold, LATE_AFTER, OtherRun, Outcome,
     PersonLock, Place, Platform, RuleRef, Typed, decide, parse, render,
 };
 use rand::rngs::StdRng;
@@ -161,7 +162,14 @@ fn facts(asked: &Asked) -> Facts {
             },
         }),
         just_done: asked.just_done.then(other),
-        begun: Vec::new(),
+        begun: asked
+            .begun
+            .iter()
+            .map(|(by, seconds)| Begun {
+                by: by.parse().expect("a name"),
+                at: asked.now - jiff::SignedDuration::from_secs(*seconds),
+            })
+            .collect(),
         glass_today: asked.glass_today,
         approvers: asked
             .approvers

@@ -21,6 +21,8 @@ const DELIVER_FOR: Duration = Duration::from_secs(45);
 /// How long we look for the root message of a command that was not acknowledged: mostly there is none. Long, because
 /// the root of one that was received all the same comes after what waits in its channel.
 const LOOK_FOR: Duration = Duration::from_secs(300);
+/// After an approval that was taken, when it is looked at again.
+const PRESS_AGAIN: Duration = Duration::from_secs(5);
 
 /// One command that somebody typed.
 #[derive(Clone)]
@@ -175,17 +177,32 @@ impl People {
     pub(super) fn desk(&self) -> impl Future<Output = ()> + Send + use<> {
         let (slack, said) = (self.slack.clone(), Arc::clone(&self.said));
         async move {
-            let mut open: Vec<(Sent, Instant)> = Vec::new();
+            let mut open: Vec<(Sent, Instant, Option<Instant>)> = Vec::new();
             let mut seen = 0;
             loop {
                 tokio::time::sleep(Duration::from_millis(120)).await;
                 let fresh = said.lock().unwrap().sent[seen..].to_vec();
                 seen += fresh.len();
                 let wishes = fresh.into_iter().filter(|sent| sent.kind.pressed.is_some());
-                open.extend(wishes.map(|sent| (sent, Instant::now())));
-                let presses = open.iter().map(async |(wish, since)| {
+                open.extend(wishes.map(|sent| (sent, Instant::now(), None)));
+                let presses = open.iter_mut().map(async |(wish, since, pressed)| {
+                    if pressed.is_some_and(|at| at.elapsed() < PRESS_AGAIN) {
+                        return false;
+                    }
                     let in_vain = !wish.acknowledged && since.elapsed() > LOOK_FOR;
-                    in_vain || press(&slack, &said, wish).await
+                    if in_vain {
+                        return true;
+                    }
+                    match press(&slack, &said, wish).await {
+                        Press::NothingThere => true,
+                        Press::NotYet => false,
+                        // The files change meanwhile, and consent to what they said before is void.
+                        Press::Acknowledged if wish.kind.pressed == Some("Approve") => {
+                            *pressed = Some(Instant::now());
+                            false
+                        }
+                        Press::Acknowledged => true,
+                    }
                 });
                 let done = futures_util::future::join_all(presses).await;
                 let mut done = done.into_iter();
@@ -195,8 +212,18 @@ impl People {
     }
 }
 
-/// Presses the button of this run. Answers whether there is nothing more to press.
-async fn press(slack: &FakeSlack, said: &Mutex<Said>, wish: &Sent) -> bool {
+/// What came of looking for a button.
+enum Press {
+    /// It was pressed, and we know.
+    Acknowledged,
+    /// It may still come, or be pressed again.
+    NotYet,
+    /// There is nothing to press any more.
+    NothingThere,
+}
+
+/// Presses the button of this run.
+async fn press(slack: &FakeSlack, said: &Mutex<Said>, wish: &Sent) -> Press {
     let messages = slack.messages(&wish.channel);
     // Latest first: that is where an open wish stands.
     let root = messages
@@ -204,12 +231,16 @@ async fn press(slack: &FakeSlack, said: &Mutex<Said>, wish: &Sent) -> bool {
         .rev()
         .find(|message| is_root(message, &wish.tag));
     let (Some(label), Some(root)) = (wish.kind.pressed, root) else {
-        return false;
+        return Press::NotYet;
     };
     let text = render(&root);
     if !text.contains(&format!("[{label}]")) {
         // "Cancel" comes with the first step; all others stand there from the beginning.
-        return !text.contains('⏳');
+        return if text.contains('⏳') {
+            Press::NotYet
+        } else {
+            Press::NothingThere
+        };
     }
     let team = team(&wish.channel);
     let mut delivery = slack.click_delivery(LEAD, &root, label);
@@ -222,11 +253,11 @@ async fn press(slack: &FakeSlack, said: &Mutex<Said>, wish: &Sent) -> bool {
         root.ts,
         pressed.unwrap_or_default()
     );
-    let acknowledged = slack.deliver(&delivery).await.status == 200;
-    if acknowledged {
-        said.lock().unwrap().pressed.push(key);
+    if slack.deliver(&delivery).await.status != 200 {
+        return Press::NotYet;
     }
-    acknowledged
+    said.lock().unwrap().pressed.push(key);
+    Press::Acknowledged
 }
 
 /// The message that is edited in place: it names the arguments, and stands in no thread.

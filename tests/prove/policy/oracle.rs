@@ -7,7 +7,7 @@ use jiff::{Span, Timestamp};
 use super::written::{Freeze, Gives, Kind, Rule, Where, Window, Written};
 
 /// How a question can end.
-pub(super) const KINDS: [&str; 12] = [
+pub(super) const KINDS: [&str; 13] = [
     "allow",
     "approval",
     "by glass",
@@ -20,6 +20,7 @@ pub(super) const KINDS: [&str; 12] = [
     "locked",
     "never",
     "running",
+    "too many",
 ];
 
 /// What the runbook says, and the line that says it.
@@ -58,6 +59,8 @@ pub(super) struct Asked {
     pub(super) just_done: bool,
     pub(super) locked_by: Option<&'static str>,
     pub(super) approvers: Vec<&'static str>,
+    /// Changes of the last minute: by whom, how many seconds ago, newest first.
+    pub(super) begun: Vec<(&'static str, i64)>,
 }
 
 pub(super) fn says(written: &Written, asked: &Asked) -> Says {
@@ -82,6 +85,12 @@ pub(super) fn says(written: &Written, asked: &Asked) -> Says {
     }
     if changes && asked.locked_by.is_some_and(|by| by != asked.person) {
         return Says::new("locked", rule.line);
+    }
+    let own = asked.begun.iter().filter(|(by, _)| *by == asked.person);
+    let reached = |limit: Option<usize>, count| limit.is_some_and(|limit| count >= limit);
+    let (a_person, all) = written.limits;
+    if changes && !by_glass && (reached(a_person, own.count()) || reached(all, asked.begun.len())) {
+        return Says::new("too many", rule.line);
     }
     if asked.running {
         return Says::new("running", rule.line);

@@ -79,6 +79,8 @@ pub(super) struct Written {
     pub(super) rotation: Turns,
     pub(super) rules: Vec<Rule>,
     pub(super) freezes: Vec<Freeze>,
+    /// How many changes in a minute: of one person, of all.
+    pub(super) limits: (Option<usize>, Option<usize>),
 }
 
 #[derive(Debug)]
@@ -174,6 +176,13 @@ impl Written {
             rotation,
             rules,
             freezes,
+            limits: if random.random_bool(0.3) {
+                let a_person = random.random_bool(0.7).then(|| random.random_range(1..=3));
+                let all = random.random_bool(0.7).then(|| random.random_range(2..=5));
+                (a_person, all)
+            } else {
+                (None, None)
+            },
         }
     }
 
@@ -198,7 +207,7 @@ impl Written {
             ),
             (
                 "commands/scale.yaml",
-                head("scale", "")
+                head("scale", "one_at_a_time: environment\n")
                     + "  n: { type: integer, min: 0, max: 9 }\nsteps: [{ name: x, run: [uptime] }]\n",
             ),
             (
@@ -212,7 +221,8 @@ impl Written {
     fn people(&self) -> String {
         let mut text = "people:\n".to_owned();
         for name in PERSONS {
-            text += &format!("  {name}: {{ name: {name} }}\n");
+            let account = name.to_uppercase();
+            text += &format!("  {name}: {{ name: {name}, slack: U0{account} }}\n");
         }
         text += "groups:\n";
         for (group, members) in &self.groups {
@@ -242,6 +252,15 @@ impl Written {
         }
         for freeze in &self.freezes {
             text += &freeze.text();
+        }
+        let (a_person, all) = self.limits;
+        let limits = [("a_person", a_person), ("all", all)];
+        let limits = limits
+            .iter()
+            .filter_map(|(key, limit)| Some(format!("{key}: {}", (*limit)?)));
+        let limits: Vec<String> = limits.collect();
+        if !limits.is_empty() {
+            text += &format!("limits: {{ {} }}\n", limits.join(", "));
         }
         text
     }
@@ -296,6 +315,15 @@ impl Written {
             running: random.random_bool(0.1),
             just_done: random.random_bool(0.2),
             locked_by: random.random_bool(0.1).then(|| person(random)),
+            begun: {
+                let mut ago = 0;
+                let count = random.random_range(0..=6);
+                let begun = (0..count).map(|_| {
+                    ago += random.random_range(0..=9);
+                    (person(random), ago)
+                });
+                begun.collect()
+            },
             approvers: if random.random_bool(0.5) {
                 some(random, &PERSONS)
             } else {
