@@ -13,6 +13,8 @@
 
 #[path = "ratios/ack.rs"]
 mod ack;
+#[path = "ratios/card.rs"]
+mod card;
 #[path = "../tests/it/cluster.rs"]
 #[allow(
     dead_code,
@@ -68,6 +70,7 @@ type Bench = (&'static str, fn());
 const BENCHES: &[Bench] = &[
     ("ack", ack::run),
     ("command", command::run),
+    ("card", card::run),
     ("start", start::run),
     ("decide", decide::run),
     ("memory", memory::run),

@@ -135,15 +135,15 @@ fn run_many_barely(log: &File) {
 }
 
 /// Store, dispatch and engine as `serve` has them; nobody is told of anything.
-struct Bot {
-    store: Store,
-    clock: Clock,
+pub(crate) struct Bot {
+    pub(crate) store: Store,
+    pub(crate) clock: Clock,
     stages: JoinSet<()>,
     stop: CancellationToken,
 }
 
 impl Bot {
-    async fn start(home: &Home) -> Self {
+    pub(crate) async fn start(home: &Home) -> Self {
         let clock = Clock::system();
         let settings = StoreSettings {
             url: format!("sqlite:{}", home.path("midwatch.db").display()),
@@ -222,7 +222,7 @@ impl Bot {
         }
     }
 
-    async fn stop(mut self) {
+    pub(crate) async fn stop(mut self) {
         self.stop.cancel();
         while self.stages.join_next().await.is_some() {}
         self.store.close().await;

@@ -46,6 +46,7 @@ pub(super) const TRIALS: &[Trial] = &[
     trial("ssrf", 180, 7),
     trial("approve", 150, 7),
     trial("policy", 4_000, 7),
+    trial("may", 2_000, 7),
     trial("sim", 401, 0),
 ];
 
@@ -140,6 +141,12 @@ pub(super) const BUGS: &[Bug] = &[
         does: "Whoever breaks the glass isn't held by somebody else's lock.",
         proof: "policy",
         says: &["the oracle says"],
+    },
+    Bug {
+        name: "may-forgets-the-facts",
+        does: "Whoever asks `may` is told what the rules say, and not what is locked, running or just done.",
+        proof: "may",
+        says: &["typed it: it is"],
     },
     Bug {
         name: "age-backwards",

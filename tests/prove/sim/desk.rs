@@ -198,6 +198,7 @@ impl Desk<'_> {
         let Phase::AwaitingApproval {
             approvers,
             proposal: Some(shown),
+            terms,
             ..
         } = &run.phase
         else {
@@ -208,9 +209,12 @@ impl Desk<'_> {
         }
         let mut consents = approvers.clone();
         consents.push(by.clone());
+        let mut of = terms.quorums().map(|(_, of)| of);
+        let people = &self.catalog.people;
+        let capacity = of.find_map(|of| people.capacity_of(of, &by, self.now));
         let mut events = vec![RunEvent::Approved {
             by,
-            capacity: None,
+            capacity,
             confirmed: false,
         }];
         match self.ask_again(run, consents) {
@@ -549,7 +553,12 @@ impl Desk<'_> {
             inbound: self.inbound.key.clone(),
             actor: self.actor.identity.clone(),
             groups: self.actor.groups.iter().cloned().collect(),
-            capacity: None,
+            capacity: rule.and_then(|rule| {
+                let project = &self.catalog.projects[&invocation.project];
+                let rule = project.rules.iter().find(|it| it.defined == rule.at)?;
+                let person = self.actor.person()?;
+                self.catalog.people.capacity_of(&rule.who, person, self.now)
+            }),
             confirmed: false,
             invocation: invocation.clone(),
             decision,
