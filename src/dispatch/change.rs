@@ -389,19 +389,7 @@ impl Walk<'_> {
         run: &Run,
         events: Vec<RunEvent>,
     ) -> Conclusion {
-        let told = events.clone();
-        let now = self.now;
-        let tell: Tell = Box::new(move |run, _| {
-            let root = (PostingKind::Root, render::root(run, now, None));
-            let lines = told.iter().filter_map(|event| render::line(run, event, ""));
-            let line = PostingKind::Line {
-                attachment: None,
-                last: false,
-            };
-            let lines = lines.map(|message| (line.clone(), message));
-            let told: Vec<_> = std::iter::once(root).chain(lines).collect();
-            render::in_each_place(run, &told)
-        });
+        let tell = tell_all(events.clone(), self.now);
         // Who reads none of the run's threads where they are has to hear it.
         let mut places = run.places();
         let is_told_here = places.any(|to| to.shares_channel(&self.inbound.place));
@@ -431,6 +419,21 @@ fn done(word: &str) -> &'static str {
 
 pub(super) fn not_now(word: &'static str, what: String, next: String) -> Refusal {
     Refusal::NotNow { what, next, word }
+}
+
+/// Tells of these events in the root message and in a line each.
+pub(super) fn tell_all(told: Vec<RunEvent>, now: Timestamp) -> Tell {
+    Box::new(move |run, _| {
+        let root = (PostingKind::Root, render::root(run, now, None));
+        let lines = told.iter().filter_map(|event| render::line(run, event, ""));
+        let line = PostingKind::Line {
+            attachment: None,
+            last: false,
+        };
+        let lines = lines.map(|message| (line.clone(), message));
+        let told: Vec<_> = std::iter::once(root).chain(lines).collect();
+        render::in_each_place(run, &told)
+    })
 }
 
 /// Why a run that was asked for earlier can't start now: what holds it, or the runbook says no.

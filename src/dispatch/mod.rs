@@ -15,6 +15,7 @@ mod orient;
 mod page;
 mod roster;
 mod second_factor;
+mod shifts;
 mod timeline;
 
 use std::sync::Arc;
@@ -92,7 +93,8 @@ impl Dispatch {
     /// What the store says; it is due again then.
     pub async fn tend_once(&self) -> Result<(), StoreError> {
         let told = Box::new(lock::tell_end);
-        self.store.end_due_locks(told, self.clock.now()).await
+        self.store.end_due_locks(told, self.clock.now()).await?;
+        self.follow_shifts(self.clock.now()).await
     }
 
     async fn walk_all(&self, cancel: &CancellationToken) {
@@ -331,9 +333,13 @@ impl Walk<'_> {
                     terms: terms.clone(),
                     until,
                     approvers: Vec::new(),
+                    asked: Vec::new(),
                 };
                 let people = &self.catalog.people;
                 let approvers = people.asked_to_consent(&terms, &run.requester, self.now);
+                if let Phase::AwaitingApproval { asked, .. } = &mut run.phase {
+                    asked.clone_from(&approvers);
+                }
                 let ask = render::ask_approvers(&terms, &run, &approvers);
                 Ok(self.start(run, decided, vec![ask]))
             }

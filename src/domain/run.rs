@@ -82,6 +82,9 @@ pub enum Phase {
         until: Timestamp,
         /// Who consented so far. Unique, never the requester.
         approvers: Vec<PersonId>,
+        /// Who was asked by name. More may consent.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        asked: Vec<PersonId>,
         /// What they are asked to consent to; `None` only in runs of older versions.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         proposal: Option<Box<Proposal>>,
@@ -249,6 +252,11 @@ pub enum RunEvent {
         /// Who.
         by: PersonId,
     },
+    /// These came on call while consent was waited for, and are asked from here on.
+    HandedOver {
+        /// Who. Non-empty.
+        to: Vec<PersonId>,
+    },
     /// What would be done, or the runbook, is another than consent was asked for: all consent so far is void.
     Proposed {
         /// What is asked for from here on.
@@ -354,6 +362,7 @@ impl RunEvent {
         match self {
             Self::Approved { .. } => "approved",
             Self::Withdrawn { .. } => "withdrawn",
+            Self::HandedOver { .. } => "handed_over",
             Self::Proposed { .. } => "proposed",
             Self::Allowed { .. } => "allowed",
             Self::Rejected { .. } => "rejected",
@@ -567,6 +576,13 @@ fn change(run: &mut Run, event: &RunEvent, at: Timestamp) -> bool {
         RunEvent::Withdrawn { by } => match &mut run.phase {
             Phase::AwaitingApproval { approvers, .. } if approvers.contains(by) => {
                 approvers.retain(|person| person != by);
+                true
+            }
+            _ => false,
+        },
+        RunEvent::HandedOver { to } => match &mut run.phase {
+            Phase::AwaitingApproval { asked, .. } if to.iter().all(|it| !asked.contains(it)) => {
+                asked.extend(to.iter().cloned());
                 true
             }
             _ => false,

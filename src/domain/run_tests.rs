@@ -164,6 +164,7 @@ fn begun(plan: &Plan, waits: bool) -> Run {
             },
             until: BEGIN + SignedDuration::from_secs(60),
             approvers: Vec::new(),
+            asked: Vec::new(),
             proposal: None,
         }
     } else {

@@ -379,6 +379,41 @@ impl Store {
         Ok(count.unsigned_abs())
     }
 
+    /// Runs that wait for consent, the oldest first. Those of a newer version are left to it.
+    pub async fn runs_awaiting(&self, limit: u32) -> Result<Vec<Run>, StoreError> {
+        let ids: Vec<(String,)> = sql("select id from runs where phase = 'awaiting_approval'
+             order by created_at limit $1")
+        .bind(i64::from(limit))
+        .all(&mut self.reader().await?)
+        .await?;
+        let mut runs = Vec::with_capacity(ids.len());
+        for id in ids.iter().filter_map(|(id,)| RunId::parse(id)) {
+            match self.run(id).await {
+                Err(StoreError::Newer(_)) => {}
+                found => runs.extend(found?),
+            }
+        }
+        Ok(runs)
+    }
+
+    /// Something happens to a run that nobody said and no worker did. Each event must fit, or nothing happens.
+    pub async fn happens(
+        &self,
+        run: RunId,
+        events: Vec<RunEvent>,
+        tell: Tell,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        self.writer()?
+            .write(move |group| {
+                Box::pin(async move {
+                    happen(group, run, events, tell, (now, None)).await?;
+                    Ok(())
+                })
+            })
+            .await
+    }
+
     /// Runs, newest first.
     pub async fn runs(&self, filter: &RunFilter) -> Result<Runs, StoreError> {
         let mut runs = Runs::default();

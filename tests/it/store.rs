@@ -207,6 +207,7 @@ async fn a_run_that_waits_for_consent_takes_its_lock_only_when_it_is_allowed(wor
         },
         until: at(60_000),
         approvers: Vec::new(),
+ asked: Vec::new(),
         proposal: None,
     };
     let change = Change::NewRun {

@@ -296,6 +296,7 @@ fn of_consent(asked: &[Asked], loaded: &Loaded, now: Timestamp) -> anyhow::Resul
             terms: terms.clone(),
             until,
             approvers: Vec::new(),
+            asked: Vec::new(),
             proposal: None,
         };
         let mut run = new_run(&asked.invocation, &asked.actor, rule, phase, now);

@@ -387,6 +387,17 @@ pub fn line(run: &Run, event: &RunEvent, output: &str) -> Option<Message> {
                 .person(by)
                 .plain(" takes their consent back"),
         ),
+        RunEvent::HandedOver { to } => {
+            let mut text = Text::from("🔁 the shift has changed while consent is waited for: ");
+            for (position, person) in to.iter().enumerate() {
+                let between = if position > 0 { ", " } else { "" };
+                text = text.plain(between).ping(person);
+            }
+            let text = text
+                .plain(": please look at this and type ")
+                .code(format!("/ops approve {}", run.reference));
+            Message::new(text).buttons(buttons(run))
+        }
         RunEvent::Proposed { proposal, terms } => {
             let text = Text::from(
                 "⚠️ what would be done, or the runbook, has changed: all consent so far is void; look at it anew: plan ",

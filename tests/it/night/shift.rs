@@ -1,5 +1,7 @@
 //! A year later `why` says by whose shift something was allowed, whatever the rotation has become.
 
+use midwatch::domain::Phase;
+
 use super::Night;
 use crate::world::MINUTE;
 
@@ -7,6 +9,7 @@ const PEOPLE: &str = "\
 people:
   ana: { name: Ana Ruiz, slack: U0ANA }
   bo: { name: Bo Lind, slack: U0BO }
+  cy: { name: Cy Park, slack: U0CY }
 groups: { team: [ana, bo] }
 rotations:
   shop:
@@ -23,7 +26,7 @@ channels: [C1]
 environments: { staging: {}, prod: {} }
 rules:
   - { may: flush, in: staging, who: oncall(shop) }
-  - { may: flush, who: everyone, after: { approvals: 1, of: oncall(shop) } }
+  - { may: flush, who: everyone, after: { approvals: 1, of: oncall(shop), within: 2h } }
   - otherwise: ask oncall(shop)
 ";
 
@@ -70,4 +73,28 @@ async fn why_names_the_shift_of_who_was_allowed_and_of_who_consented() {
         "{}",
         why.alone()
     );
+}
+
+#[tokio::test]
+async fn consent_that_is_waited_for_moves_with_the_shift() {
+    let mut night = night().await;
+    // Bo's shift ends on Monday at nine in Berlin.
+    night.at("2026-01-19T07:30:00Z");
+    night.says("cy", "flush prod").await;
+    let run = night.last().await;
+    assert!(night.tend().await.is_empty(), "nobody came on call");
+    night.at("2026-01-19T08:00:01Z");
+    let told = night.tend().await;
+    insta::assert_snapshot!(told.join("\n"));
+    assert!(night.tend().await.is_empty(), "it is told once");
+    let approve = format!("approve {run}");
+    assert_eq!(
+        night.says("bo", &approve).await.refusal(),
+        "not_an_approver"
+    );
+    night.says("ana", &approve).await;
+    assert!(!matches!(
+        night.last_run().await.phase,
+        Phase::AwaitingApproval { .. }
+    ));
 }

@@ -108,6 +108,7 @@ fn consent(yard: &Yard, random: &mut StdRng) -> usize {
         },
         until,
         approvers: Vec::new(),
+        asked: Vec::new(),
         proposal: None,
     };
     each_reading(random, began, until, |now| {

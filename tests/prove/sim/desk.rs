@@ -406,12 +406,16 @@ impl Desk<'_> {
                     until: self.now + signed(terms.within),
                     terms: terms.clone(),
                     approvers: Vec::new(),
+                    asked: Vec::new(),
                 };
                 let people = &self.catalog.people;
                 let meant = terms.of.iter().flat_map(|who| people.meant(who, self.now));
                 let mut asked: Vec<PersonId> = meant.cloned().collect();
                 asked.sort();
                 asked.retain(|person| run.requester != Identity::Person(person.clone()));
+                if let Phase::AwaitingApproval { asked: named, .. } = &mut run.phase {
+                    named.clone_from(&asked);
+                }
                 let ask = render::ask_approvers(&terms, &run, &asked);
                 self.begin(run, Decided::RequireApproval(terms), vec![ask])
             }

@@ -157,6 +157,7 @@ impl Told {
             terms: terms(approvals),
             until: at(900),
             approvers: Vec::new(),
+            asked: Vec::new(),
         };
         told
     }
