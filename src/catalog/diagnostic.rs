@@ -164,8 +164,8 @@ pub fn render_all(diagnostics: &[Diagnostic], colour: bool) -> String {
     )
 }
 
-/// `1 error`, `2 errors`.
-pub(crate) fn counted(number: usize, noun: &str) -> String {
+/// `1 command`, `2 commands`.
+pub fn counted(number: usize, noun: &str) -> String {
     let plural = if number == 1 { "" } else { "s" };
     format!("{number} {noun}{plural}")
 }

@@ -43,7 +43,7 @@ use arc_swap::ArcSwap;
 use crate::domain::Catalog;
 
 pub use check::{Checks, Report, check};
-pub use diagnostic::{Diagnostic, Severity, render_all};
+pub use diagnostic::{Diagnostic, Severity, counted, render_all};
 pub use load::{Folders, Loaded, load};
 pub use project::Example;
 pub use reload::{Reloaded, reload, watch};

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use super::app::folders;
 use super::{Exit, say, say_error};
-use crate::catalog::{self, Checks, Example, Folders};
+use crate::catalog::{self, Checks, Example, Folders, counted};
 use crate::clock::Clock;
 use crate::config::Settings;
 use crate::domain::{Catalog, Facts, Hearing, Project, ProjectName, Typed, decide, parse, render};
@@ -33,8 +33,12 @@ pub(super) fn run(settings: &Settings, dir: Option<PathBuf>, strict: bool) -> Ex
     let errors = report.diagnostics.iter().filter(|it| it.is_error()).count();
     let warnings = report.diagnostics.len() - errors;
     say(&format!(
-        "{} commands, {} projects, {} examples: {errors} mistakes, {warnings} warnings",
-        report.commands, report.projects, report.examples
+        "{}, {}, {}: {}, {}",
+        counted(report.commands, "command"),
+        counted(report.projects, "project"),
+        counted(report.examples, "example"),
+        counted(errors, "mistake"),
+        counted(warnings, "warning"),
     ));
     let bad = errors > 0 || (strict && warnings > 0);
     if bad { Exit::Invalid } else { Exit::Done }

@@ -616,3 +616,67 @@ fn an_app_is_enrolled_and_its_codes_begin_what_is_of_high_risk() {
     let done = typed(&home, &["/as ana", &line]);
     assert!(done.out.contains("wipe succeeded"), "{}", done.out);
 }
+
+/// The policy that docs/files.md shows, with six commands, three environments, and what it must decide.
+#[test]
+fn the_policy_in_the_documentation_fits_on_a_page_and_decides_as_it_reads() {
+    let docs = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/files.md");
+    let docs = std::fs::read_to_string(docs).unwrap();
+    let (_, policy) = docs.split_once("<!-- policy -->\n```yaml\n").unwrap();
+    let (policy, _) = policy.split_once("```\n<!-- end -->").unwrap();
+    assert!(policy.lines().count() <= 40, "{policy}");
+    assert!(
+        policy.lines().all(|line| line.chars().count() <= 120),
+        "{policy}"
+    );
+    let people = "people:\n  ana: { name: Ana }\n  bo: { name: Bo }\n  cy: { name: Cy }\n  dana: { name: Dana }\n  eve: { name: Eve }\n\
+        groups: { engineering: [ana, bo, cy], team-shop: [ana, cy], security: [dana] }\n\
+        rotations:\n  shop: { zone: Europe/Berlin, starts: 2026-01-05 09:00, every: 7d, levels: { oncall: [eve] } }\n";
+    let examples = "examples:\n\
+        \x20 - { who: eve, says: look live, then: allowed }\n\
+        \x20 - { who: bo, says: deploy staging, then: allowed }\n\
+        \x20 - { who: bo, says: flush live, then: \"needs 1 approval of team-shop or oncall(shop)\" }\n\
+        \x20 - { who: eve, says: restart live, then: allowed }\n\
+        \x20 - { who: dana, says: restart live, then: denied }\n\
+        \x20 - { who: ana, says: drop-table dev, then: denied }\n\
+        \x20 - { who: ana, says: deploy live, at: \"tue 10:00 Europe/Berlin\", then: allowed }\n\
+        \x20 - { who: ana, says: deploy live, at: \"fri 10:00 Europe/Berlin\", then: denied }\n\
+        \x20 - { who: ana, says: migrate live, then: needs 1 approval of team-shop and 1 approval of security }\n";
+    let shop = format!(
+        "project: shop\nabout: A shop.\nowner: team-shop\nchannels: [shop]\nenvironments: {{ dev: {{}}, staging: {{}}, live: {{}} }}\n\
+         {policy}escalation: [{{ at: 0m, call: oncall(shop) }}]\n{examples}"
+    );
+    let mut files = vec![
+        ("runbooks/people.yaml".to_owned(), people.to_owned()),
+        ("runbooks/shop.yaml".to_owned(), shop),
+    ];
+    for name in [
+        "look",
+        "flush",
+        "restart",
+        "deploy",
+        "migrate",
+        "drop-table",
+    ] {
+        let (effect, check) = if name == "look" {
+            ("read", "")
+        } else {
+            ("idempotent", "check: look\n")
+        };
+        let text = format!(
+            "command: {name}\ndoes: It.\nundo: none\n{check}parameters: {{ environment: {{ type: environment }} }}\n\
+             steps: [{{ name: x, run: [uptime], effect: {effect} }}]\n"
+        );
+        files.push((format!("commands/{name}.yaml"), text));
+    }
+    let files: Vec<(&str, &str)> = files
+        .iter()
+        .map(|(name, text)| (name.as_str(), text.as_str()))
+        .collect();
+    let told = says(&Home::of_files(&files), &["check", "--strict"]);
+    let counted = "6 commands, 1 project, 9 examples: 0 mistakes, 0 warnings\n";
+    assert_eq!(
+        (told.code, told.out.as_str(), told.err.as_str()),
+        (Some(0), counted, "")
+    );
+}
