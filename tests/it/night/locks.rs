@@ -83,6 +83,35 @@ async fn a_lock_says_for_how_long_and_why_and_whoever_may_change_nothing_takes_n
     );
 }
 
+#[tokio::test]
+async fn a_project_that_is_named_after_the_time_is_no_reason() {
+    let mut night = Night::usual().await;
+    let unsaid = night.says("ana", "lock prod 2h project=shop").await;
+    assert!(
+        unsaid.alone().contains("say why as well"),
+        "{}",
+        unsaid.alone()
+    );
+    let other = night
+        .says("ana", "lock prod 2h project=hsop a backup")
+        .await;
+    assert!(
+        other.alone().contains("did you mean shop?"),
+        "{}",
+        other.alone()
+    );
+    let taken = night
+        .says("ana", "lock prod 2h a backup project=shop")
+        .await;
+    let Fact::Lock { became, .. } = &taken.entries[1].fact else {
+        panic!("{:?}", taken.entries);
+    };
+    let LockEvent::Taken { reason, .. } = became else {
+        panic!("{became:?}");
+    };
+    assert_eq!(reason, "a backup");
+}
+
 on_both_engines! {
 async fn a_lock_that_is_taken_while_a_command_is_decided_on_holds_it(world: World) {
     let mut night = Night::on(world, &[]);
