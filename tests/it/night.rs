@@ -21,6 +21,7 @@ use midwatch::domain::{
     Catalog, Entry, Fact, Inbound, InboundKey, Outcome, Platform, PostingKind, Reference, Run,
     RunEvent, StepResult,
 };
+use midwatch::engine::pager::{Outside, Pager};
 use midwatch::store::{Conclusion, MessageRef, RunFilter, StoreError, WorkerId};
 
 use crate::catalog::folders::Files;
@@ -212,6 +213,19 @@ impl Night {
     /// What is due without anybody's word is done; answers what people read then.
     pub(crate) async fn tend(&mut self) -> Vec<String> {
         self.dispatch.tend_once().await.unwrap();
+        self.deliver().await
+    }
+
+    /// Whoever is to be called by now is; answers what people read then.
+    pub(crate) async fn calls(&mut self) -> Vec<String> {
+        let pager = Pager {
+            store: self.world.store.clone(),
+            catalog: Arc::clone(&self.dispatch.catalog),
+            clock: self.dispatch.clock.clone(),
+            spoken: vec![Platform::Slack],
+            outside: Outside::default(),
+        };
+        pager.tick().await.unwrap();
         self.deliver().await
     }
 

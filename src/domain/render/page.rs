@@ -96,7 +96,17 @@ fn about(page: &Page) -> Text {
             ))
             .code(title.clone())
             .plain(" may run"),
+        About::Glass { title, reason, .. } => append(
+            Text::new().plain(format!("run {} of {}: ", page.reference, page.project)),
+            broken(page, title, "").plain(reason.clone()),
+        ),
     }
+}
+
+/// `Dana broke the glass for flush-cache prod in shop: `, after which the reason follows.
+fn broken(page: &Page, title: &str, place: &str) -> Text {
+    let text = who(&page.by).plain(" broke the glass for ");
+    text.code(title).plain(format!("{place}: "))
 }
 
 /// Who is called next, and when that is.
@@ -125,7 +135,7 @@ fn buttons(page: &Page) -> Vec<Button> {
     if page.state.is_open() {
         let says = format!("ack {reference}");
         buttons.push(match page.about {
-            About::Words(_) => Button::primary("I have it", says),
+            About::Words(_) | About::Glass { .. } => Button::primary("I have it", says),
             About::Consent { .. } => Button::plain("I have it", says),
         });
     }
@@ -134,6 +144,9 @@ fn buttons(page: &Page) -> Vec<Button> {
             "Call the next now",
             format!("escalate {reference}"),
         ));
+    }
+    if let About::Glass { .. } = &page.about {
+        buttons.push(Button::plain("Show it", format!("show {reference}")));
     }
     buttons
 }
@@ -152,6 +165,11 @@ pub fn page_direct(page: &Page, call: &Call) -> Message {
             who(&page.by),
         )
         .plain(format!(" in {}", page.project)),
+        About::Glass { title, reason, .. } => {
+            let place = format!(" in {}", page.project);
+            append(Text::from("📟 "), broken(page, title, &place))
+                .plain(format!("{reason}; look at it at once"))
+        }
     };
     let text = Text::new().plain(format!(
         "you are called as {level}; page {}",
