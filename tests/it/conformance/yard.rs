@@ -33,6 +33,8 @@ const COMMANDS: &[(&str, &str, &str, &[&str])] = &[
     ("rise", "idempotent", "risk: high", &["echo", "risen"]),
     ("lapse", "idempotent", "", &["touch", "lapsed"]),
     ("touch", "idempotent", "", &["touch", "touched"]),
+    ("wreck", "idempotent", "", &["touch", "wrecked"]),
+    ("scrap", "once", "", &["touch", "scrapped"]),
 ];
 const NAP: &str =
     "one_at_a_time: arguments\nparameters: { where: { type: text, matches: '[a-z]+' } }";
@@ -108,6 +110,8 @@ pub(super) fn furnished(home: Home, names: &Names) -> Home {
         "runbooks/lab.yaml",
         "project: lab\nabout: What the list tries.\nowner: team-shop\nrules:\n  - { may: rise, who: leads }\n  \
          - { may: lapse, who: engineering, after: { of: team-shop, within: 3s } }\n  \
+         - { may: scrap, who: everyone, never: the vendor does it; their hotline is +49 30 5550199 }\n  \
+         - { may: wreck, who: engineering, break_glass: { pages: team-shop } }\n  \
          - { may: everything, who: engineering }\n  - otherwise: ask in #lab\n",
     );
     home.write(
