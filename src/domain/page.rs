@@ -502,12 +502,29 @@ impl Page {
                     let address = reach.people.emails.get(person)?;
                     Some(call(*means, vec![person.clone()], address.clone()))
                 })),
-                Means::Mention | Means::Webhook | Means::Pager => {
+                Means::Mention => {
+                    let mentioned = persons.iter().filter(|it| self.is_read_by(it, reach));
+                    let mentioned: Vec<PersonId> = mentioned.cloned().collect();
+                    if !mentioned.is_empty() {
+                        calls.push(call(*means, mentioned, String::new()));
+                    }
+                }
+                Means::Webhook | Means::Pager => {
                     calls.push(call(*means, persons.clone(), String::new()));
                 }
             }
         }
         calls
+    }
+
+    /// Whether a mention where it is told can reach this person: a name that the platform doesn't know pings nobody.
+    fn is_read_by(&self, person: &PersonId, reach: Reach<'_>) -> bool {
+        let accounts = reach.people.accounts_of(person);
+        let mut places = self.places.iter();
+        places.any(|place| {
+            let here = |it: &Account| it.platform == place.platform;
+            place.platform == Platform::Console || accounts.iter().any(here)
+        })
     }
 
     /// The posting by which a call is made; `None` for one that leaves chat.

@@ -3,6 +3,7 @@
 
 mod again;
 mod approvals;
+mod calls;
 mod glass;
 mod limits;
 mod locks;
@@ -227,6 +228,12 @@ impl Night {
         };
         pager.tick().await.unwrap();
         self.deliver().await
+    }
+
+    /// What people call the page that is open.
+    pub(crate) async fn page(&self) -> String {
+        let open = self.world.store.open_pages(None, 1).await.unwrap();
+        open[0].page.reference.to_string()
     }
 
     /// How many runs there are.
