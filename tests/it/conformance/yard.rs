@@ -106,6 +106,13 @@ pub(super) fn furnished(home: Home, names: &Names) -> Home {
         "groups:\n",
         &format!("groups:\n  leads: {}\n", names.leads),
     );
+    // Whoever has each level is on every platform, whichever week it is.
+    change("runbooks/people.yaml", "oncall: [ana, cy]", "oncall: [ana]");
+    change(
+        "runbooks/people.yaml",
+        "secondary: [cy, ana]",
+        "secondary: [bo]",
+    );
     home.write(
         "runbooks/lab.yaml",
         "project: lab\nabout: What the list tries.\nowner: team-shop\nrules:\n  - { may: rise, who: leads }\n  \

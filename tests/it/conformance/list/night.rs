@@ -17,11 +17,13 @@ behaviours! {
         }
         Ok(())
     }
-    "who is on call now, and who after them, is told": stage => {
+    "who is on call now is told, level by level, and until when": stage => {
         stage.command(Eve, "oncall shop").await?;
         let told = told_alone(stage, Eve, "on call for shop now").await;
-        first_line(&told, &["(oncall)", "(secondary)"]);
-        assert!(told.contains(", then "), "{told}");
+        first_line(&told, &["Ana Ruiz (oncall)", "Bo Lind (secondary)"]);
+        for part in ["oncall(shop)", "secondary(shop)", "hand-over in the year ahead"] {
+            assert!(told.contains(part), "`{part}` in {told}");
+        }
         Ok(())
     }
     "a card says what a command does, whether one may, who did it last, how to check and undo; nothing runs": stage => {
@@ -134,7 +136,7 @@ behaviours! {
     }
     "people are called until somebody answers, and everybody reads both": stage => {
         stage.command(Bo, "page shop \"checkout is down\"").await?;
-        seen_whole(stage, &["checkout is down", "calling oncall(shop)"]).await;
+        seen_whole(stage, &["checkout is down", "calling oncall(shop): "]).await;
         seen(stage, "next: secondary(shop)").await;
         stage.command(Bo, "escalate").await?;
         seen_whole(stage, &["checkout is down", "calling secondary(shop)"]).await;
