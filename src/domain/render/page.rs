@@ -328,3 +328,117 @@ fn since(page: &Page, at: Timestamp) -> Duration {
 pub fn page_about(page: &Page) -> Text {
     about(page)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::render::printed::printed;
+    use crate::domain::{
+        Account, Escalation, Identity, InboundKey, PageId, Place, Platform, Reference, Span, Who,
+        usual_means,
+    };
+
+    fn level(at: u64, who: &str) -> Escalation {
+        Escalation {
+            at: Duration::from_secs(60 * at),
+            call: Who::Person(who.parse().unwrap()),
+            say_so: true,
+            by: usual_means(),
+        }
+    }
+
+    /// Ana was called, Cy is next.
+    fn page(about: About) -> Page {
+        Page {
+            id: PageId::of_inbound(&InboundKey::new(&["page"])),
+            reference: Reference::parse("7f3k").unwrap(),
+            project: "shop".parse().unwrap(),
+            about,
+            by: Identity::Person("eve".parse().unwrap()),
+            places: vec![Place {
+                platform: Platform::Slack,
+                space: "T1".to_owned(),
+                channel: "C1".to_owned(),
+                thread: None,
+            }],
+            levels: vec![level(0, "ana"), level(5, "cy")],
+            called: 1,
+            earlier: Duration::ZERO,
+            state: PageState::Calling,
+            began_at: "2026-01-10T03:00:00Z".parse().unwrap(),
+        }
+    }
+
+    fn call(means: Means) -> Call {
+        let to = Account {
+            platform: Platform::Slack,
+            space: "T1".to_owned(),
+            id: "U0ANA".to_owned(),
+        };
+        Call {
+            level: 0,
+            means,
+            persons: vec!["ana".parse().unwrap()],
+            to: to.key(),
+        }
+    }
+
+    fn all() -> [About; 3] {
+        let run = crate::domain::RunId::of_inbound(&InboundKey::new(&["run"]));
+        let title = "flush-cache prod".to_owned();
+        [
+            About::Words("checkout is down".to_owned()),
+            About::Consent {
+                run,
+                title: title.clone(),
+            },
+            About::Glass {
+                run,
+                title,
+                reason: "the sale is down".to_owned(),
+            },
+        ]
+    }
+
+    #[test]
+    fn whoever_is_called_reads_well() {
+        let people = People::default();
+        let told = all().map(|about| {
+            let page = page(about);
+            let calls = [call(Means::Direct), call(Means::Mention)];
+            [
+                page_called(&page, &[(0, false)], &calls, &people),
+                page_direct(&page, &calls[0]),
+            ]
+        });
+        let told: Vec<String> = told.iter().flatten().map(printed).collect();
+        insta::assert_snapshot!(told.join("\n\n"));
+    }
+
+    /// Words such as `in 5 min` would be wrong a minute later, and nobody edits the message.
+    #[test]
+    fn when_the_next_is_called_is_a_moment_which_each_platform_counts_down() {
+        let people = People::default();
+        for about in all() {
+            let page = page(about);
+            let told = [
+                page_called(&page, &[(0, false)], &[call(Means::Mention)], &people),
+                page_direct(&page, &call(Means::Direct)),
+            ];
+            for message in told {
+                let texts = message.blocks.iter().filter_map(|block| match block {
+                    Block::Text(text) => Some(&text.0),
+                    _ => None,
+                });
+                let moments: Vec<Timestamp> = texts
+                    .flatten()
+                    .filter_map(|span| match span {
+                        Span::Time(at) => Some(*at),
+                        _ => None,
+                    })
+                    .collect();
+                assert_eq!(moments, [page.next_at().unwrap()], "{}", printed(&message));
+            }
+        }
+    }
+}
