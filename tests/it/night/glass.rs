@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use midwatch::domain::{Fact, Glass, PageEvent};
+use midwatch::domain::{Fact, Glass, Means, PageEvent};
 
 use super::Night;
 use crate::world::{World, on_both_engines};
@@ -252,6 +252,36 @@ async fn who_signs_it_has_looked_at_it_and_nobody_else_is_called(world: World) {
     assert!(!told.contains("calling"), "{told}");
     assert_eq!(night.says("ana", "ack").await.refusal(), "no_page");
 }
+}
+
+#[tokio::test]
+async fn a_pager_that_was_called_is_told_when_it_is_signed() {
+    let shop = format!(
+        "{SHOP}{}",
+        ESCALATION.replace("call: oncall(shop) }", "call: oncall(shop), by: [pager] }")
+    );
+    let files = [
+        ("runbooks/people.yaml", ON_CALL),
+        ("runbooks/shop.yaml", &shop),
+        FILES[1],
+    ];
+    let mut night = Night::of(&files).await;
+    night.says("dana", BREAK).await;
+    let store = night.world.store.clone();
+    let page = store.open_pages(None, 1).await.unwrap().remove(0).page;
+    night.succeeds().await;
+    let reference = night.last().await;
+    night.says("ana", &format!("review {reference}")).await;
+    let calls = store.calls_of(page.id).await.unwrap().into_iter();
+    let told: Vec<String> = calls
+        .filter(|(call, _)| call.means == Means::Pager)
+        .map(|(call, _)| call.to)
+        .collect();
+    assert_eq!(
+        told,
+        ["", "resolve"],
+        "called, and then told that it is over"
+    );
 }
 
 #[tokio::test]
