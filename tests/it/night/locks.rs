@@ -25,10 +25,10 @@ async fn a_lock_holds_others_and_not_who_took_it_and_ends_by_itself() {
     }
     night.end_all().await;
     insta::assert_snapshot!(night.says("bo", "lock").await.alone());
-    assert_eq!(
-        night.says("cy", "lock prod 1h me too").await.refusal(),
-        "locked"
-    );
+    let too = night.says("cy", "lock prod 1h me too").await;
+    assert_eq!(too.refusal(), "locked");
+    let until = "is locked by ana until 2026-01-14 05:00:00 UTC (in 1 h 55 m): restoring a backup";
+    assert!(too.alone().contains(until), "{}", too.alone());
     night.pass(Duration::from_mins(116));
     let ended = night.tend().await;
     insta::assert_snapshot!(ended.join("\n"));

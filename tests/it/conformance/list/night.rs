@@ -101,9 +101,12 @@ behaviours! {
         stage.command(Ana, "lock prod project=shop 1h moving the cache").await?;
         let locked = seen(stage, "locked prod of shop until").await;
         first_line(&locked, &["Ana Ruiz", "moving the cache", "held until then"]);
+        stage.command(Bo, "lock prod project=shop 1h me too").await?;
+        let too = told_alone(stage, Bo, "prod of shop is locked by ana until").await;
+        first_line(&too, &["nothing was done", "/ops unlock"]);
         stage.command(Bo, "restart prod web3").await?;
-        let held = told_alone(stage, Bo, "prod of shop is locked").await;
-        first_line(&held, &["nothing was done", "ask who locked it"]);
+        let held = told_alone(stage, Bo, "ask who locked it").await;
+        first_line(&held, &["prod of shop is locked", "nothing was done"]);
         stage.command(Ana, "unlock prod project=shop").await?;
         seen(stage, "unlocked prod of shop").await;
         Ok(())
