@@ -97,7 +97,7 @@ pub enum About {
     Glass {
         /// Which.
         run: RunId,
-        /// What it does: `flush-cache prod`.
+        /// What it does, as the thread calls it.
         title: String,
         /// Why, in the words of who broke it.
         reason: String,

@@ -103,7 +103,7 @@ fn about(page: &Page) -> Text {
     }
 }
 
-/// `Dana broke the glass for flush-cache prod in shop: `, after which the reason follows.
+/// `Dana broke the glass for flush-cache in shop: `, after which the reason follows.
 fn broken(page: &Page, title: &str, place: &str) -> Text {
     let text = who(&page.by).plain(" broke the glass for ");
     text.code(title).plain(format!("{place}: "))
