@@ -132,8 +132,10 @@ impl Walk<'_> {
                 };
                 Ok(self.happened("approve", &run, vec![approved(asked), allowed]))
             }
-            Decision::Hold { hold, .. } => Ok(self.refuse(&in_the_way(&run, Some(&hold)))),
-            Decision::Deny { .. } => Ok(self.refuse(&in_the_way(&run, None))),
+            Decision::Hold { hold, .. } => {
+                Ok(self.refuse(&in_the_way(&run, Some(&hold), self.now)))
+            }
+            Decision::Deny { .. } => Ok(self.refuse(&in_the_way(&run, None, self.now))),
         }
     }
 
@@ -249,7 +251,7 @@ impl Walk<'_> {
                     ),
                 ))
             }
-            Decision::Hold { hold, .. } => Some(in_the_way(run, Some(&hold))),
+            Decision::Hold { hold, .. } => Some(in_the_way(run, Some(&hold), self.now)),
             Decision::Deny { .. } => {
                 let reference = &run.reference;
                 let what = format!("the runbook doesn't allow run {reference} any more");
@@ -436,8 +438,15 @@ pub(super) fn tell_all(told: Vec<RunEvent>, now: Timestamp) -> Tell {
     })
 }
 
+/// A moment to come in words that are read at once: with its zone, and how far away it is.
+pub(super) fn when(at: Timestamp, now: Timestamp) -> String {
+    let away = std::time::Duration::try_from(at.duration_since(now)).unwrap_or_default();
+    let at = at.strftime("%Y-%m-%d %H:%M:%S UTC");
+    format!("{at} (in {})", show_elapsed(away))
+}
+
 /// Why a run that was asked for earlier can't start now: what holds it, or the runbook says no.
-fn in_the_way(run: &Run, hold: Option<&Hold>) -> Refusal {
+fn in_the_way(run: &Run, hold: Option<&Hold>, now: Timestamp) -> Refusal {
     let reference = &run.reference;
     match hold {
         Some(Hold::Running { other } | Hold::JustDone { other, .. }) => {
@@ -449,13 +458,13 @@ fn in_the_way(run: &Run, hold: Option<&Hold>) -> Refusal {
             not_now("held", what, next)
         }
         Some(Hold::Frozen { until, reason, .. }) => {
-            let until = until.strftime("%Y-%m-%d %H:%M UTC");
+            let until = when(*until, now);
             let what =
                 format!("run {reference} can't start: changes are frozen until {until} ({reason})");
             not_now("held", what, "ask for it again then".to_owned())
         }
         Some(Hold::TooMany { again_at, .. }) => {
-            let at = again_at.strftime("%H:%M:%S UTC");
+            let at = when(*again_at, now);
             let what =
                 format!("run {reference} can't start: too many changes were begun within a minute");
             not_now("held", what, format!("try again at {at}"))

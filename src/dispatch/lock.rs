@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use super::Walk;
 use super::answer::typical;
-use super::change::not_now;
+use super::change::{not_now, when};
 use crate::domain::{
     Decision, EnvironmentName, Fact, Facts, LockEvent, LockTarget, Message, PersonLock, Posting,
     PostingKind, Project, ProjectName, Refusal, decide, render,
@@ -43,7 +43,7 @@ impl Walk<'_> {
             return Ok(self.refuse(&not_now("not_yours", what, next)));
         }
         if let Some(held) = self.dispatch.store.lock_on(&target, self.now).await? {
-            return Ok(self.refuse(&taken(&held)));
+            return Ok(self.refuse(&taken(&held, self.now)));
         }
         let until = jiff::SignedDuration::try_from(length).unwrap_or(jiff::SignedDuration::MAX);
         let lock = PersonLock {
@@ -159,8 +159,8 @@ fn environments<'p>(
     meant.map(Some).chain(std::iter::once(None))
 }
 
-fn taken(lock: &PersonLock) -> Refusal {
-    let until = lock.until.strftime("%Y-%m-%d %H:%M UTC");
+fn taken(lock: &PersonLock, now: Timestamp) -> Refusal {
+    let until = when(lock.until, now);
     let what = format!(
         "{} is locked by {} until {until}: {}",
         lock.target.words(),

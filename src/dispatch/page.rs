@@ -41,7 +41,7 @@ impl Walk<'_> {
         let open = self.dispatch.store.open_pages(None, MOST_LOOKED_AT).await?;
         let mine = open
             .iter()
-            .filter(|it| it.page.by == self.actor.identity && it.page.run().is_none());
+            .filter(|it| it.page.by == self.actor.identity && it.page.told_with().is_none());
         if mine.count() >= MOST_OPEN {
             return Ok(self.refuse(&not_now(
                 "pages_open",
@@ -96,6 +96,14 @@ impl Walk<'_> {
         let Some(me) = self.actor.person().cloned() else {
             return Ok(self.refuse(&Refusal::Stranger));
         };
+        if known.page.is_not_for(&me) {
+            let what = "you broke this glass yourself; somebody else looks at it".to_owned();
+            let next = format!(
+                "call the next level with /ops escalate {}",
+                known.page.reference
+            );
+            return Ok(self.refuse(&not_now("own_page", what, &next)));
+        }
         let mut page = known.page;
         page.state = PageState::Acknowledged {
             by: me.clone(),

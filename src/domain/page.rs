@@ -93,6 +93,15 @@ pub enum About {
         /// What it would do: `flush-cache prod`.
         title: String,
     },
+    /// The glass was broken for a run: somebody else has to look at it, and never who broke it.
+    Glass {
+        /// Which.
+        run: RunId,
+        /// What it does, as the thread calls it.
+        title: String,
+        /// Why, in the words of who broke it.
+        reason: String,
+    },
 }
 
 /// How a page stands.
@@ -308,6 +317,52 @@ impl Page {
         })
     }
 
+    /// The page that calls those who have to know that the glass was broken, and then as the runbook escalates. `None`
+    /// where nothing was broken.
+    pub fn for_glass(
+        run: &Run,
+        at_once: &[Who],
+        project: &Project,
+        people: &People,
+    ) -> Option<Self> {
+        run.glass.as_ref()?;
+        let meant = |who: &Who| people.meant(who, run.created_at);
+        let called: BTreeSet<&PersonId> = at_once.iter().flat_map(meant).collect();
+        let usual = usual_means();
+        // Whoever is called already need not be called twice at the same moment.
+        let is_called = |level: &Escalation| {
+            let mut persons = meant(&level.call).into_iter();
+            level.at.is_zero()
+                && level.by.is_subset(&usual)
+                && persons.all(|it| called.contains(it))
+        };
+        let at_once = at_once.iter().map(|who| Escalation {
+            at: Duration::ZERO,
+            call: who.clone(),
+            say_so: true,
+            by: usual.clone(),
+        });
+        let later = project.escalation.iter().filter(|level| !is_called(level));
+        let levels: Vec<Escalation> = at_once.chain(later.cloned()).collect();
+        Some(Self {
+            id: PageId::of_run(run.id),
+            reference: run.reference.clone(),
+            project: run.invocation.project.clone(),
+            about: About::Glass {
+                run: run.id,
+                title: render::title(&run.invocation),
+                reason: run.invocation.reason.clone().unwrap_or_default(),
+            },
+            by: run.requester.clone(),
+            places: run.places().cloned().collect(),
+            levels,
+            called: 0,
+            earlier: Duration::ZERO,
+            state: PageState::Calling,
+            began_at: run.created_at,
+        })
+    }
+
     /// That it began.
     pub fn began(&self) -> PageEvent {
         PageEvent::Began {
@@ -331,8 +386,21 @@ impl Page {
     pub fn run(&self) -> Option<RunId> {
         match &self.about {
             About::Consent { run, .. } => Some(*run),
+            About::Words(_) | About::Glass { .. } => None,
+        }
+    }
+
+    /// The run in whose thread it is told.
+    pub fn told_with(&self) -> Option<RunId> {
+        match &self.about {
+            About::Consent { run, .. } | About::Glass { run, .. } => Some(*run),
             About::Words(_) => None,
         }
+    }
+
+    /// Whether this person is the one who may not answer it: who broke the glass is no witness of it.
+    pub fn is_not_for(&self, person: &PersonId) -> bool {
+        matches!(self.about, About::Glass { .. }) && self.by == Identity::Person(person.clone())
     }
 
     /// When the next level is called; `None` when there is none, or somebody has answered.
@@ -411,6 +479,7 @@ impl Page {
 
     fn calls_of(&self, level: &Escalation, reach: Reach<'_>, now: Timestamp) -> Vec<Call> {
         let persons = reach.people.meant(&level.call, now).into_iter();
+        let persons = persons.filter(|person| !self.is_not_for(person));
         let persons: Vec<PersonId> = persons.take(MOST_CALLED).cloned().collect();
         if persons.is_empty() {
             return Vec::new();
@@ -433,12 +502,29 @@ impl Page {
                     let address = reach.people.emails.get(person)?;
                     Some(call(*means, vec![person.clone()], address.clone()))
                 })),
-                Means::Mention | Means::Webhook | Means::Pager => {
+                Means::Mention => {
+                    let mentioned = persons.iter().filter(|it| self.is_read_by(it, reach));
+                    let mentioned: Vec<PersonId> = mentioned.cloned().collect();
+                    if !mentioned.is_empty() {
+                        calls.push(call(*means, mentioned, String::new()));
+                    }
+                }
+                Means::Webhook | Means::Pager => {
                     calls.push(call(*means, persons.clone(), String::new()));
                 }
             }
         }
         calls
+    }
+
+    /// Whether a mention where it is told can reach this person: a name that the platform doesn't know pings nobody.
+    fn is_read_by(&self, person: &PersonId, reach: Reach<'_>) -> bool {
+        let accounts = reach.people.accounts_of(person);
+        let mut places = self.places.iter();
+        places.any(|place| {
+            let here = |it: &Account| it.platform == place.platform;
+            place.platform == Platform::Console || accounts.iter().any(here)
+        })
     }
 
     /// The posting by which a call is made; `None` for one that leaves chat.
@@ -455,7 +541,7 @@ impl Page {
 
     /// A message of the page in one of its places: of a run, a line of its thread.
     pub fn posting(&self, to: &Place, message: super::Message) -> Posting {
-        let run = self.run();
+        let run = self.told_with();
         let kind = match run {
             Some(_) => PostingKind::Line {
                 attachment: None,

@@ -189,6 +189,11 @@ async fn conclude(
     } = conclusion;
     forget(group, &inbound, Concluded::of(&fact), now).await?;
     group.append(&fact, now);
+    apply(group, change, now).await?;
+    owe(group, postings, now).await
+}
+
+async fn apply(group: &mut Group, change: Change, now: Timestamp) -> Result<(), StoreError> {
     match change {
         Change::Nothing => {}
         Change::NewRun { run, lock } => insert_run(group, &run, lock.as_deref(), now).await?,
@@ -199,8 +204,12 @@ async fn conclude(
         Change::Link(change) => links::change(group, change, now).await?,
         Change::Covers(new) => covers::arrange(group, new, now).await?,
         Change::Page(change) => pages::change(group, *change, now).await?,
+        Change::Paged(first, page) => {
+            Box::pin(apply(group, *first, now)).await?;
+            pages::change(group, *page, now).await?;
+        }
     }
-    owe(group, postings, now).await
+    Ok(())
 }
 
 /// Marks an inbound as concluded and blanks what was said.

@@ -190,6 +190,8 @@ pub enum Change {
     Covers(NewCovers),
     /// A page begins, or something happens to it.
     Page(Box<PageChange>),
+    /// Something changes, and a page begins or ends because of it: both, or neither.
+    Paged(Box<Change>, Box<PageChange>),
 }
 
 /// Renders what we owe to people from a run's new state. The text is the signed checkpoint, given when an event was

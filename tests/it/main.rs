@@ -48,6 +48,7 @@ mod mirrors;
 mod neighbours;
 #[allow(dead_code, reason = "each story uses its part")]
 mod night;
+mod night_story;
 mod oncall;
 mod outbox;
 mod pages;

@@ -3,6 +3,7 @@
 
 mod again;
 mod approvals;
+mod calls;
 mod glass;
 mod limits;
 mod locks;
@@ -23,6 +24,7 @@ use midwatch::domain::{
     Catalog, Entry, Fact, Inbound, InboundKey, Outcome, Platform, PostingKind, Reference, Run,
     RunEvent, StepResult,
 };
+use midwatch::engine::pager::{Outside, Pager};
 use midwatch::store::{Conclusion, MessageRef, RunFilter, StoreError, WorkerId};
 
 use crate::catalog::folders::Files;
@@ -215,6 +217,25 @@ impl Night {
     pub(crate) async fn tend(&mut self) -> Vec<String> {
         self.dispatch.tend_once().await.unwrap();
         self.deliver().await
+    }
+
+    /// Whoever is to be called by now is; answers what people read then.
+    pub(crate) async fn calls(&mut self) -> Vec<String> {
+        let pager = Pager {
+            store: self.world.store.clone(),
+            catalog: Arc::clone(&self.dispatch.catalog),
+            clock: self.dispatch.clock.clone(),
+            spoken: vec![Platform::Slack],
+            outside: Outside::default(),
+        };
+        pager.tick().await.unwrap();
+        self.deliver().await
+    }
+
+    /// What people call the page that is open.
+    pub(crate) async fn page(&self) -> String {
+        let open = self.world.store.open_pages(None, 1).await.unwrap();
+        open[0].page.reference.to_string()
     }
 
     /// How many runs there are.

@@ -196,6 +196,21 @@ async fn a_webhook_a_pager_and_a_mail_server_are_told(world: World) {
     assert!(outsiders.bodies().is_empty(), "once");
 }
 
+async fn outside_chat_a_broken_glass_is_told_with_its_reason_and_how_to_sign_it(world: World) {
+    let outsiders = Outsiders::start().await;
+    let rule = "rules:\n  - { may: look, who: everyone, break_glass: { pages: owner } }\n";
+    let runbook = RUNBOOK.replace("rules:\n", rule).replace("webhook, pager, email", "pager, email");
+    let mut house = House::with(world, &runbook);
+    house.says("U0EVE", "break-glass look reason=\"it burns\" phrase=look").await;
+    outsiders.call(&house).await;
+    let incidents = outsiders.bodies();
+    assert_eq!(incidents[0]["payload"]["summary"], "shop: eve broke the glass for look: it burns");
+    let mail = outsiders.told.mails.lock().unwrap().concat();
+    for part in ["RCPT TO:<ana@example.org>", "eve broke the glass for look: it burns", "/ops ack ", "/ops show ", "/ops review "] {
+        assert!(mail.contains(part), "{part}: {mail}");
+    }
+}
+
 async fn who_is_away_is_called_again_with_the_same_key(world: World) {
     let outsiders = Outsiders::start().await;
     let mut house = House::with(world, &RUNBOOK.replace("webhook, pager, email", "webhook"));

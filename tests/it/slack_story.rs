@@ -139,7 +139,7 @@ impl Story {
     }
 
     /// Ends the story: the workspace has nothing to complain of, and the ledger proves itself.
-    fn end(self) {
+    pub(crate) fn end(self) {
         self.end_with(&[]);
     }
 

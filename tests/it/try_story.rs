@@ -119,7 +119,8 @@ pub(crate) fn masked(home: &Home, text: &str) -> String {
             r"(?m)^  [▰▱]+ \d/\d\n  → type: /ops cancel",
             "  BAR\n  → type: /ops cancel",
         ),
-        (r"\b\d{2}:\d{2} UTC \([^)]*\)", "TIME"),
+        // With its day, when that is another one: somebody runs this shortly after midnight, too.
+        (r"\b(\d{4}-\d{2}-\d{2} )?\d{2}:\d{2} UTC \([^)]*\)", "TIME"),
         (r"\b\d+(\.\d)? (ms|s)\b", "DURATION"),
         (r"127\.0\.0\.1:\d+", "127.0.0.1:PORT"),
         (r"revision [0-9a-f]{12}", "revision REVISION"),

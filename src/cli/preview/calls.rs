@@ -7,7 +7,8 @@ use jiff::Timestamp;
 use super::gallery::{Scene, Shown};
 use crate::catalog::Loaded;
 use crate::domain::{
-    About, InboundKey, Message, Page, PageId, PageState, Platform, Reach, Run, RunId, render,
+    About, Fired, Glass, InboundKey, Message, Page, PageId, PageState, Place, Platform, Project,
+    Reach, Run, RunId, Who, render,
 };
 
 /// The scenes of the project with the longest escalation; without one nobody is called.
@@ -45,14 +46,7 @@ pub(super) fn of_calls(loaded: &Loaded, run: &Run, now: Timestamp) -> Vec<Scene>
     let Some(fired) = page.call_next(reach, now) else {
         return scenes;
     };
-    let in_chat = fired
-        .calls
-        .iter()
-        .filter_map(|(_, posting)| posting.as_ref());
-    let direct = in_chat.clone().find(|it| it.to != run.place);
-    let thread = in_chat.chain(&fired.postings).find(|it| it.to == run.place);
-    let told = direct.into_iter().chain(thread);
-    scenes.push(scene("a page", told.map(|it| it.message.clone()).collect()));
+    scenes.push(scene("a page", called(&fired, &run.place)));
     let answered = fired
         .calls
         .first()
@@ -73,7 +67,33 @@ pub(super) fn of_calls(loaded: &Loaded, run: &Run, now: Timestamp) -> Vec<Scene>
         "a shift is handed over",
         vec![render::handover(&handover, now)],
     ));
+    scenes.extend(of_glass(project, run, reach, now));
     scenes
+}
+
+/// The glass is broken, and whoever owns the project is called at once.
+fn of_glass(project: &Project, run: &Run, reach: Reach<'_>, now: Timestamp) -> Option<Scene> {
+    let mut broken = run.clone();
+    broken.glass = Some(Glass::Unreviewed);
+    broken.invocation.glass = true;
+    broken.invocation.project = project.name.clone();
+    broken.invocation.reason = Some("the sale is down".to_owned());
+    let owner = Who::Group(project.owner.clone()?);
+    let page = Page::for_glass(&broken, &[owner], project, reach.people)?;
+    let fired = page.call_next(reach, now)?;
+    let mut shown = vec![render::glass_broken(&broken)];
+    shown.extend(called(&fired, &run.place));
+    Some(scene("the glass is broken", shown))
+}
+
+/// A direct message of it, and what its place shows.
+fn called(fired: &Fired, place: &Place) -> Vec<Message> {
+    let in_chat = fired.calls.iter();
+    let in_chat = in_chat.filter_map(|(_, posting)| posting.as_ref());
+    let direct = in_chat.clone().find(|it| it.to != *place);
+    let thread = in_chat.chain(&fired.postings).find(|it| it.to == *place);
+    let told = direct.into_iter().chain(thread);
+    told.map(|it| it.message.clone()).collect()
 }
 
 fn scene(name: &'static str, shown: Vec<Message>) -> Scene {

@@ -10,7 +10,8 @@ use crate::domain::{
 
 /// Reads what follows `lock`; nothing: which locks there are.
 pub(super) fn lock(rest: &[Word], hearing: &Hearing<'_>) -> Result<Question, Refusal> {
-    let (target, rest) = target("lock", rest, hearing)?;
+    let rest = project_first(rest);
+    let (target, rest) = target("lock", &rest, hearing)?;
     let Some((span, reason)) = rest.split_first() else {
         let project = target.project;
         return Ok(Question::Locks { project });
@@ -55,7 +56,8 @@ pub(super) fn lock(rest: &[Word], hearing: &Hearing<'_>) -> Result<Question, Ref
 
 /// Reads what follows `unlock`.
 pub(super) fn unlock(rest: &[Word], hearing: &Hearing<'_>) -> Result<Question, Refusal> {
-    let (target, rest) = target("unlock", rest, hearing)?;
+    let rest = project_first(rest);
+    let (target, rest) = target("unlock", &rest, hearing)?;
     match rest {
         [] => Ok(Question::Unlock { target }),
         [extra, ..] => Err(bad(
@@ -70,6 +72,14 @@ pub(super) fn unlock(rest: &[Word], hearing: &Hearing<'_>) -> Result<Question, R
 
 fn example(target: &LockTarget) -> String {
     format!("lock {} 2h restoring a backup", target.typed())
+}
+
+/// `project=NAME` is no part of a reason, wherever it stands: swallowed by one, it would lock what the channel implies.
+fn project_first(rest: &[Word]) -> Vec<Word> {
+    let names_project = |word: &Word| word.text.to_ascii_lowercase().starts_with("project=");
+    let (mut words, others): (Vec<Word>, Vec<Word>) = rest.iter().cloned().partition(names_project);
+    words.extend(others);
+    words
 }
 
 /// `project=shop` or `shop` where the channel has none; then an environment of it, if one is named.

@@ -96,7 +96,17 @@ fn about(page: &Page) -> Text {
             ))
             .code(title.clone())
             .plain(" may run"),
+        About::Glass { title, reason, .. } => append(
+            Text::new().plain(format!("run {} of {}: ", page.reference, page.project)),
+            broken(page, title, "").plain(reason.clone()),
+        ),
     }
+}
+
+/// `Dana broke the glass for flush-cache in shop: `, after which the reason follows.
+fn broken(page: &Page, title: &str, place: &str) -> Text {
+    let text = who(&page.by).plain(" broke the glass for ");
+    text.code(title).plain(format!("{place}: "))
 }
 
 /// Who is called next, and when that is.
@@ -125,7 +135,7 @@ fn buttons(page: &Page) -> Vec<Button> {
     if page.state.is_open() {
         let says = format!("ack {reference}");
         buttons.push(match page.about {
-            About::Words(_) => Button::primary("I have it", says),
+            About::Words(_) | About::Glass { .. } => Button::primary("I have it", says),
             About::Consent { .. } => Button::plain("I have it", says),
         });
     }
@@ -134,6 +144,9 @@ fn buttons(page: &Page) -> Vec<Button> {
             "Call the next now",
             format!("escalate {reference}"),
         ));
+    }
+    if let About::Glass { .. } = &page.about {
+        buttons.push(Button::plain("Show it", format!("show {reference}")));
     }
     buttons
 }
@@ -152,6 +165,11 @@ pub fn page_direct(page: &Page, call: &Call) -> Message {
             who(&page.by),
         )
         .plain(format!(" in {}", page.project)),
+        About::Glass { title, reason, .. } => {
+            let place = format!(" in {}", page.project);
+            append(Text::from("📟 "), broken(page, title, &place))
+                .plain(format!("{reason}; look at it at once"))
+        }
     };
     let text = Text::new().plain(format!(
         "you are called as {level}; page {}",
@@ -309,4 +327,118 @@ fn since(page: &Page, at: Timestamp) -> Duration {
 /// What a page is about.
 pub fn page_about(page: &Page) -> Text {
     about(page)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::render::printed::printed;
+    use crate::domain::{
+        Account, Escalation, Identity, InboundKey, PageId, Place, Platform, Reference, Span, Who,
+        usual_means,
+    };
+
+    fn level(at: u64, who: &str) -> Escalation {
+        Escalation {
+            at: Duration::from_secs(60 * at),
+            call: Who::Person(who.parse().unwrap()),
+            say_so: true,
+            by: usual_means(),
+        }
+    }
+
+    /// Ana was called, Cy is next.
+    fn page(about: About) -> Page {
+        Page {
+            id: PageId::of_inbound(&InboundKey::new(&["page"])),
+            reference: Reference::parse("7f3k").unwrap(),
+            project: "shop".parse().unwrap(),
+            about,
+            by: Identity::Person("eve".parse().unwrap()),
+            places: vec![Place {
+                platform: Platform::Slack,
+                space: "T1".to_owned(),
+                channel: "C1".to_owned(),
+                thread: None,
+            }],
+            levels: vec![level(0, "ana"), level(5, "cy")],
+            called: 1,
+            earlier: Duration::ZERO,
+            state: PageState::Calling,
+            began_at: "2026-01-10T03:00:00Z".parse().unwrap(),
+        }
+    }
+
+    fn call(means: Means) -> Call {
+        let to = Account {
+            platform: Platform::Slack,
+            space: "T1".to_owned(),
+            id: "U0ANA".to_owned(),
+        };
+        Call {
+            level: 0,
+            means,
+            persons: vec!["ana".parse().unwrap()],
+            to: to.key(),
+        }
+    }
+
+    fn all() -> [About; 3] {
+        let run = crate::domain::RunId::of_inbound(&InboundKey::new(&["run"]));
+        let title = "flush-cache prod".to_owned();
+        [
+            About::Words("checkout is down".to_owned()),
+            About::Consent {
+                run,
+                title: title.clone(),
+            },
+            About::Glass {
+                run,
+                title,
+                reason: "the sale is down".to_owned(),
+            },
+        ]
+    }
+
+    #[test]
+    fn whoever_is_called_reads_well() {
+        let people = People::default();
+        let told = all().map(|about| {
+            let page = page(about);
+            let calls = [call(Means::Direct), call(Means::Mention)];
+            [
+                page_called(&page, &[(0, false)], &calls, &people),
+                page_direct(&page, &calls[0]),
+            ]
+        });
+        let told: Vec<String> = told.iter().flatten().map(printed).collect();
+        insta::assert_snapshot!(told.join("\n\n"));
+    }
+
+    /// Words such as `in 5 min` would be wrong a minute later, and nobody edits the message.
+    #[test]
+    fn when_the_next_is_called_is_a_moment_which_each_platform_counts_down() {
+        let people = People::default();
+        for about in all() {
+            let page = page(about);
+            let told = [
+                page_called(&page, &[(0, false)], &[call(Means::Mention)], &people),
+                page_direct(&page, &call(Means::Direct)),
+            ];
+            for message in told {
+                let texts = message.blocks.iter().filter_map(|block| match block {
+                    Block::Text(text) => Some(&text.0),
+                    _ => None,
+                });
+                let moments: Vec<Timestamp> = texts
+                    .flatten()
+                    .filter_map(|span| match span {
+                        Span::Time(at) => Some(*at),
+                        _ => None,
+                    })
+                    .collect();
+                assert_eq!(moments, [page.next_at().unwrap()], "{}", printed(&message));
+            }
+        }
+    }
 }

@@ -263,19 +263,14 @@ pub fn first_line(run: &Run, groups_of_requester: &[GroupName]) -> Message {
     }
 }
 
-/// Tells everybody, and calls those who have to know at once.
-pub fn glass_broken(run: &Run, called: &[PersonId]) -> Message {
+/// Tells everybody; those who have to know are called by a page.
+pub fn glass_broken(run: &Run) -> Message {
     let mut text = append(Text::from("🚨 "), who(&run.requester));
     let reason = run.invocation.reason.as_deref().unwrap_or_default();
     text = text
         .plain(" broke the glass for ")
         .code(title(&run.invocation));
-    text = text.plain(format!(": {reason}; look at it at once: "));
-    for (position, person) in called.iter().enumerate() {
-        text = text
-            .plain(if position == 0 { "" } else { ", " })
-            .ping(person);
-    }
+    text = text.plain(format!(": {reason}"));
     let says = format!("review {}", run.reference);
     let how = Text::from("somebody else signs it afterwards: ").code(format!("/ops {says}"));
     Message::new(text).text(how).buttons(vec![

@@ -177,6 +177,10 @@ fn summary(page: &Page) -> String {
             "{}: nobody has answered whether {title} may run for {}",
             page.project, page.by
         ),
+        About::Glass { title, reason, .. } => format!(
+            "{}: {} broke the glass for {title}: {reason}",
+            page.project, page.by
+        ),
     }
 }
 
@@ -192,6 +196,10 @@ fn mail_text(page: &Page, call: &Call) -> String {
     };
     let consent = match &page.about {
         About::Words(_) => String::new(),
+        About::Glass { .. } => format!(
+            "To see what was done, type /ops show {0}; to sign it, /ops review {0}.\n",
+            page.reference
+        ),
         About::Consent { .. } => format!(
             "To consent or not, type /ops approve {0} or /ops reject {0}.\n",
             page.reference

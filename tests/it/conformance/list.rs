@@ -4,6 +4,7 @@
 mod asking;
 mod consent;
 mod endings;
+mod night;
 mod places;
 mod telling;
 mod weather;
@@ -20,11 +21,12 @@ pub(super) struct Behaviour {
 }
 
 /// Behaviours that are shown one after the other.
-pub(super) const THEMES: [(&str, &[Behaviour]); 6] = [
+pub(super) const THEMES: [(&str, &[Behaviour]); 7] = [
     ("telling", telling::LIST),
     ("asking", asking::LIST),
     ("consent", consent::LIST),
     ("endings", endings::LIST),
+    ("night", night::LIST),
     ("places", places::LIST),
     ("weather", weather::LIST),
 ];

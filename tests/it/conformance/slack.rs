@@ -25,6 +25,8 @@ const THREADS_STAY: Cant = Cant(
 const CHANNELS: [&str; 6] = [SHOP, "C0SHOP2", "C0SHOP3", "C0SHOP4", "C0SHOP5", "C0SHOP6"];
 const MIRROR: &str = "C0OTHER";
 const LEADS: &str = "S0LEADS";
+/// How long a connection may take.
+const HEARS_WITHIN: Duration = Duration::from_secs(20);
 
 pub(super) async fn begin(door: Door) -> Box<dyn Stage> {
     let names = Names {
@@ -117,9 +119,15 @@ impl Slack {
     }
 
     async fn up(&mut self, (slack, home, shop): (FakeSlack, Home, Running)) {
+        let before = slack.sockets_opened();
         let bot = home.serve().await;
-        if self.door == Door::Http {
-            slack.use_http(&bot.url(""));
+        match self.door {
+            Door::Http => slack.use_http(&bot.url("")),
+            // Without a socket Slack tells whoever types that it didn't work: nothing of it reaches us.
+            Door::Sockets => {
+                let back = |slack: &FakeSlack| (slack.sockets_opened() > before).then_some(());
+                slack.wait_for("a new socket", HEARS_WITHIN, back).await;
+            }
         }
         self.story = Some(Story {
             slack,
@@ -131,8 +139,8 @@ impl Slack {
 
     async fn hears_again(&self) {
         let back = |slack: &FakeSlack| (!slack.hearing_sockets().is_empty()).then_some(());
-        let wait = Duration::from_secs(20);
-        self.story().slack.wait_for("a socket", wait, back).await;
+        let slack = &self.story().slack;
+        slack.wait_for("a socket", HEARS_WITHIN, back).await;
     }
 
     fn over_sockets(&self, otherwise: Cant) -> Done {

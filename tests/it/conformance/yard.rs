@@ -33,6 +33,8 @@ const COMMANDS: &[(&str, &str, &str, &[&str])] = &[
     ("rise", "idempotent", "risk: high", &["echo", "risen"]),
     ("lapse", "idempotent", "", &["touch", "lapsed"]),
     ("touch", "idempotent", "", &["touch", "touched"]),
+    ("wreck", "idempotent", "", &["touch", "wrecked"]),
+    ("scrap", "once", "", &["touch", "scrapped"]),
 ];
 const NAP: &str =
     "one_at_a_time: arguments\nparameters: { where: { type: text, matches: '[a-z]+' } }";
@@ -104,10 +106,19 @@ pub(super) fn furnished(home: Home, names: &Names) -> Home {
         "groups:\n",
         &format!("groups:\n  leads: {}\n", names.leads),
     );
+    // Whoever has each level is on every platform, whichever week it is.
+    change("runbooks/people.yaml", "oncall: [ana, cy]", "oncall: [ana]");
+    change(
+        "runbooks/people.yaml",
+        "secondary: [cy, ana]",
+        "secondary: [bo]",
+    );
     home.write(
         "runbooks/lab.yaml",
         "project: lab\nabout: What the list tries.\nowner: team-shop\nrules:\n  - { may: rise, who: leads }\n  \
          - { may: lapse, who: engineering, after: { of: team-shop, within: 3s } }\n  \
+         - { may: scrap, who: everyone, never: the vendor does it; their hotline is +49 30 5550199 }\n  \
+         - { may: wreck, who: engineering, break_glass: { pages: team-shop } }\n  \
          - { may: everything, who: engineering }\n  - otherwise: ask in #lab\n",
     );
     home.write(

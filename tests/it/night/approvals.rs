@@ -180,3 +180,23 @@ async fn another_command_or_argument_voids_nothing_that_it_does_not_touch() {
         }
     ));
 }
+
+#[tokio::test]
+async fn consent_that_a_freeze_overtakes_is_told_until_when() {
+    let freeze = "freezes:\n  - { from: \"2026-01-14 03:10 UTC\", until: \"2026-01-14 05:00 UTC\", reason: backups run }\n";
+    let shop = SHOP
+        .replace(
+            "{ approvals: 2, of: team-shop, and: [{ approvals: 1, of: [security, ana] }], within: 30m }",
+            "{ approvals: 1, of: team-shop, within: 30m }",
+        )
+        + freeze;
+    let mut night = Night::of(&[("runbooks/shop.yaml", &shop), FILES[1]]).await;
+    night.says("eve", "flush prod").await;
+    night.pass(std::time::Duration::from_mins(11));
+    let run = night.last().await;
+    let held = night.says("ana", &format!("approve {run}")).await;
+    assert_eq!(held.refusal(), "held");
+    let until = "changes are frozen until 2026-01-14 05:00:00 UTC (in 1 h 49 m) (backups run)";
+    assert!(held.alone().contains(until), "{}", held.alone());
+    assert!(night.waits().await);
+}

@@ -25,10 +25,10 @@ async fn a_lock_holds_others_and_not_who_took_it_and_ends_by_itself() {
     }
     night.end_all().await;
     insta::assert_snapshot!(night.says("bo", "lock").await.alone());
-    assert_eq!(
-        night.says("cy", "lock prod 1h me too").await.refusal(),
-        "locked"
-    );
+    let too = night.says("cy", "lock prod 1h me too").await;
+    assert_eq!(too.refusal(), "locked");
+    let until = "is locked by ana until 2026-01-14 05:00:00 UTC (in 1 h 55 m): restoring a backup";
+    assert!(too.alone().contains(until), "{}", too.alone());
     night.pass(Duration::from_mins(116));
     let ended = night.tend().await;
     insta::assert_snapshot!(ended.join("\n"));
@@ -81,6 +81,35 @@ async fn a_lock_says_for_how_long_and_why_and_whoever_may_change_nothing_takes_n
         night.says("eve", "lock prod 2h mine").await.refusal(),
         "not_yours"
     );
+}
+
+#[tokio::test]
+async fn a_project_that_is_named_after_the_time_is_no_reason() {
+    let mut night = Night::usual().await;
+    let unsaid = night.says("ana", "lock prod 2h project=shop").await;
+    assert!(
+        unsaid.alone().contains("say why as well"),
+        "{}",
+        unsaid.alone()
+    );
+    let other = night
+        .says("ana", "lock prod 2h project=hsop a backup")
+        .await;
+    assert!(
+        other.alone().contains("did you mean shop?"),
+        "{}",
+        other.alone()
+    );
+    let taken = night
+        .says("ana", "lock prod 2h a backup project=shop")
+        .await;
+    let Fact::Lock { became, .. } = &taken.entries[1].fact else {
+        panic!("{:?}", taken.entries);
+    };
+    let LockEvent::Taken { reason, .. } = became else {
+        panic!("{became:?}");
+    };
+    assert_eq!(reason, "a backup");
 }
 
 on_both_engines! {

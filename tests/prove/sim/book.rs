@@ -184,7 +184,8 @@ impl Book {
             | Change::Link(_)
             | Change::Lock(_)
             | Change::Covers(_)
-            | Change::Page(_) => true,
+            | Change::Page(_)
+            | Change::Paged(..) => true,
             Change::NewRun { run, lock } => {
                 let twin = |row: &Row| row.run.id == run.id || row.run.reference == run.reference;
                 !self.rows.iter().any(twin) && !(run.holds_lock() && self.is_held(lock, run.id))
@@ -202,7 +203,8 @@ impl Book {
             | Change::Link(_)
             | Change::Lock(_)
             | Change::Covers(_)
-            | Change::Page(_) => {}
+            | Change::Page(_)
+            | Change::Paged(..) => {}
             Change::NewRun { run, lock } => self.rows.push(Row {
                 due_at: due_at(&run, now),
                 run: *run,

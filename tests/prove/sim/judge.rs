@@ -113,7 +113,8 @@ impl Judge {
             | Change::Link(_)
             | Change::Lock(_)
             | Change::Covers(_)
-            | Change::Page(_) => Ok(()),
+            | Change::Page(_)
+            | Change::Paged(..) => Ok(()),
             Change::NewRun { run, .. } => {
                 let twin = self.runs.insert(inbound.key.clone(), run.id);
                 check(twin.is_none(), || {

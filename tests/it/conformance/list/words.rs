@@ -12,20 +12,29 @@ const UNFIT: &str = r#"(?x) panicked | backtrace | stack\ trace | \.rs: | unwrap
     | \{" | &lt; | you\ must | your\ fault | illegal | invalid | failed\ to "#;
 /// A sign, and the words of which one always stands beside it in the same line.
 const SIGNS: &[(&str, &[&str])] = &[
-    ("✅", &["succeeded", "allowed"]),
+    (
+        "✅",
+        &[
+            "succeeded",
+            "allowed",
+            "has page",
+            "you use the result",
+            "was done, and it worked",
+        ],
+    ),
     ("❌", &["failed"]),
     ("🛑", &["cancel", "stopped"]),
     ("⏸", &["waits for", "was held", "needs"]),
     ("⌛", &["expired"]),
     ("⏳", &["start", "running", "being cancelled", "away"]),
-    ("⚠️", &["unknown", "set back"]),
+    ("⚠️", &["unknown", "set back", "may be missing"]),
     ("⛔", &["nothing was done"]),
     ("👍", &["approved"]),
     ("👎", &["rejected"]),
     ("✗", &["failed"]),
     ("✓", &["done", "you "]),
-    ("🙋", &["please look"]),
-    ("✍️", &["says that", "lets it"]),
+    ("🙋", &["please look", "asks for", "answered by"]),
+    ("✍️", &["says that", "lets it", "has reviewed"]),
     ("🔗", &["code", "speak"]),
     ("▰", &["/"]),
     ("▱", &["/"]),
