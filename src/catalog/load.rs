@@ -75,6 +75,11 @@ pub fn load(folders: &Folders, variables: &BTreeMap<String, String>) -> Loaded {
         .iter()
         .filter(|(name, _)| name.starts_with(super::variables::PREFIX));
     let revision = files::revision(all_files, ours);
+    let broken = command_names
+        .iter()
+        .filter(|name| !commands.contains_key(name.as_str()))
+        .cloned()
+        .collect();
     let examples = projects
         .values_mut()
         .flat_map(|read| std::mem::take(&mut read.examples))
@@ -90,6 +95,7 @@ pub fn load(folders: &Folders, variables: &BTreeMap<String, String>) -> Loaded {
     }
     Loaded {
         catalog: Catalog {
+            broken,
             revision,
             commands: commands
                 .into_iter()

@@ -27,6 +27,8 @@ pub struct Catalog {
     pub channels: HashMap<String, ProjectName>,
     /// Persons, groups, rotations.
     pub people: People,
+    /// Commands whose files have mistakes: nobody can run them until those are corrected.
+    pub broken: BTreeSet<String>,
 }
 
 impl Catalog {

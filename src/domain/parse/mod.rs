@@ -126,6 +126,14 @@ impl<'a> Hearing<'a> {
 
     fn unknown_command(&self, words: &[Word]) -> Refusal {
         let typed = words.first().map_or("", |word| word.text.as_str());
+        let named = typed.to_ascii_lowercase();
+        if self.catalog.broken.contains(&named) {
+            return Refusal::NotNow {
+                what: format!("the file of `{named}` has a mistake, so nobody can run it now"),
+                next: "ask whoever keeps the command files to correct it; `midwatch check` names the line".to_owned(),
+                word: "broken_file",
+            };
+        }
         // `flush cache` is `flush-cache`.
         let joined = words
             .get(1)
