@@ -280,7 +280,7 @@ fn no_group_of(platform: Platform, id: &str, at: At<'_>) -> Diagnostic {
             "the id of a Slack user group",
             "it begins with `S` and stands at the end of the group's address in Slack: S0614TZR7",
         ),
-        Platform::Discord | Platform::Console => (
+        Platform::Discord | Platform::Console | Platform::Api => (
             "a Discord role with its guild",
             "write \"GUILD/ROLE\", two long numbers, in quotes; Copy ID gives them in developer mode",
         ),
@@ -377,7 +377,7 @@ impl Accounts {
                     "copy the member id from the profile: `U…`, or `T…/U…` for one workspace"
                 }
                 Platform::Discord => "copy the user id, a long number, in quotes",
-                Platform::Console => "the name of an account on the host",
+                Platform::Console | Platform::Api => "the name of an account on the host",
             };
             return Err((format!("`{account}` is not an account's id"), hint));
         }

@@ -14,6 +14,7 @@ mod serve;
 mod stages;
 mod store;
 mod supervise;
+mod token;
 mod tryout;
 mod why;
 
@@ -150,6 +151,11 @@ enum Command {
         #[command(subcommand)]
         command: store::StoreCommand,
     },
+    /// Make, list and revoke tokens for the API
+    Token {
+        #[command(subcommand)]
+        command: token::TokenCommand,
+    },
     /// Show what is configured, what is reachable, what is missing and how to get it
     Doctor {
         /// Only ask the running server whether it is ready
@@ -260,6 +266,7 @@ async fn run_command(command: Command) -> anyhow::Result<Exit> {
         Command::Run { command } => run::run(settings, environment, &command).await,
         Command::Ledger { command } => ledger::run(&settings, command).await,
         Command::Store { command } => store::run(&settings, command).await,
+        Command::Token { command } => token::run(&settings, command).await,
         Command::Doctor { ready } => doctor::run(&settings, &environment, ready).await,
     }
 }

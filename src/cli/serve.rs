@@ -1,5 +1,6 @@
 //! `midwatch serve`: chat platforms and HTTP, until told to stop.
 
+mod control;
 mod discord;
 mod edges;
 mod slack;
@@ -81,6 +82,7 @@ pub(super) async fn run(
             return Ok(Exit::Invalid);
         }
     };
+    control::listen(&mut edges, &app);
     let address = listener.local_addr()?;
     let cancel = edges.cancel.clone();
     let router = router.merge(health.router());

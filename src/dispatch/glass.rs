@@ -51,7 +51,8 @@ impl Walk<'_> {
             })
         });
         let reached = accounts.filter(|account| {
-            account.platform != Platform::Console && self.dispatch.reaches(account.platform)
+            !matches!(account.platform, Platform::Console | Platform::Api)
+                && self.dispatch.reaches(account.platform)
         });
         reached
             .map(|account| direct(&account, message.clone()))

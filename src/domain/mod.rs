@@ -34,6 +34,7 @@ mod runbook;
 mod sample;
 mod summary;
 mod timeline;
+mod token;
 mod value;
 mod when;
 
@@ -55,6 +56,7 @@ pub use note::*;
 pub use page::*;
 pub use parse::{
     Arrangement, At, BUILT_INS, Hearing, Question, RESERVED_PARAMETERS, Typed, examples_of, parse,
+    say_pair,
 };
 pub use plan::*;
 pub use redact::*;
@@ -65,5 +67,6 @@ pub use run::*;
 pub use runbook::*;
 pub use summary::*;
 pub use timeline::*;
+pub use token::*;
 pub use value::*;
 pub use when::*;

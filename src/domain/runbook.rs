@@ -402,6 +402,12 @@ pub struct Person {
 impl People {
     /// Whom we hold responsible for what this account says: by platform id only, never by a display name.
     pub fn identify(&self, speaker: &Speaker) -> Actor {
+        // The edge has held the token against its hash; whom it speaks for is a person's id already.
+        if speaker.platform == Platform::Api {
+            let person = PersonId::parse(&speaker.id).ok();
+            let known = person.filter(|person| self.persons.contains_key(person));
+            return known.map_or_else(Actor::stranger, |person| self.actor(&person));
+        }
         let narrow = format!("{}:{}/{}", speaker.platform, speaker.space, speaker.id);
         let wide = format!("{}:{}", speaker.platform, speaker.id);
         match self
@@ -410,10 +416,7 @@ impl People {
             .or_else(|| self.accounts.get(&wide))
         {
             Some(person) => self.actor(person),
-            None => Actor {
-                identity: Identity::Stranger,
-                groups: BTreeSet::new(),
-            },
+            None => Actor::stranger(),
         }
     }
 
