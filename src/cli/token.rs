@@ -27,9 +27,9 @@ const PATIENCE: Duration = Duration::from_secs(15);
 
 #[derive(Subcommand)]
 pub(super) enum TokenCommand {
-    /// Make a token that speaks for a person, and print it: it is never shown again
+    /// Make a token that speaks for a person or a service, and print it: it is never shown again
     Add {
-        /// A person of people.yaml
+        /// A person or service of people.yaml
         person: String,
         /// What it is good for: read, run, approve; may be given several times [default: read]
         #[arg(long = "scope", value_name = "SCOPE", value_delimiter = ',')]
@@ -241,12 +241,18 @@ fn terms_of(wanted: &Wanted, catalog: &Catalog, now: Timestamp) -> Result<TokenT
         return Err("nothing is to be made".to_owned());
     };
     let known = PersonId::parse(person.trim_start_matches('@')).ok();
-    let known = known.filter(|person| catalog.people.persons.contains_key(person));
+    let known = known.filter(|person| catalog.people.speaks(person));
     let Some(known) = known else {
         return Err(format!(
-            "people.yaml knows no person `{person}`; a token speaks for somebody whom the runbooks know"
+            "people.yaml knows no person or service `{person}`; a token speaks for somebody whom the runbooks know"
         ));
     };
+    let scopes = scopes_of(scopes)?;
+    if catalog.people.services.contains_key(&known) && scopes.contains(&Scope::Approve) {
+        return Err(format!(
+            "{known} is a service, and a service never consents: leave out the scope approve"
+        ));
+    }
     if !(1..=TOKEN_DAYS_MOST).contains(days) {
         return Err(format!(
             "a token lives 1 to {TOKEN_DAYS_MOST} days, not {days}"
@@ -256,7 +262,7 @@ fn terms_of(wanted: &Wanted, catalog: &Catalog, now: Timestamp) -> Result<TokenT
     Ok(TokenTerms {
         id: new_id(),
         person: known,
-        scopes: scopes_of(scopes)?,
+        scopes,
         projects: projects_of(projects, catalog)?,
         made_at: now,
         until: now.saturating_add(lives).unwrap_or(Timestamp::MAX),
