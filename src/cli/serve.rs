@@ -85,7 +85,14 @@ pub(super) async fn run(
     control::listen(&mut edges, &app);
     let address = listener.local_addr()?;
     let cancel = edges.cancel.clone();
-    let router = router.merge(health.router());
+    let api = http::api::router(http::api::ApiParts {
+        store: app.store.clone(),
+        catalog: std::sync::Arc::clone(&app.catalog),
+        clock: app.clock.clone(),
+        receive: app.intake(),
+        stop: cancel.child_token(),
+    });
+    let router = router.merge(api).merge(health.router());
     edges.spawn(async move {
         if let Err(why) = http::serve(listener, router, cancel, LAST_REQUESTS).await {
             error!("http ended: {why}");
