@@ -18,8 +18,10 @@ pub(super) enum Doing {
     Waiting = 0,
     /// It sends a request's body.
     Sending = 1,
-    /// It is answered.
-    Answered = 2,
+    /// It has yet to take what we answer.
+    Taking = 2,
+    /// It is answered: it waits for us.
+    Answered = 3,
 }
 
 /// Where one connection stands: what it does, and since which turn.
@@ -98,19 +100,30 @@ impl Crowd {
     }
 }
 
-/// A body at whose end, or when nobody wants the rest, its connection does something else.
+/// Whose body it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Side {
+    /// A client's: at its end, or when nobody wants the rest, the client waits for us.
+    Request,
+    /// Ours: at its end the client is free to ask for more, or to stand around.
+    Response,
+}
+
+/// A body that says what its connection does.
 pub(super) struct Watched<B> {
     body: B,
     standing: Arc<Standing>,
-    then: Option<Doing>,
+    side: Side,
+    ended: bool,
 }
 
 impl<B: HttpBody> Watched<B> {
-    pub(super) fn new(body: B, standing: Arc<Standing>, then: Doing) -> Self {
+    pub(super) fn new(body: B, standing: Arc<Standing>, side: Side) -> Self {
         let mut watched = Self {
             body,
             standing,
-            then: Some(then),
+            side,
+            ended: false,
         };
         if watched.body.is_end_stream() {
             watched.end();
@@ -121,9 +134,13 @@ impl<B: HttpBody> Watched<B> {
 
 impl<B> Watched<B> {
     fn end(&mut self) {
-        if let Some(then) = self.then.take() {
-            self.standing.set(then);
+        if std::mem::replace(&mut self.ended, true) {
+            return;
         }
+        self.standing.set(match self.side {
+            Side::Request => Doing::Answered,
+            Side::Response => Doing::Waiting,
+        });
     }
 }
 
@@ -138,6 +155,12 @@ impl<B: HttpBody<Data = Bytes> + Unpin> HttpBody for Watched<B> {
         let polled = Pin::new(&mut self.body).poll_frame(cx);
         if matches!(polled, Poll::Ready(None)) || self.body.is_end_stream() {
             self.end();
+        } else if self.side == Side::Response {
+            // We are not asked for more before the client has taken this.
+            self.standing.set(match polled {
+                Poll::Ready(_) => Doing::Taking,
+                Poll::Pending => Doing::Answered,
+            });
         }
         polled
     }
@@ -154,5 +177,78 @@ impl<B: HttpBody<Data = Bytes> + Unpin> HttpBody for Watched<B> {
 impl<B> Drop for Watched<B> {
     fn drop(&mut self) {
         self.end();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+
+    use axum::body::Body;
+    use futures_util::stream;
+    use tokio::task::JoinSet;
+
+    use super::*;
+
+    /// A connection that stands so, and its name in the order of what is sent away.
+    fn join(crowd: &mut Crowd, tasks: &mut JoinSet<()>, doing: Doing) -> (Id, Arc<Standing>) {
+        let standing = crowd.standing();
+        standing.set(doing);
+        let task = tasks.spawn(std::future::pending());
+        let id = task.id();
+        crowd.add(task, Arc::clone(&standing));
+        (id, standing)
+    }
+
+    #[tokio::test]
+    async fn who_waits_for_nothing_goes_first_and_who_waits_for_us_stays() {
+        let (mut crowd, mut tasks) = (Crowd::default(), JoinSet::new());
+        let mut join = |doing| join(&mut crowd, &mut tasks, doing).0;
+        let answered = join(Doing::Answered);
+        let taking = join(Doing::Taking);
+        let sending = join(Doing::Sending);
+        let (older, newer) = (join(Doing::Waiting), join(Doing::Waiting));
+        let mut gone = Vec::new();
+        while crowd.shrink() {
+            let left = tasks.join_next_with_id().await.unwrap();
+            gone.push(left.unwrap_err().id());
+        }
+        assert_eq!(gone, [older, newer, sending, taking]);
+        assert!(crowd.len() == 1 && crowd.all.contains_key(&answered) && !crowd.can_shrink());
+    }
+
+    #[tokio::test]
+    async fn a_body_says_who_waits_for_whom() {
+        let crowd = Crowd::default();
+        let doing = |standing: &Standing| standing.at.load(Ordering::Relaxed) & 3;
+        let standing = crowd.standing();
+        standing.set(Doing::Sending);
+        let empty = Watched::new(Body::empty(), Arc::clone(&standing), Side::Request);
+        assert_eq!(
+            doing(&standing),
+            Doing::Answered as u64,
+            "nothing is to be sent"
+        );
+        drop(empty);
+        let (sender, receiver) = tokio::sync::mpsc::channel::<Bytes>(1);
+        let pieces = stream::unfold(receiver, |mut receiver| async move {
+            let piece = receiver.recv().await?;
+            Some((Ok::<_, Infallible>(piece), receiver))
+        });
+        let mut body = Watched::new(
+            Body::from_stream(pieces),
+            Arc::clone(&standing),
+            Side::Response,
+        );
+        let mut next = async || std::future::poll_fn(|cx| Pin::new(&mut body).poll_frame(cx)).await;
+        let soon = std::time::Duration::from_millis(20);
+        assert!(tokio::time::timeout(soon, next()).await.is_err());
+        assert_eq!(doing(&standing), Doing::Answered as u64, "it waits for us");
+        sender.send(Bytes::from_static(b"x")).await.unwrap();
+        assert!(next().await.is_some());
+        assert_eq!(doing(&standing), Doing::Taking as u64, "we wait for it");
+        drop(sender);
+        assert!(next().await.is_none());
+        assert_eq!(doing(&standing), Doing::Waiting as u64);
     }
 }

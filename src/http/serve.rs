@@ -23,7 +23,7 @@ use tower_http::limit::RequestBodyLimitLayer;
 use tower_http::timeout::TimeoutLayer;
 
 use super::api;
-use super::crowd::{Crowd, Doing, Standing, Watched};
+use super::crowd::{Crowd, Doing, Side, Standing, Watched};
 
 /// How long a request's head may take; also ends idle connections.
 const HEAD_TIME: Duration = Duration::from_secs(10);
@@ -135,11 +135,11 @@ async fn converse(
     let service = service_fn(move |request: Request<Incoming>| {
         standing.set(Doing::Sending);
         let received = Arc::clone(&standing);
-        let request = request.map(|body| Watched::new(body, received, Doing::Answered));
+        let request = request.map(|body| Watched::new(body, received, Side::Request));
         let (answer, sent) = (routes.call(request), Arc::clone(&standing));
         async move {
             let response = answer.await?;
-            Ok::<_, Infallible>(response.map(|body| Watched::new(body, sent, Doing::Waiting)))
+            Ok::<_, Infallible>(response.map(|body| Watched::new(body, sent, Side::Response)))
         }
     });
     let connection = http1::Builder::new()
