@@ -99,6 +99,15 @@ impl Project {
         named.chain(last).collect()
     }
 
+    /// Whether any of its rules speaks of the command.
+    pub fn speaks_of(&self, command: &Command) -> bool {
+        self.rules.iter().any(|rule| match &rule.may {
+            Commands::Named(names) => names.contains(&command.name),
+            Commands::Reads => command.only_reads(),
+            Commands::All => true,
+        })
+    }
+
     /// The environment of this name.
     pub fn environment(&self, name: &str) -> Option<&Environment> {
         self.environments

@@ -1,5 +1,6 @@
 //! The API as programs use it: the real program over HTTP, every answer held against the document that it serves.
 
+mod away;
 mod bad_input;
 mod crowd;
 mod document;
@@ -37,8 +38,8 @@ environments:
   one: { url: \"http://127.0.0.1:1\", dashboards: [\"http://127.0.0.1:2/board\"] }
   two: {}
 rules:
-  - { may: everything, who: team }
-  - { may: everything, who: engineering, after: { of: team } }
+  - { may: [touch, slow, fail], who: team }
+  - { may: [touch, slow, fail], who: engineering, after: { of: team } }
   - otherwise: ask ana, or call oncall(shop)
 ";
 const BLOG: &str = "project: blog
@@ -73,6 +74,14 @@ parameters:
   environment: { type: environment }
 steps:
   - { name: wait, run: [sleep, \"60\"], effect: read, timeout: 90s }
+";
+/// Of the blog alone.
+const PUBLISH: &str = "command: publish
+does: Publishes a canary.
+risk: low
+undo: none
+steps:
+  - { name: publish, run: [\"true\"], effect: read }
 ";
 const FAIL: &str = "command: fail
 does: Fails.
@@ -119,6 +128,7 @@ fn files() -> Home {
         ("commands/touch.yaml", TOUCH),
         ("commands/slow.yaml", SLOW),
         ("commands/fail.yaml", FAIL),
+        ("commands/publish.yaml", PUBLISH),
         ("runbooks/people.yaml", PEOPLE),
         ("runbooks/shop.yaml", SHOP),
         ("runbooks/blog.yaml", BLOG),
@@ -150,11 +160,16 @@ fn listed(home: &Home) -> Vec<(String, String)> {
 
 impl House {
     async fn open() -> Self {
-        let home = files();
+        let all: Vec<&str> = TOKENS.iter().map(|(name, _)| *name).collect();
+        Self::of(files(), &all).await
+    }
+
+    /// One with files of the test's own, and these tokens.
+    async fn of(home: Home, wanted: &[&str]) -> Self {
         let mut bot = home.serve().await;
         // Through the socket of the server that has the folder: a process for each would open the store anew.
         let mut tokens = BTreeMap::new();
-        for (name, arguments) in TOKENS {
+        for (name, arguments) in TOKENS.iter().filter(|it| wanted.contains(&it.0)) {
             let before = listed(&home);
             tokens.insert(*name, token_of(&home, arguments));
             if *name == "revoked" {

@@ -8,7 +8,9 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use super::problem::Problem;
-use crate::domain::{Catalog, Command, CommandName, Project, ProjectName, Scope, TokenTerms};
+use crate::domain::{
+    Catalog, Command, CommandName, Hearing, Project, ProjectName, Scope, TokenTerms, parse, render,
+};
 
 /// A request.
 pub(super) struct Asked {
@@ -43,13 +45,45 @@ impl Asked {
     pub(super) fn command(&self, name: &str) -> Result<&Arc<Command>, Problem> {
         let known = CommandName::parse(name).ok();
         let command = known.and_then(|name| self.catalog.commands.get(&name));
-        command.ok_or_else(|| Problem::new("unknown_command", "no task has this name"))
+        let seen = command.filter(|command| self.sees(command));
+        seen.ok_or_else(|| Problem::new("unknown_command", "no task has this name"))
+    }
+
+    /// Whether the command is there for the caller: a token of some projects knows what their rules speak of.
+    fn sees(&self, command: &Command) -> bool {
+        self.terms.projects.is_empty() || self.projects().any(|it| it.speaks_of(command))
+    }
+
+    /// The commands that are there for the caller, in order of their names.
+    pub(super) fn commands(&self) -> impl Iterator<Item = &Arc<Command>> {
+        let all = self.catalog.commands.values();
+        all.filter(|command| self.sees(command))
     }
 
     /// The projects that are there for the caller, in order of their names.
     pub(super) fn projects(&self) -> impl Iterator<Item = &Arc<Project>> {
         let all = self.catalog.projects.values();
         all.filter(|project| self.terms.sees(&project.name))
+    }
+
+    /// Why words are not understood, as far as it may be told: an example or a likeness may name what is not there for the
+    /// caller, so they are read again with what is. `words`: what anybody would be told.
+    pub(super) fn not_understood(&self, text: &str, words: String) -> String {
+        if self.terms.projects.is_empty() {
+            return words;
+        }
+        let mut catalog = Catalog::clone(&self.catalog);
+        catalog.channels.clear();
+        catalog.projects.retain(|name, _| self.terms.sees(name));
+        catalog.commands.retain(|_, command| self.sees(command));
+        let hearing = Hearing {
+            catalog: &catalog,
+            channel: "",
+        };
+        match parse(text, &hearing) {
+            Err(refusal) => render::plain(&refusal.message(), &catalog.people),
+            Ok(_) => words,
+        }
     }
 
     /// Takes the body apart; keys that nobody knows are refused.

@@ -11,8 +11,8 @@ use super::reply::Reply;
 use super::{Api, shape};
 use crate::dispatch::read_timeline;
 use crate::domain::{
-    ABOUT_CHARS, Environment, LockTarget, PersonLock, Position, Since, TimelineAsk, moment,
-    parse_duration,
+    ABOUT_CHARS, Environment, Happening, LockTarget, PersonLock, Position, Since, TimelineAsk,
+    What, moment, parse_duration,
 };
 
 /// Lines of a timeline, unless more or fewer are asked for.
@@ -102,7 +102,12 @@ pub(super) async fn timeline(api: Arc<Api>, asked: Asked) -> Result<Reply, Probl
         before,
     };
     let lines = query.limit(USUAL, MOST)?;
-    let timeline = read_timeline(&api.store, &ask, lines, asked.now).await?;
+    let mut timeline = read_timeline(&api.store, &ask, lines, asked.now).await?;
+    if !asked.terms.projects.is_empty() {
+        // The mistake may be in another project's file, and quote it.
+        let told = |line: &Happening| !matches!(line.what, What::FilesNotTaken { .. });
+        timeline.lines.retain(told);
+    }
     Ok(Reply::ok(json!({
         "project": timeline.project,
         "lines": timeline.lines,

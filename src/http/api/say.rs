@@ -49,7 +49,7 @@ impl Said {
 
 /// Says it for the caller.
 pub(super) async fn say(api: &Api, asked: &Asked, text: String) -> Result<Said, Problem> {
-    let inbound = inbound(api, asked, text)?;
+    let inbound = inbound(api, asked, text.clone())?;
     let (key, place) = (inbound.key.clone(), inbound.place.clone());
     let mut changes = api.store.changes();
     let receipt = (api.receive)(inbound).await?;
@@ -71,7 +71,7 @@ pub(super) async fn say(api: &Api, asked: &Asked, text: String) -> Result<Said, 
         }
     };
     match tokio::time::timeout(PATIENCE, wait).await {
-        Ok(answer) => read(api, asked, &key, answer?).await,
+        Ok(answer) => read(api, asked, (&key, &text), answer?).await,
         Err(_) => Ok(Said::Waiting(RunId::of_inbound(&key))),
     }
 }
@@ -121,7 +121,12 @@ fn idempotency_key(headers: &HeaderMap) -> Result<Option<&str>, Problem> {
     }
 }
 
-async fn read(api: &Api, asked: &Asked, key: &InboundKey, answer: Answer) -> Result<Said, Problem> {
+async fn read(
+    api: &Api,
+    asked: &Asked,
+    (key, text): (&InboundKey, &str),
+    answer: Answer,
+) -> Result<Said, Problem> {
     let people = &asked.catalog.people;
     let words: Vec<String> = answer
         .messages
@@ -136,7 +141,7 @@ async fn read(api: &Api, asked: &Asked, key: &InboundKey, answer: Answer) -> Res
         },
         (Concluded::Answered, _) => Ok(Said::Answered(words)),
         (Concluded::Refused, Some(Fact::Refused { refusal, .. })) => {
-            Err(Problem::new(refusal, words))
+            Err(Problem::new(refusal, asked.not_understood(text, words)))
         }
         (
             Concluded::NotRun,

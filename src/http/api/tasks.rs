@@ -36,8 +36,7 @@ pub(super) async fn processes(_: Arc<Api>, asked: Asked) -> Result<Reply, Proble
 /// All tasks.
 pub(super) async fn list(_: Arc<Api>, asked: Asked) -> Result<Reply, Problem> {
     asked.query.only(&[])?;
-    let tasks = asked.catalog.commands.values();
-    let tasks: Vec<Value> = tasks.map(|command| shape::task(command)).collect();
+    let tasks: Vec<Value> = asked.commands().map(|it| shape::task(it)).collect();
     Ok(Reply::ok(json!({
         "revision": asked.catalog.revision,
         "tasks": tasks,
@@ -134,11 +133,12 @@ pub(super) async fn judge(api: Arc<Api>, asked: Asked) -> Result<Reply, Problem>
     let command = asked.command(fields.needed("task")?)?;
     let text = words(&fields, &asked, command)?;
     let people = &asked.catalog.people;
-    let inbound = inbound(&api, &asked, text)?;
+    let inbound = inbound(&api, &asked, text.clone())?;
     let judged = match api.dispatch.judge(&inbound, asked.now).await? {
         Ok(judged) => judged,
         Err(refusal) => {
             let words = render::plain(&refusal.message(), people);
+            let words = asked.not_understood(&text, words);
             return Err(Problem::new(refusal.word(), words));
         }
     };

@@ -260,3 +260,25 @@ async fn who_asks_too_often_is_told_when_to_ask_again_and_others_are_not_held_up
     house.get("/api/v1/processes", "bo").await.is(200, "");
     house.close();
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_body_that_never_ends_is_told_so_in_time() {
+    let house = House::of(super::files(), &["ana"]).await;
+    let mut stream = tokio::net::TcpStream::connect(house.bot.address)
+        .await
+        .unwrap();
+    let token = &house.tokens["ana"];
+    let request = format!(
+        "POST /api/v1/task/touch HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: 500\r\n\
+         connection: close\r\nauthorization: Bearer {token}\r\n\r\n{{"
+    );
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 408"), "{answer}");
+    assert!(
+        answer.contains("application/problem+json") && answer.contains(r#""code":"timeout""#),
+        "{answer}"
+    );
+    house.close();
+}

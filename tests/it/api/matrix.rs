@@ -271,7 +271,7 @@ async fn not_a_byte_of_another_project_is_told() {
         "/api/v1/ledger/checkpoint",
     ] {
         let told = house.get(path, who).await;
-        for canary in ["blog", "canary", run, reference] {
+        for canary in ["blog", "canary", "publish", run, reference] {
             assert!(
                 !told.text.contains(canary),
                 "{path} tells {canary}: {}",
@@ -281,9 +281,61 @@ async fn not_a_byte_of_another_project_is_told() {
     }
     for (path, code) in [
         ("/api/v1/runs?project=blog", "unknown_project"),
+        ("/api/v1/task/publish", "unknown_command"),
+        ("/api/v1/runs?task=publish", "unknown_command"),
         ("/api/v1/task/touch?project=blog", "unknown_project"),
     ] {
         assert_eq!(house.get(path, who).await.code(), code);
     }
+    for change in [
+        json!({ "environment": null }),
+        json!({ "environment": "three" }),
+        json!({ "environment": "blog/one" }),
+        json!({ "environment": "nowhere/one" }),
+        json!({ "arguments": { "count": 99 } }),
+        json!({ "arguments": { "environment": "one" } }),
+        json!({ "arguments": { "note": "x".repeat(5_000) } }),
+        json!({ "arguments": { "nope": 1 } }),
+        json!({ "project": "blog" }),
+        json!({ "project": "blo" }),
+    ] {
+        let mut body = touch("shop");
+        for (key, value) in change.as_object().unwrap() {
+            body[key] = value.clone();
+        }
+        let started = house.post("/api/v1/task/touch", who, body.clone()).await;
+        body["task"] = json!("touch");
+        let judged = house.post("/api/v1/decision", who, body).await;
+        for told in [started, judged] {
+            assert!(
+                matches!(told.status.as_u16(), 404 | 422),
+                "{change}: {}",
+                told.text
+            );
+            assert!(!told.text.contains("blog"), "{change}: {}", told.text);
+        }
+    }
+    // A mistake in the blog's files is told in every timeline, and quotes them: not to this one.
+    house
+        .home
+        .write("runbooks/blog.yaml", "project: blog\ncanary: yes\n");
+    let began = std::time::Instant::now();
+    loop {
+        let all = house.get("/api/v1/project/shop/timeline", "ana").await;
+        if all.text.contains("files_not_taken") && all.text.contains("blog.yaml") {
+            break;
+        }
+        assert!(began.elapsed() < super::PATIENCE, "{}", all.text);
+        tokio::time::sleep(std::time::Duration::from_millis(200)).await;
+    }
+    let told = house
+        .get("/api/v1/project/shop/timeline", who)
+        .await
+        .is(200, "");
+    assert!(
+        !told.text.contains("canary") && !told.text.contains("blog"),
+        "{}",
+        told.text
+    );
     house.close();
 }
