@@ -25,6 +25,9 @@ use crate::domain::{
 
 /// The largest body in bytes.
 const LARGEST_BODY: usize = 64 * 1024;
+/// How much is read, though it is too large: a client that is cut off amid its body never sees why. The server lets no more
+/// in.
+const READ_AT_MOST: usize = 1 << 20;
 /// Requests that one token may send at once.
 const BURST: NonZeroU32 = NonZeroU32::new(120).expect("120 is not zero");
 /// Requests that one token may send in a second, on and on.
@@ -218,9 +221,13 @@ async fn read_body(headers: &HeaderMap, body: axum::body::Body) -> Result<Value,
     let kind = headers.get(header::CONTENT_TYPE);
     let kind = kind.and_then(|it| it.to_str().ok()).unwrap_or_default();
     let essence = kind.split(';').next().unwrap_or_default().trim();
-    let body = to_bytes(body, LARGEST_BODY)
+    let too_large = || Problem::new("too_large", "the body is too large, or broke off");
+    let body = to_bytes(body, READ_AT_MOST)
         .await
-        .map_err(|_| Problem::new("too_large", "the body is too large, or broke off"))?;
+        .map_err(|_| too_large())?;
+    if body.len() > LARGEST_BODY {
+        return Err(too_large());
+    }
     if body.is_empty() && kind.is_empty() {
         return Ok(Value::Object(serde_json::Map::new()));
     }
