@@ -17,7 +17,7 @@
 //! | [`dispatch`] | walks one inbound from message to recorded decision | `catalog`, `store`, `clock` |
 //! | [`engine`] | takes runs, does their steps, survives crashes; calls people when it is time | `catalog`, `store`, `clock` |
 //! | [`chat`] | speaks Slack, Discord and the console; delivers postings | `catalog`, `store`, `dispatch`, `clock` |
-//! | [`http`] | health and metrics; carries the platforms' routes | `catalog`, `store`, `dispatch`, `clock` |
+//! | [`http`] | the API; health and metrics; carries the platforms' routes | `catalog`, `store`, `dispatch`, `clock` |
 //! | [`cli`] | subcommands, wiring, startup, shutdown, exit codes | everything |
 //! | [`config`], [`telemetry`], [`clock`] | settings; logs and metrics; the one place that asks the time | nothing of ours |
 //!
@@ -39,7 +39,8 @@
 //! *Rotation*: who is on call when, by *level*, in *layers*; a *shift* is a span of it, a *cover* one that somebody takes
 //! by arrangement. *Page*: people who are called, level by level, until somebody answers; a *call* is one of them by one
 //! *means*. *Lock*: a person keeps others from changing something for a while. *Card*: what a command does, and whether
-//! one may, before anything is done. *Refusal*: an expected no, told to the person; *fault*: an unexpected failure, told to the operator. *Reference*:
+//! one may, before anything is done. *Token*: what a program shows to speak for a person, or
+//! for a *service*, over the API. *Refusal*: an expected no, told to the person; *fault*: an unexpected failure, told to the operator. *Reference*:
 //! the short code that ties thread, ledger and log together.
 
 pub mod catalog;

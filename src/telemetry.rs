@@ -304,6 +304,11 @@ pub const METRICS: &[Metric] = &[
         "HTTP requests answered; label status",
     ),
     metric(
+        "midwatch_http_sent_away_total",
+        Counter,
+        "connections that waited for nothing and were closed because there was no room for another",
+    ),
+    metric(
         "midwatch_unreadable_total",
         Counter,
         "Rows that only a newer version can read, left to it; label what (run, inbound, posting)",

@@ -62,7 +62,7 @@ fn read(mirror: &raw::Mirror, at: At<'_>, notes: &mut Vec<Diagnostic>) -> Option
     let fits = ids.is_some_and(|(space, channel)| match platform {
         Platform::Slack => is_of_slack(space, &['T', 'E']) && is_of_slack(channel, &['C', 'G']),
         Platform::Discord => is_of_discord(space) && is_of_discord(channel),
-        Platform::Console => false,
+        Platform::Console | Platform::Api => false,
     });
     let Some((space, channel)) = ids.filter(|_| fits) else {
         let (message, hint) = match platform {
@@ -70,7 +70,7 @@ fn read(mirror: &raw::Mirror, at: At<'_>, notes: &mut Vec<Diagnostic>) -> Option
                 format!("`{text}` is not a workspace and a channel of Slack"),
                 "write both ids as WORKSPACE/CHANNEL, such as T0SHOP/C0OPS; the address of the channel in a browser ends with them",
             ),
-            Platform::Discord | Platform::Console => (
+            Platform::Discord | Platform::Console | Platform::Api => (
                 format!("`{text}` is not a guild and a channel of Discord"),
                 "write both ids as \"GUILD/CHANNEL\", two long numbers; with developer mode on, the menu of a channel copies its link, which ends with them",
             ),

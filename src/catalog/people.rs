@@ -7,8 +7,8 @@ use super::at::{At, Spot};
 use super::diagnostic::{Diagnostic, SourceFile, did_you_mean};
 use super::{raw, rotation, window};
 use crate::domain::{
-    Enrolment, LevelName, OnCall, People, Person, PersonId, Platform, PlatformGroup, RotationName,
-    Who,
+    Enrolment, GroupName, LevelName, OnCall, People, Person, PersonId, Platform, PlatformGroup,
+    RotationName, Service, Who,
 };
 
 /// User groups and roles that all groups together may stand for: Slack answers some twenty questions a minute, and each
@@ -174,6 +174,7 @@ pub(crate) fn read(
     }
     people.accounts = accounts.owners;
     read_groups(raw, at.get("groups"), &mut people, notes);
+    read_services(raw, at.get("services"), &mut people, notes);
     let mut levels = Vec::new();
     for (name, raw) in &raw.rotations {
         let place = at.get("rotations").get(name.as_str());
@@ -225,6 +226,36 @@ fn email(
         return;
     }
     people.emails.insert(id.clone(), address.clone());
+}
+
+/// A service is no person: nobody calls it, and nothing but a token speaks for it.
+fn read_services(raw: &raw::People, at: At<'_>, people: &mut People, notes: &mut Vec<Diagnostic>) {
+    for (id, service) in &raw.services {
+        let place = at.get(id.as_str());
+        if raw.people.contains_key(id) {
+            let message = format!("`{id}` is both a service and a person");
+            notes.push(
+                at.key(id.as_str())
+                    .error(message)
+                    .hint("rename one of them"),
+            );
+        }
+        for (group, at) in service.groups.iter().zip(place.get("groups").items()) {
+            if !raw.groups.contains_key(group) {
+                let near = did_you_mean(group.as_str(), raw.groups.keys().map(GroupName::as_str));
+                let hint = near.unwrap_or_else(|| "groups are listed in people.yaml".to_owned());
+                notes.push(
+                    at.error(format!("group `{group}` is not defined"))
+                        .hint(hint),
+                );
+            }
+        }
+        let read = Service {
+            name: service.name.0.clone(),
+            groups: service.groups.iter().cloned().collect(),
+        };
+        people.services.insert(id.clone(), read);
+    }
 }
 
 fn read_groups(raw: &raw::People, at: At<'_>, people: &mut People, notes: &mut Vec<Diagnostic>) {
@@ -281,7 +312,7 @@ fn no_group_of(platform: Platform, id: &str, at: At<'_>) -> Diagnostic {
             "the id of a Slack user group",
             "it begins with `S` and stands at the end of the group's address in Slack: S0614TZR7",
         ),
-        Platform::Discord | Platform::Console => (
+        Platform::Discord | Platform::Console | Platform::Api => (
             "a Discord role with its guild",
             "write \"GUILD/ROLE\", two long numbers, in quotes; Copy ID gives them in developer mode",
         ),
@@ -387,7 +418,7 @@ impl Accounts {
                     "copy the member id from the profile: `U…`, or `T…/U…` for one workspace"
                 }
                 Platform::Discord => "copy the user id, a long number, in quotes",
-                Platform::Console => "the name of an account on the host",
+                Platform::Console | Platform::Api => "the name of an account on the host",
             };
             return Err((format!("`{account}` is not an account's id"), hint));
         }

@@ -388,6 +388,20 @@ pub(crate) struct People {
     /// Who is on call when.
     #[serde(default)]
     pub(crate) rotations: BTreeMap<RotationName, Rotation>,
+    /// Programs that tokens of the API speak for, by id.
+    #[serde(default)]
+    pub(crate) services: BTreeMap<PersonId, Service>,
+}
+
+/// A program: a pipeline, a monitor. It may what its groups may, is never called, and never consents.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Service {
+    /// As people know it.
+    pub(crate) name: Text,
+    /// The groups that it is in.
+    #[serde(default)]
+    pub(crate) groups: Vec<GroupName>,
 }
 
 /// One person, with all accounts that speak for them. An account speaks for one person only; whoever has several counts once.

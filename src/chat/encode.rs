@@ -66,7 +66,7 @@ impl Names<'_> {
                 ))
                 .filter(|_| safe(space))
             }
-            Platform::Console => None,
+            Platform::Console | Platform::Api => None,
         }
     }
 
@@ -92,6 +92,7 @@ pub(super) fn whereabouts(thread: &ThreadLink) -> String {
         Platform::Slack => format!("its thread on Slack in {channel}"),
         Platform::Discord => format!("its thread on Discord in {channel}"),
         Platform::Console => "its lines at the console".to_owned(),
+        Platform::Api => "its run over the API".to_owned(),
     }
 }
 

@@ -15,6 +15,7 @@ mod serve;
 mod stages;
 mod store;
 mod supervise;
+mod token;
 mod tryout;
 mod why;
 
@@ -156,6 +157,11 @@ enum Command {
         #[command(subcommand)]
         command: store::StoreCommand,
     },
+    /// Make, list and revoke tokens for the API
+    Token {
+        #[command(subcommand)]
+        command: token::TokenCommand,
+    },
     /// Show what is configured, what is reachable, what is missing and how to get it
     Doctor {
         /// Only ask the running server whether it is ready
@@ -267,6 +273,7 @@ async fn run_command(command: Command) -> anyhow::Result<Exit> {
         Command::Ledger { command } => ledger::run(&settings, command).await,
         Command::Factor { command } => factor::run(&settings, command).await,
         Command::Store { command } => store::run(&settings, command).await,
+        Command::Token { command } => token::run(&settings, command).await,
         Command::Doctor { ready } => doctor::run(&settings, &environment, ready).await,
     }
 }

@@ -35,7 +35,7 @@ pub(super) async fn run(
         Ok(app) => app,
         Err(Exit::Unreachable) => {
             say_error(
-                "when a server runs on this data folder, type the command in chat; its API comes with a later version",
+                "when a server runs on this data folder, type the command in chat, or ask its API (docs/api.md)",
             );
             return Ok(Exit::Unreachable);
         }

@@ -1,5 +1,6 @@
 //! `midwatch serve`: chat platforms and HTTP, until told to stop.
 
+mod control;
 mod discord;
 mod edges;
 mod slack;
@@ -81,9 +82,17 @@ pub(super) async fn run(
             return Ok(Exit::Invalid);
         }
     };
+    control::listen(&mut edges, &app);
     let address = listener.local_addr()?;
     let cancel = edges.cancel.clone();
-    let router = router.merge(health.router());
+    let api = http::api::router(http::api::ApiParts {
+        store: app.store.clone(),
+        catalog: std::sync::Arc::clone(&app.catalog),
+        clock: app.clock.clone(),
+        receive: app.intake(),
+        stop: cancel.child_token(),
+    });
+    let router = router.merge(api).merge(health.router());
     edges.spawn(async move {
         if let Err(why) = http::serve(listener, router, cancel, LAST_REQUESTS).await {
             error!("http ended: {why}");

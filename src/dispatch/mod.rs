@@ -8,6 +8,7 @@ mod change;
 mod glass;
 mod handover;
 mod join;
+mod judge;
 mod link;
 mod lock;
 mod oncall;
@@ -39,6 +40,7 @@ use crate::planted::{self, crash};
 use crate::store::{Change, Conclusion, Store, StoreError};
 
 pub use self::answer::may_be_run;
+pub use self::judge::Judged;
 pub use roster::{Anew, Memberships, Roster, Said};
 pub use timeline::read_timeline;
 

@@ -30,7 +30,7 @@ impl Account {
         let (space, id) = match platform {
             Platform::Slack => (space.to_ascii_uppercase(), id.to_ascii_uppercase()),
             Platform::Discord => (space.to_owned(), id.to_owned()),
-            Platform::Console => return None,
+            Platform::Console | Platform::Api => return None,
         };
         let fits = match platform {
             Platform::Slack => {
@@ -38,7 +38,7 @@ impl Account {
                     && (space.is_empty() || is_slack_id(&space, &['T', 'E']))
             }
             Platform::Discord => is_number(&id) && (space.is_empty() || is_number(&space)),
-            Platform::Console => false,
+            Platform::Console | Platform::Api => false,
         };
         // `/U0ANA` names a space, and none.
         let whole = !bare.starts_with('/');
@@ -103,7 +103,7 @@ impl PlatformGroup {
             Platform::Discord => text
                 .split_once('/')
                 .is_some_and(|(guild, role)| is_number(guild) && is_number(role)),
-            Platform::Console => false,
+            Platform::Console | Platform::Api => false,
         };
         fits.then(|| Self {
             platform,

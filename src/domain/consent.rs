@@ -108,6 +108,8 @@ pub fn may_consent(
     now: Timestamp,
 ) -> bool {
     (*requester != Identity::Person(person.clone()) || planted::is("own-consent-counts"))
+        // A service is in groups too, and nobody stands behind what it says.
+        && catalog.people.persons.contains_key(person)
         && terms
             .quorums()
             .flat_map(|(_, of)| of)

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     ApprovalTerms, Capacity, Cover, GroupName, Identity, InboundKey, Invocation, LinkEvent,
     LockEvent, LockTarget, PageEvent, PageId, Platform, ProjectName, Reference, Revision,
-    RotationName, RuleChange, RuleRef, RunEvent, RunId, Source,
+    RotationName, RuleChange, RuleRef, RunEvent, RunId, Source, TokenEvent, TokenId,
 };
 
 /// One line of the ledger.
@@ -134,6 +134,15 @@ pub enum Fact {
         /// What. Not `happened`: that is of runs, and has another shape.
         became: PageEvent,
     },
+    /// A token came to speak for a person over the API, or ceased to.
+    Token {
+        /// Which. Not the token itself.
+        token: TokenId,
+        /// For whom it speaks.
+        actor: Identity,
+        /// What became of it. Not `happened`: that is of runs, and has another shape.
+        became: TokenEvent,
+    },
     /// Something happened to a run.
     Run {
         /// Which.
@@ -215,6 +224,7 @@ impl Fact {
             | Self::Link { .. }
             | Self::Page { .. }
             | Self::Covered { .. }
+            | Self::Token { .. }
             | Self::Run { .. }
             | Self::CatalogLoaded { .. }
             | Self::Service { .. } => Concerns::Nothing,

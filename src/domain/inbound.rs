@@ -18,6 +18,8 @@ pub enum Platform {
     Discord,
     /// The terminal.
     Console,
+    /// The HTTP API: whoever asks reads the answer there, and nothing is delivered.
+    Api,
 }
 
 impl Platform {
@@ -27,6 +29,7 @@ impl Platform {
             Self::Slack => "slack",
             Self::Discord => "discord",
             Self::Console => "console",
+            Self::Api => "api",
         }
     }
 
@@ -34,13 +37,13 @@ impl Platform {
     pub fn shows_live_output(self) -> bool {
         match self {
             Self::Console => true,
-            Self::Slack | Self::Discord => false,
+            Self::Slack | Self::Discord | Self::Api => false,
         }
     }
 
     /// Reads what `as_str` wrote.
     pub fn parse(text: &str) -> Option<Self> {
-        [Self::Slack, Self::Discord, Self::Console]
+        [Self::Slack, Self::Discord, Self::Console, Self::Api]
             .into_iter()
             .find(|platform| platform.as_str() == text)
     }
@@ -60,6 +63,8 @@ pub enum Source {
     Chat,
     /// `midwatch run …` on this host.
     Cli,
+    /// A program that shows a token.
+    Api,
 }
 
 /// The platform account that sent an inbound. An account is not yet a person.
@@ -159,6 +164,14 @@ pub enum Identity {
 }
 
 impl Actor {
+    /// Somebody whom `people.yaml` doesn't name.
+    pub fn stranger() -> Self {
+        Self {
+            identity: Identity::Stranger,
+            groups: BTreeSet::new(),
+        }
+    }
+
     /// The person, when `people.yaml` knows them.
     pub fn person(&self) -> Option<&PersonId> {
         match &self.identity {

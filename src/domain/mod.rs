@@ -35,6 +35,7 @@ mod sample;
 mod second_factor;
 mod summary;
 mod timeline;
+mod token;
 mod value;
 mod when;
 
@@ -56,6 +57,7 @@ pub use note::*;
 pub use page::*;
 pub use parse::{
     Arrangement, At, BUILT_INS, Hearing, Question, RESERVED_PARAMETERS, Typed, examples_of, parse,
+    say_pair,
 };
 pub use plan::*;
 pub use redact::*;
@@ -67,5 +69,6 @@ pub use runbook::*;
 pub use second_factor::*;
 pub use summary::*;
 pub use timeline::*;
+pub use token::*;
 pub use value::*;
 pub use when::*;

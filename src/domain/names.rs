@@ -96,6 +96,8 @@ names! {
     ParameterName
     /// One step of a command: `ban`.
     StepName
+    /// A token, as people call it. Never the token itself.
+    TokenId
     /// A secret's name, never its value.
     SecretName
 }
@@ -189,6 +191,12 @@ impl InboundKey {
             "sha256:{}",
             data_encoding::HEXLOWER.encode(&Sha256::digest(joined.as_bytes()))
         ))
+    }
+
+    /// Whether it begins with the platform's word, as keys of the API do.
+    pub fn is_of(&self, platform: super::Platform) -> bool {
+        let rest = self.0.strip_prefix(platform.as_str());
+        rest.is_some_and(|rest| rest.starts_with(':'))
     }
 
     /// The key as text, at most 200 bytes.

@@ -9,7 +9,8 @@ use std::fmt::Write as _;
 use aho_corasick::{AhoCorasick, AhoCorasickKind};
 use data_encoding::{BASE64_NOPAD, BASE64URL_NOPAD, HEXLOWER, HEXUPPER};
 
-use super::ControlFilter;
+use super::token::is_token_digit;
+use super::{ControlFilter, TOKEN_LENGTH, TOKEN_PREFIX};
 use crate::planted;
 
 /// Stands where a secret stood.
@@ -26,7 +27,7 @@ const SHORTEST_REST: usize = 6;
 /// A text that breaks off within a secret, as the output of a program that is killed, gives away less than this.
 const SHORTEST_BEGINNING: usize = 8;
 
-/// What to look for. Build once, use for many texts.
+/// What to look for: these secrets, and whatever looks like a token of our own. Build once, use for many texts.
 #[derive(Clone)]
 pub struct Redactor {
     search: AhoCorasick,
@@ -59,7 +60,12 @@ impl Redactor {
         Self {
             search,
             begins,
-            longest: needles.iter().map(String::len).max().unwrap_or(0),
+            longest: needles
+                .iter()
+                .map(String::len)
+                .max()
+                .unwrap_or(0)
+                .max(TOKEN_LENGTH),
             needles: needles.into_iter().collect(),
         }
     }
@@ -86,9 +92,9 @@ impl Redactor {
         let from = bytes.len().saturating_sub(self.longest.saturating_sub(1));
         (from..bytes.len())
             .find(|&at| {
-                self.begins[usize::from(bytes[at])]
-                    && text.unbroken(at, raw_length)
-                    && self.begins_needle(&bytes[at..])
+                let begins = begins_token(&bytes[at..])
+                    || (self.begins[usize::from(bytes[at])] && self.begins_needle(&bytes[at..]));
+                begins && text.unbroken(at, raw_length)
             })
             .unwrap_or(bytes.len())
     }
@@ -171,16 +177,41 @@ impl Redaction {
         if self.covered > 0 {
             joined.push((0, self.covered));
         }
-        for found in redactor.search.find_overlapping_iter(&text.text) {
-            if !text.unbroken(found.start(), raw_length) {
+        let needles = redactor.search.find_overlapping_iter(&text.text);
+        let mut found: Vec<(usize, usize)> = needles.map(|it| (it.start(), it.end())).collect();
+        found.extend(tokens_in(&text.text));
+        // In order of their ends, as the search gives them: what is joined needs that.
+        found.sort_by_key(|(_, end)| *end);
+        for (start, end) in found {
+            if !text.unbroken(start, raw_length) {
                 continue;
             }
             // The needle's last byte, and not the next one's place: line breaks after a match stay.
-            let end = text.raw(found.end() - 1, raw_length) + 1;
-            join(&mut joined, text.raw(found.start(), raw_length), end);
+            let end = text.raw(end - 1, raw_length) + 1;
+            join(&mut joined, text.raw(start, raw_length), end);
         }
         joined
     }
+}
+
+/// Where tokens of our own stand, whether they count or not.
+fn tokens_in(text: &str) -> impl Iterator<Item = (usize, usize)> + '_ {
+    text.match_indices(TOKEN_PREFIX).filter_map(|(at, _)| {
+        let token = text.as_bytes().get(at..at + TOKEN_LENGTH)?;
+        let digits = token[TOKEN_PREFIX.len()..].iter();
+        digits
+            .copied()
+            .all(is_token_digit)
+            .then_some((at, at + TOKEN_LENGTH))
+    })
+}
+
+/// Whether a token begins with these bytes and goes on.
+fn begins_token(bytes: &[u8]) -> bool {
+    let (prefix, digits) = bytes.split_at(bytes.len().min(TOKEN_PREFIX.len()));
+    bytes.len() < TOKEN_LENGTH
+        && TOKEN_PREFIX.as_bytes().starts_with(prefix)
+        && digits.iter().copied().all(is_token_digit)
 }
 
 /// Adds a part that ends no earlier than those before it, joined with those that it overlaps.

@@ -154,6 +154,37 @@ impl Outcome {
     }
 }
 
+/// How a run stands, in one of three words: what programs wait for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RunStatus {
+    /// It has no outcome yet; perhaps it waits for consent.
+    Running,
+    /// It did what it should.
+    Completed,
+    /// It did not; its outcome says what became of it, and whether that is known.
+    Failed,
+}
+
+impl RunStatus {
+    /// Every status.
+    pub const ALL: [Self; 3] = [Self::Running, Self::Completed, Self::Failed];
+
+    /// The word that programs read.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Running => "running",
+            Self::Completed => "completed",
+            Self::Failed => "failed",
+        }
+    }
+
+    /// Reads what `as_str` wrote.
+    pub fn parse(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|status| status.as_str() == word)
+    }
+}
+
 /// Where a step stands.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -809,6 +840,17 @@ impl Run {
     fn is_left_to_a_person(&self, effect: Effect) -> bool {
         let stale = |doubted: Timestamp| doubted > later(self.created_at, START_WITHIN);
         effect != Effect::Read && self.doubted_at.is_some_and(stale)
+    }
+
+    /// How it stands, in one of three words.
+    pub fn status(&self) -> RunStatus {
+        match self.outcome() {
+            None => RunStatus::Running,
+            Some(Outcome::Succeeded) => RunStatus::Completed,
+            Some(
+                Outcome::Failed | Outcome::Cancelled | Outcome::Expired | Outcome::NeedsAttention,
+            ) => RunStatus::Failed,
+        }
     }
 
     /// Whether every step of its plan only reads.

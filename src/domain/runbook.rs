@@ -103,6 +103,15 @@ impl Project {
         named.chain(last).collect()
     }
 
+    /// Whether any of its rules speaks of the command.
+    pub fn speaks_of(&self, command: &Command) -> bool {
+        self.rules.iter().any(|rule| match &rule.may {
+            Commands::Named(names) => names.contains(&command.name),
+            Commands::Reads => command.only_reads(),
+            Commands::All => true,
+        })
+    }
+
     /// The environment of this name.
     pub fn environment(&self, name: &str) -> Option<&Environment> {
         self.environments
@@ -386,6 +395,8 @@ pub struct People {
     pub rotations: BTreeMap<RotationName, Rotation>,
     /// Platform account → person: `slack:T0/U0ANA` or `slack:U0ANA`.
     pub accounts: HashMap<String, PersonId>,
+    /// Programs, by id; none of them is a person's.
+    pub services: BTreeMap<PersonId, Service>,
     /// Where calls reach persons by e-mail, as far as the files say.
     pub emails: BTreeMap<PersonId, String>,
 }
@@ -401,6 +412,15 @@ pub enum Wakefulness {
     Unknown,
     /// It isn't.
     Away,
+}
+
+/// A program of `people.yaml`. It may what its groups may; nobody calls it, and its consent never counts.
+#[derive(Debug, Clone)]
+pub struct Service {
+    /// As people know it.
+    pub name: String,
+    /// The groups that it is in.
+    pub groups: BTreeSet<GroupName>,
 }
 
 /// A person of `people.yaml`.
@@ -426,6 +446,12 @@ impl Project {
 impl People {
     /// Whom we hold responsible for what this account says: by platform id only, never by a display name.
     pub fn identify(&self, speaker: &Speaker) -> Actor {
+        // The edge has held the token against its hash; whom it speaks for is a person's id already.
+        if speaker.platform == Platform::Api {
+            let person = PersonId::parse(&speaker.id).ok();
+            let known = person.filter(|person| self.speaks(person));
+            return known.map_or_else(Actor::stranger, |person| self.actor(&person));
+        }
         let narrow = format!("{}:{}/{}", speaker.platform, speaker.space, speaker.id);
         let wide = format!("{}:{}", speaker.platform, speaker.id);
         match self
@@ -434,15 +460,23 @@ impl People {
             .or_else(|| self.accounts.get(&wide))
         {
             Some(person) => self.actor(person),
-            None => Actor {
-                identity: Identity::Stranger,
-                groups: BTreeSet::new(),
-            },
+            None => Actor::stranger(),
         }
     }
 
-    /// The person as an actor, with their groups.
+    /// Whether a token may speak for this: a person, or a service.
+    pub fn speaks(&self, id: &PersonId) -> bool {
+        self.persons.contains_key(id) || self.services.contains_key(id)
+    }
+
+    /// The person or service as an actor, with their groups.
     pub fn actor(&self, person: &PersonId) -> Actor {
+        if let Some(service) = self.services.get(person) {
+            return Actor {
+                identity: Identity::Person(person.clone()),
+                groups: service.groups.clone(),
+            };
+        }
         let groups = self
             .groups
             .iter()
@@ -474,10 +508,12 @@ impl People {
     /// Whether the person is meant.
     pub fn is_meant(&self, who: &Who, person: &PersonId, now: Timestamp) -> bool {
         match who {
-            Who::Group(group) => self
-                .groups
-                .get(group)
-                .is_some_and(|members| members.contains(person)),
+            Who::Group(group) => {
+                let members = self.groups.get(group);
+                let service = self.services.get(person);
+                members.is_some_and(|members| members.contains(person))
+                    || service.is_some_and(|service| service.groups.contains(group))
+            }
             Who::Person(named) => named == person,
             Who::OnCall(on_call) => self.on_call(on_call, now) == Some(person),
             Who::Everyone => self.persons.contains_key(person),
@@ -543,9 +579,9 @@ impl People {
 
     /// The name people know; the id when the file has none.
     pub fn name<'a>(&'a self, person: &'a PersonId) -> &'a str {
-        self.persons
-            .get(person)
-            .map_or(person.as_str(), |found| found.name.as_str())
+        let service = || self.services.get(person).map(|it| it.name.as_str());
+        let person_of = self.persons.get(person).map(|it| it.name.as_str());
+        person_of.or_else(service).unwrap_or(person.as_str())
     }
 }
 

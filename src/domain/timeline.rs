@@ -462,6 +462,7 @@ fn told(entry: &Entry, stands: Option<Stands>) -> Option<What> {
         | Fact::Answered { .. }
         | Fact::Link { .. }
         | Fact::Covered { .. }
+        | Fact::Token { .. }
         | Fact::Run { .. }
         | Fact::CatalogLoaded { .. }
         | Fact::Service { .. } => None,

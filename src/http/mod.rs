@@ -1,5 +1,7 @@
-//! HTTP: health and metrics, and the server that all routes share.
+//! HTTP: the API, health and metrics, and the server that all routes share.
 
+pub mod api;
+mod crowd;
 mod health;
 mod serve;
 

@@ -1,14 +1,19 @@
-//! The server: every connection is bounded in time, size and number, and is finished before we stop.
+//! The server: every connection is bounded in time, size and number, and is finished before we stop. When there is no room
+//! for another, one that waits for nothing of ours makes room.
 
+use std::convert::Infallible;
 use std::io;
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::extract::Request;
-use axum::http::StatusCode;
+use axum::extract::Request as Asked;
+use axum::http::{Request, StatusCode};
 use axum::middleware::{self, Next};
 use axum::response::Response;
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
+use hyper::service::{Service as _, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
@@ -17,14 +22,19 @@ use tokio_util::sync::CancellationToken;
 use tower_http::limit::RequestBodyLimitLayer;
 use tower_http::timeout::TimeoutLayer;
 
+use super::api;
+use super::crowd::{Crowd, Doing, Side, Standing, Watched};
+
 /// How long a request's head may take; also ends idle connections.
 const HEAD_TIME: Duration = Duration::from_secs(10);
 /// How long a request may take, from its head to the head of its answer.
 const REQUEST_TIME: Duration = Duration::from_secs(15);
 /// The largest body in bytes; platforms send some kilobytes.
 const LARGEST_BODY: usize = 1 << 20;
-/// How many connections there may be; more wait in the system's queue.
-const MOST_CONNECTIONS: usize = 1_024;
+/// How many connections there may be. Well below the 1,024 open files that a process usually may have: all else needs some.
+const MOST_CONNECTIONS: usize = 768;
+/// How soon we look again for one that can make room, while all of them are being answered.
+const LOOK_FOR_ROOM: Duration = Duration::from_millis(50);
 
 /// Serves until cancelled, then finishes the requests that have begun, for `drain` at most.
 ///
@@ -52,8 +62,15 @@ pub async fn serve(
     ended
 }
 
-async fn count(request: Request, next: Next) -> Response {
+async fn count(request: Asked, next: Next) -> Response {
+    let is_api = request.uri().path().starts_with("/api/");
     let response = next.run(request).await;
+    // The layers between answer in plain words, and programs read problems.
+    let response = if is_api {
+        api::as_problem(response)
+    } else {
+        response
+    };
     let status = response.status().as_str().to_owned();
     metrics::counter!("midwatch_http_requests_total", "status" => status).increment(1);
     response
@@ -65,16 +82,28 @@ async fn accept_all(
     connections: &mut JoinSet<()>,
     stop: &CancellationToken,
 ) -> io::Result<()> {
+    let mut crowd = Crowd::default();
     loop {
+        let has_room = crowd.len() < MOST_CONNECTIONS || crowd.can_shrink();
         tokio::select! {
             () = stop.cancelled() => return Ok(()),
-            Some(_) = connections.join_next() => {}
-            accepted = listener.accept(), if connections.len() < MOST_CONNECTIONS => match accepted {
-                Ok((stream, _)) => {
-                    connections.spawn(converse(stream, router.clone(), stop.clone()));
-                }
-                Err(why) => pause_or_end(why).await?,
+            Some(ended) = connections.join_next_with_id() => match ended {
+                Ok((id, ())) => crowd.remove(id),
+                Err(why) => crowd.remove(why.id()),
             },
+            accepted = listener.accept(), if has_room => match accepted {
+                Ok((stream, _)) => {
+                    while crowd.len() >= MOST_CONNECTIONS && crowd.shrink() {}
+                    let standing = crowd.standing();
+                    let talk = converse(stream, router.clone(), Arc::clone(&standing), stop.clone());
+                    crowd.add(connections.spawn(talk), standing);
+                }
+                Err(why) => {
+                    crowd.shrink();
+                    pause_or_end(why).await?;
+                }
+            },
+            () = tokio::time::sleep(LOOK_FOR_ROOM), if !has_room => {}
         }
     }
 }
@@ -96,11 +125,27 @@ async fn pause_or_end(why: io::Error) -> io::Result<()> {
     }
 }
 
-async fn converse(stream: TcpStream, router: Router, stop: CancellationToken) {
+async fn converse(
+    stream: TcpStream,
+    router: Router,
+    standing: Arc<Standing>,
+    stop: CancellationToken,
+) {
+    let routes = TowerToHyperService::new(router);
+    let service = service_fn(move |request: Request<Incoming>| {
+        standing.set(Doing::Sending);
+        let received = Arc::clone(&standing);
+        let request = request.map(|body| Watched::new(body, received, Side::Request));
+        let (answer, sent) = (routes.call(request), Arc::clone(&standing));
+        async move {
+            let response = answer.await?;
+            Ok::<_, Infallible>(response.map(|body| Watched::new(body, sent, Side::Response)))
+        }
+    });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_TIME)
-        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router))
+        .serve_connection(TokioIo::new(stream), service)
         .with_upgrades();
     tokio::pin!(connection);
     let ended = tokio::select! {

@@ -42,7 +42,7 @@ macro_rules! table {
 }
 
 /// What is copied; a table stands behind those that it refers to.
-const TABLES: [Table; 19] = [
+const TABLES: [Table; 20] = [
     table!("inbound"),
     table!("commitments"),
     table!("ledger"),
@@ -62,6 +62,7 @@ const TABLES: [Table; 19] = [
     table!("calls"),
     table!("happenings"),
     table!("rules_told"),
+    table!("tokens"),
 ];
 /// What is said of the new database anew, and not copied.
 #[cfg(test)]

@@ -282,6 +282,13 @@ pub(super) async fn rows_from(db: &mut Db, first: i64, limit: i64) -> Result<Vec
 }
 
 impl Store {
+    /// Lines of the ledger from a sequence on, in order, each the canonical JSON of its entry.
+    pub async fn ledger_lines(&self, from: u64, limit: u32) -> Result<Vec<String>, StoreError> {
+        let mut db = self.reader().await?;
+        let rows = rows_from(&mut db, from.cast_signed(), i64::from(limit)).await?;
+        Ok(rows.into_iter().map(|(_, _, line)| line).collect())
+    }
+
     /// Ledger entries of a run, oldest first: what was decided and what happened.
     pub async fn history(&self, run: RunId) -> Result<History, StoreError> {
         let lines: Vec<(String,)> = sql("select line from ledger where run = $1 order by sequence")

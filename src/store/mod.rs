@@ -1,5 +1,6 @@
 //! Keeps the facts and hands out work. The only module with SQL; one method is one intention is one transaction.
 
+mod answers;
 mod checkpoint;
 mod clocks;
 mod codes;
@@ -28,6 +29,7 @@ mod run_rows;
 mod runs;
 mod set_back;
 mod timeline;
+mod tokens;
 pub mod verify;
 #[cfg(test)]
 mod ways;
@@ -46,6 +48,7 @@ pub use links::{
 pub use rules_told::RulesTold;
 pub use timeline::{GitRead, RunStanding, TimelineFilter, TimelineRead};
 
+pub use answers::Answer;
 pub use locks::{LockChange, TellEnd};
 pub use pages::{DueCall, KnownPage, PageChange, UnansweredRun};
 
@@ -56,6 +59,7 @@ use jiff::Timestamp;
 
 use crate::domain::{
     Entry, Fact, InboundKey, Posting, PostingKind, ProjectName, Reference, Run, RunEvent, RunId,
+    RunStatus,
 };
 
 /// Due at once, in columns that say when: a clock that is put back must not hold up what is due already.
@@ -227,6 +231,30 @@ pub struct RunFilter {
     pub open: bool,
     /// How many at the most.
     pub limit: u32,
+}
+
+/// Which runs a page lists; newest first.
+#[derive(Debug, Clone, Default)]
+pub struct RunsAsked {
+    /// Of these projects only; `None`: of all.
+    pub projects: Option<Vec<ProjectName>>,
+    /// `COMMAND`, `COMMAND/PROJECT` or `COMMAND/PROJECT/ENVIRONMENT`, as `target_of` has them; `None`: whatever they do.
+    pub target: Option<String>,
+    /// `running`, `completed` or `failed`, as [`Run::status`] says it.
+    pub status: Option<RunStatus>,
+    /// Only what stands behind this.
+    pub behind: Option<RunPosition>,
+    /// How many at the most.
+    pub limit: u32,
+}
+
+/// Where a run stands in the list of all, newest first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RunPosition {
+    /// When it was asked for.
+    pub created_at: Timestamp,
+    /// Which.
+    pub run: RunId,
 }
 
 /// Runs that were listed.

@@ -43,6 +43,10 @@ pub(super) async fn owe_numbered(
     let first = reserve_numbers(group, postings.len(), now).await?;
     let numbers = first..first + i64::try_from(postings.len()).unwrap_or_default();
     for (number, posting) in (first..).zip(postings) {
+        // Whoever asked over the API reads the answer and the run there: nobody delivers it.
+        if posting.to.platform == Platform::Api {
+            continue;
+        }
         let last = matches!(posting.kind, PostingKind::Line { last: true, .. });
         // A deferred root stays deferred: the platform asked us to wait, whatever the state is now. One that is to be
         // read back does not: its newer state is sent at once.

@@ -7,10 +7,10 @@ use sqlx::FromRow;
 use super::db::{Db, Sql, sql};
 use super::fault::{read_all_json, read_json, read_time, write_json};
 use super::runs::Details;
-use super::{RunFilter, StoreError};
+use super::{RunFilter, RunPosition, RunsAsked, StoreError};
 use crate::domain::{
-    Begun, Glass, Identity, OtherRun, Outcome, Place, ProjectName, Reference, Run, RunId,
-    StepState, ThreadLink,
+    Begun, Glass, Identity, InboundKey, OtherRun, Outcome, Place, ProjectName, Reference, Run,
+    RunId, RunStatus, StepState, ThreadLink,
 };
 
 /// One row of `steps`, as it is written.
@@ -335,6 +335,51 @@ pub(super) async fn load_list(
         .chunk_by(|one, two| one.id == two.id)
         .map(|rows| gather(rows).map_err(|why| (rows[0].reference.clone(), why)))
         .collect())
+}
+
+/// A run where it stands in the list, or its reference and why it can't be read.
+type Listed = (RunPosition, Result<Run, (String, StoreError)>);
+
+/// A page of runs, each with where it stands.
+pub(super) async fn load_page(db: &mut Db, asked: &RunsAsked) -> Result<Vec<Listed>, StoreError> {
+    let rows: Vec<JoinedRow> = page(asked).all(db).await?;
+    let listed = rows.chunk_by(|one, two| one.id == two.id).map(|rows| {
+        let position = RunPosition {
+            created_at: read_time(rows[0].created_at)?,
+            run: RunId::parse(&rows[0].id).ok_or_else(|| rows[0].unreadable("id"))?,
+        };
+        let run = gather(rows).map_err(|why| (rows[0].reference.clone(), why));
+        Ok((position, run))
+    });
+    listed.collect()
+}
+
+fn page(asked: &RunsAsked) -> Sql {
+    let projects = asked.projects.as_ref().map(|projects| {
+        let rows = projects.iter().map(|it| serde_json::json!({ "id": it }));
+        write_json(&rows.collect::<Vec<_>>())
+    });
+    let behind = asked.behind.unwrap_or(RunPosition {
+        created_at: Timestamp::MAX,
+        run: RunId::of_inbound(&InboundKey::new(&[])),
+    });
+    select_runs!(
+        "r.id in (select id from runs
+                  where (created_at < $1 or (created_at = $1 and id > $2))
+                    and (cast($3 as text) is null
+                         or project in (select value ->> 'id' from json_each(coalesce(cast($3 as text), '[]'))))
+                    and (cast($4 as text) is null or substr(same_target, 1, length(cast($4 as text))) = $4)
+                    and (cast($5 as text) is null
+                         or case when phase <> 'finished' then 'running' when outcome = 'succeeded' then 'completed'
+                                 else 'failed' end = $5)
+                  order by created_at desc, id limit $6)"
+    )
+    .bind(behind.created_at.as_millisecond())
+    .bind(behind.run.to_string())
+    .bind(projects)
+    .bind(asked.target.as_ref().map(|target| format!("{target}/")))
+    .bind(asked.status.map(RunStatus::as_str))
+    .bind(i64::from(asked.limit))
 }
 
 /// How many rows are looked at for each change that may count: reads are among them.

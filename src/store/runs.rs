@@ -13,7 +13,7 @@ use super::newer::What;
 use super::outbox::owe;
 use super::run_rows::{self, StepRow};
 use super::writer::Group;
-use super::{AT_ONCE, RunFilter, Runs, Store, StoreError, Tell};
+use super::{AT_ONCE, RunFilter, RunPosition, Runs, RunsAsked, Store, StoreError, Tell};
 use crate::domain::{
     Begun, Due, Fact, Facts, Glass, Identity, Invocation, OtherRun, Outcome, PersonId, Place,
     ProjectName, Reference, RuleRef, Run, RunEvent, RunId, ThreadLink, apply, next,
@@ -412,6 +412,32 @@ impl Store {
                 })
             })
             .await
+    }
+
+    /// A page of runs, newest first, and where the next begins; `None`: there is none.
+    pub async fn runs_page(
+        &self,
+        asked: &RunsAsked,
+    ) -> Result<(Runs, Option<RunPosition>), StoreError> {
+        let mut runs = Runs::default();
+        let more = RunsAsked {
+            limit: asked.limit.saturating_add(1),
+            ..asked.clone()
+        };
+        let mut listed = run_rows::load_page(&mut self.reader().await?, &more).await?;
+        let is_whole = listed.len() <= asked.limit as usize;
+        listed.truncate(asked.limit as usize);
+        let last = listed.last().map(|(position, _)| *position);
+        for (_, run) in listed {
+            match run {
+                Ok(run) => runs.known.push(run),
+                Err((reference, why)) => {
+                    self.newer().note(What::Run, &reference, &why)?;
+                    runs.unread.extend(Reference::parse(&reference));
+                }
+            }
+        }
+        Ok((runs, last.filter(|_| !is_whole)))
     }
 
     /// Runs, newest first.

@@ -11,6 +11,8 @@
 )]
 
 mod actions;
+mod api;
+mod api_store;
 mod architecture;
 mod bad_day;
 #[allow(

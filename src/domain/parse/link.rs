@@ -43,7 +43,7 @@ fn account(rest: &[Word], word: &str, example: &str) -> Result<Account, Refusal>
         return bad(&format!("`{word}` knows the platforms slack and discord"));
     };
     match (platform, rest) {
-        (Platform::Console, _) => bad(
+        (Platform::Console | Platform::Api, _) => bad(
             "an account of the console can't be linked: whoever keeps people.yaml adds it with `login:`",
         ),
         (_, []) => bad(&format!(
@@ -56,7 +56,7 @@ fn account(rest: &[Word], word: &str, example: &str) -> Result<Account, Refusal>
                     "`{}` is not the id of a Slack account; your profile shows it: U0123ABCD",
                     echo(&id.text)
                 ),
-                Platform::Discord | Platform::Console => format!(
+                Platform::Discord | Platform::Console | Platform::Api => format!(
                     "`{}` is not the id of a Discord account; Copy User ID gives it in developer mode, a long number",
                     echo(&id.text)
                 ),
@@ -70,5 +70,7 @@ fn account(rest: &[Word], word: &str, example: &str) -> Result<Account, Refusal>
 }
 
 fn platform(word: &Word) -> Option<Platform> {
-    Platform::parse(&word.text.to_ascii_lowercase())
+    let known = Platform::parse(&word.text.to_ascii_lowercase());
+    // Nobody has an account there: a token speaks for whom it was made for.
+    known.filter(|platform| *platform != Platform::Api)
 }

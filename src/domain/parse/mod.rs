@@ -15,6 +15,7 @@ mod oncall;
 mod page;
 mod questions;
 mod reading;
+mod saying;
 #[cfg(test)]
 mod tests;
 mod timeline;
@@ -26,6 +27,7 @@ use std::sync::Arc;
 pub use examples::examples_of;
 pub(in crate::domain) use nearest::{echo, nearest};
 pub use questions::{Arrangement, At, BUILT_INS, Question};
+pub use saying::say_pair;
 pub(in crate::domain) use words::{LONGEST_LINE, MOST_WORDS, Word, split_loosely};
 
 use super::{Catalog, Command, Invocation, Meant, Project, ProjectName, Refusal};

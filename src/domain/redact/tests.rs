@@ -270,3 +270,23 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_token_of_ours_is_found_without_being_known_however_it_is_cut() {
+    let token = crate::domain::ApiToken::of([42; 32]);
+    let token = token.expose();
+    let redactor = Redactor::new([]);
+    let text = format!("curl -H 'authorization: Bearer {token}' http://h/ # mw_not\nm");
+    let expected = "curl -H 'authorization: Bearer [redacted]' http://h/ # mw_not\nm";
+    assert_eq!(redactor.redact(&text), expected);
+    for at in 0..=text.len() {
+        let mut stream = Redaction::default();
+        let mut shown = stream.push(&redactor, &text[..at]);
+        shown.push_str(&stream.push(&redactor, &text[at..]));
+        shown.push_str(&stream.finish(&redactor));
+        assert_eq!(shown, expected, "cut at {at}");
+    }
+    let wrapped = format!("{}\n  {}", &token[..30], &token[30..]);
+    assert_eq!(redactor.redact(&wrapped), "[redacted]");
+    assert_eq!(redactor.redact(&token[..40]), "[redacted]", "half of one");
+}

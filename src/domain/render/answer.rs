@@ -422,6 +422,7 @@ fn fact_in_words(run: &Run, fact: &Fact) -> Option<Text> {
         | Fact::Link { .. }
         | Fact::Lock { .. }
         | Fact::Covered { .. }
+        | Fact::Token { .. }
         | Fact::Page { .. }
         | Fact::CatalogLoaded { .. }
         | Fact::RulesChanged { .. }

@@ -14,6 +14,7 @@ mod oncall;
 mod orient;
 mod page;
 mod places;
+mod plain;
 #[cfg(test)]
 pub(crate) mod printed;
 mod rules;
@@ -41,6 +42,7 @@ pub use page::{
     page_escalated, page_state, pages,
 };
 pub use places::{done_from_elsewhere, in_each_place, posting};
+pub use plain::plain;
 pub use rules::{rule_in_words, rules_changed};
 use std::time::Duration;
 pub use summary::summary;

@@ -61,5 +61,6 @@ fn where_it_began(run: &Run) -> Text {
         Platform::Slack => Text::new().plain("on Slack in ").code(channel),
         Platform::Discord => Text::new().plain("on Discord in ").code(channel),
         Platform::Console => Text::new().plain("at the console"),
+        Platform::Api => Text::new().plain("over the API"),
     }
 }

@@ -56,6 +56,7 @@ impl Record {
                 | Fact::RulesChanged { .. }
                 | Fact::CatalogKept { .. }
                 | Fact::SetBack { .. }
+                | Fact::Token { .. }
                 | Fact::Page { inbound: None, .. }
                 | Fact::Service { .. } => {}
             }

@@ -154,6 +154,7 @@ impl Record {
             Fact::CatalogLoaded { .. }
             | Fact::RulesChanged { .. }
             | Fact::CatalogKept { .. }
+            | Fact::Token { .. }
             | Fact::Lock { inbound: None, .. }
             | Fact::Page { inbound: None, .. } => {}
             Fact::SetBack { why } => self
