@@ -557,10 +557,36 @@ fn what_can_not_be_printed_is_a_failure() {
     );
 }
 
-#[test]
-fn an_app_is_enrolled_and_its_codes_begin_what_is_of_high_risk() {
+/// Enrols a person: their app, and the line for people.yaml.
+pub(crate) fn enrol(home: &Home, person: &str) -> (totp_rs::Totp, String) {
     use std::io::{BufRead as _, BufReader, Write as _};
     use totp_rs::{Builder, Secret};
+    let mut enrolling = home
+        .command(&["factor", "enrol", person])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(enrolling.stdout.take().unwrap()).lines();
+    let mut line_with = |word: &str| {
+        let mut found = lines.by_ref().map(Result::unwrap);
+        let line = found.find(|line| line.contains(word));
+        line.unwrap_or_else(|| panic!("no line with `{word}`"))
+    };
+    let secret = line_with("type into it: ");
+    let (_, secret) = secret.rsplit_once(' ').unwrap();
+    let app = Builder::new().with_secret(Secret::try_from_base32(secret).unwrap());
+    let app = app.build().unwrap();
+    let mut typing = enrolling.stdin.take().unwrap();
+    writeln!(typing, "{}", app.generate_current()).unwrap();
+    let enrolment = line_with("second_factor: ");
+    assert!(enrolling.wait().unwrap().success());
+
+    (app, enrolment.trim().to_owned())
+}
+
+#[test]
+fn an_app_is_enrolled_and_its_codes_begin_what_is_of_high_risk() {
     let people = "people:\n  ana: { name: Ana }\ngroups:\n  team: [ana]\n";
     let shop = "project: shop\nabout: A shop.\nowner: team\nchannels: [shop]\nsecond_factor: high\n\
                 rules: [{ may: wipe, who: team }, { otherwise: ask Ana }]\n";
@@ -586,28 +612,8 @@ fn an_app_is_enrolled_and_its_codes_begin_what_is_of_high_risk() {
         given_up.err
     );
 
-    let mut enrolling = home
-        .command(&["factor", "enrol", "ana"])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut lines = BufReader::new(enrolling.stdout.take().unwrap()).lines();
-    let mut line_with = |word: &str| {
-        let mut found = lines.by_ref().map(Result::unwrap);
-        let line = found.find(|line| line.contains(word));
-        line.unwrap_or_else(|| panic!("no line with `{word}`"))
-    };
-    let secret = line_with("type into it: ");
-    let (_, secret) = secret.rsplit_once(' ').unwrap();
-    let app = Builder::new().with_secret(Secret::try_from_base32(secret).unwrap());
-    let app = app.build().unwrap();
-    let mut typing = enrolling.stdin.take().unwrap();
-    writeln!(typing, "{}", app.generate_current()).unwrap();
-    let enrolment = line_with("second_factor: ");
-    assert!(enrolling.wait().unwrap().success());
-
-    let enrolled = people.replace("name: Ana", &format!("name: Ana, {}", enrolment.trim()));
+    let (app, enrolment) = enrol(&home, "ana");
+    let enrolled = people.replace("name: Ana", &format!("name: Ana, {enrolment}"));
     home.write("runbooks/people.yaml", &enrolled);
     let without = typed(&home, &["/as ana", "/ops wipe"]);
     assert!(without.out.contains("wipe needs otp"), "{}", without.out);

@@ -510,3 +510,51 @@ async fn a_service_may_what_its_groups_may_and_never_consents() {
     house.post(&at, "ana", yes).await.is(200, "");
     house.close();
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_wants_a_second_factor_takes_a_code_here_too() {
+    let home = files();
+    let shop = super::SHOP.replace("rules:\n", "second_factor: medium\nrules:\n");
+    home.write("runbooks/shop.yaml", &shop);
+    home.write(
+        "commands/touch.yaml",
+        &super::TOUCH.replace("risk: low", "risk: medium"),
+    );
+    let house = House::of(home, &["ana"]).await;
+    let home = &house.home;
+    let body = |code: &str| json!({ "project": "shop", "environment": "one", "otp": code });
+    let none = house.post("/api/v1/task/touch", "ana", touch("shop")).await;
+    none.is(409, "no_second_factor");
+    let (app, enrolment) = crate::cli_story::enrol(home, "ana");
+    let people = super::PEOPLE.replace("name: Ana Ruiz", &format!("name: Ana Ruiz, {enrolment}"));
+    home.write("runbooks/people.yaml", &people);
+    let deadline = tokio::time::Instant::now() + super::PATIENCE;
+    let taken = loop {
+        let told = house.post("/api/v1/task/touch", "ana", touch("shop")).await;
+        if told.code() != "no_second_factor" || tokio::time::Instant::now() > deadline {
+            break told;
+        }
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    };
+    assert_eq!(taken.code(), "missing");
+    assert!(
+        taken.json["detail"]
+            .as_str()
+            .unwrap()
+            .contains("authenticator app"),
+        "{}",
+        taken.text
+    );
+    let wrong = house
+        .post("/api/v1/task/touch", "ana", body("000000"))
+        .await;
+    assert_eq!(wrong.code(), "wrong_code");
+    let code = app.generate_current().to_string();
+    house
+        .post("/api/v1/task/touch", "ana", body(&code))
+        .await
+        .is(201, "");
+    let again = house.post("/api/v1/task/touch", "ana", body(&code)).await;
+    assert_eq!(again.code(), "used_code");
+    house.close();
+}
