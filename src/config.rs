@@ -20,7 +20,8 @@ use url::Url;
 use crate::domain::SecretName;
 
 pub use calls::{CallSettings, PagerSettings, SmtpSettings};
-use reader::{Reader, check_url};
+use reader::Reader;
+pub(crate) use reader::check_url;
 
 /// The file that is read when `MIDWATCH_CONFIG` names none and it exists.
 pub const DEFAULT_FILE: &str = "midwatch.env";
@@ -42,8 +43,10 @@ pub const NAMES: &[&str] = &[
     "MIDWATCH_PAGER_URL",
     "MIDWATCH_RUNBOOKS",
     "MIDWATCH_SECRETS",
+    "MIDWATCH_SERVER",
     "MIDWATCH_SMTP_FROM",
     "MIDWATCH_SMTP_URL",
+    "MIDWATCH_TOKEN",
     "SLACK_API_URL",
     "SLACK_APP_TOKEN",
     "SLACK_BOT_TOKEN",
@@ -69,6 +72,10 @@ pub struct Settings {
     pub discord: Option<DiscordSettings>,
     /// How calls leave chat.
     pub calls: CallSettings,
+    /// The server that `midwatch run` asks; `None`: the one that was logged in at, or none.
+    pub server: Option<String>,
+    /// What the server is shown.
+    pub token: Option<SecretString>,
     /// What is logged, and how.
     pub log: LogSettings,
     /// Folder with one file for each secret, named like it.
@@ -194,6 +201,7 @@ impl Settings {
         slack
             .chain(discord)
             .chain(self.secrets.values())
+            .chain(&self.token)
             .cloned()
             .chain(self.calls.secret_values())
             .chain(database.into_iter().flatten())
@@ -264,6 +272,10 @@ fn read_all(reader: &mut Reader) -> Settings {
         slack: read_slack(reader),
         discord: read_discord(reader),
         calls: calls::read(reader),
+        server: reader.optional("MIDWATCH_SERVER", |text| {
+            check_url(text).map(|()| text.trim_end_matches('/').to_owned())
+        }),
+        token: reader.token("MIDWATCH_TOKEN", "mw_", "`midwatch token add` makes one"),
         log: read_log(reader),
         secrets_folder: reader.folder("MIDWATCH_SECRETS"),
         variables: reader.variables(),

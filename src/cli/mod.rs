@@ -9,6 +9,7 @@ mod ledger;
 mod may;
 mod past;
 mod preview;
+mod remote;
 mod rules_told;
 mod run;
 mod serve;
@@ -136,11 +137,25 @@ enum Command {
         #[arg(long, value_name = "FILE")]
         html: Option<PathBuf>,
     },
-    /// Run a command here, as the person whose `login` is yours, and wait for its end
+    /// Run a command at the server that you are logged in at, or here, and wait for its end
     Run {
+        /// Here, as the person whose `login` is yours, whatever server there is
+        #[arg(long)]
+        local: bool,
+        /// In this project; may be left out where the words or the token name one
+        #[arg(long, value_name = "PROJECT", conflicts_with = "local")]
+        project: Option<String>,
+        /// Print one JSON line for each event, and for the run at its end
+        #[arg(long, conflicts_with = "local")]
+        json: bool,
         /// What you would type in chat: flush-cache prod
         #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true)]
         command: Vec<String>,
+    },
+    /// Keep a token for a server, so that `midwatch run` asks it
+    Login {
+        /// Its address: https://midwatch.example
+        server: String,
     },
     /// Export or verify the ledger
     Ledger {
@@ -269,7 +284,28 @@ async fn run_command(command: Command) -> anyhow::Result<Exit> {
         Command::Preview { run, on, html } => {
             preview::run(&settings, &preview::Question { run, on, html }).await
         }
-        Command::Run { command } => run::run(settings, environment, &command).await,
+        Command::Run {
+            local,
+            project,
+            json,
+            command,
+        } => {
+            let server = if local {
+                None
+            } else {
+                remote::server(&settings, &environment)?
+            };
+            let Some(server) = server else {
+                return run::run(settings, environment, &command).await;
+            };
+            let wanted = remote::Wanted {
+                says: run::line(&command),
+                project: project.as_deref(),
+                json,
+            };
+            remote::run(&server, &wanted).await
+        }
+        Command::Login { server } => remote::login(&server, &environment).await,
         Command::Ledger { command } => ledger::run(&settings, command).await,
         Command::Factor { command } => factor::run(&settings, command).await,
         Command::Store { command } => store::run(&settings, command).await,

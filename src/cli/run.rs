@@ -92,15 +92,7 @@ async fn wait(app: &App, key: &InboundKey) -> Result<Ended, StoreError> {
 fn inbound(app: &App, account: String, words: &[String]) -> Inbound {
     let now = app.clock.now();
     let session = uuid::Uuid::new_v4().simple().to_string();
-    // One word is a whole line, as in `run 'flush-cache prod'`; several are words that the shell has split already.
-    let text = match words {
-        [line] => line.clone(),
-        words => words
-            .iter()
-            .map(|word| requoted(word))
-            .collect::<Vec<_>>()
-            .join(" "),
-    };
+    let text = line(words);
     Inbound {
         key: InboundKey::new(&["cli", &session]),
         source: Source::Cli,
@@ -121,6 +113,19 @@ fn inbound(app: &App, account: String, words: &[String]) -> Inbound {
         sent_at: now,
         received_at: now,
         form_handle: None,
+    }
+}
+
+/// What is said. One word is a whole line, as in `run 'flush-cache prod'`; several are words that the shell has split
+/// already.
+pub(super) fn line(words: &[String]) -> String {
+    match words {
+        [line] => line.clone(),
+        words => words
+            .iter()
+            .map(|word| requoted(word))
+            .collect::<Vec<_>>()
+            .join(" "),
     }
 }
 

@@ -253,7 +253,8 @@ fn unknown(place: &str, name: &str) -> String {
     format!("{place}: {} is not a setting; {next}", short(name))
 }
 
-pub(super) fn check_url(text: &str) -> Result<(), String> {
+/// Whether an address may be spoken to: encrypted, or this host's own.
+pub(crate) fn check_url(text: &str) -> Result<(), String> {
     let url = Url::parse(text)
         .map_err(|why| format!("is not an address ({why}); write it like https://host/path"))?;
     match url.scheme() {

@@ -5,6 +5,7 @@ mod bad_input;
 mod crowd;
 mod document;
 mod matrix;
+mod remote;
 mod story;
 
 use std::collections::BTreeMap;

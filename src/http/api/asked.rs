@@ -9,7 +9,8 @@ use serde_json::Value;
 
 use super::problem::Problem;
 use crate::domain::{
-    Catalog, Command, CommandName, Hearing, Project, ProjectName, Scope, TokenTerms, parse, render,
+    Catalog, Command, CommandName, Hearing, Project, ProjectName, Question, Scope, TokenTerms,
+    Typed, parse, render, take_code,
 };
 
 /// A request.
@@ -72,10 +73,7 @@ impl Asked {
         if self.terms.projects.is_empty() {
             return words;
         }
-        let mut catalog = Catalog::clone(&self.catalog);
-        catalog.channels.clear();
-        catalog.projects.retain(|name, _| self.terms.sees(name));
-        catalog.commands.retain(|_, command| self.sees(command));
+        let catalog = self.seen_catalog();
         let hearing = Hearing {
             catalog: &catalog,
             channel: "",
@@ -83,6 +81,43 @@ impl Asked {
         match parse(text, &hearing) {
             Err(refusal) => render::plain(&refusal.message(), &catalog.people),
             Ok(_) => words,
+        }
+    }
+
+    /// As much of the catalog as is there for the caller.
+    fn seen_catalog(&self) -> Catalog {
+        let mut catalog = Catalog::clone(&self.catalog);
+        catalog.channels.clear();
+        catalog.projects.retain(|name, _| self.terms.sees(name));
+        catalog.commands.retain(|_, command| self.sees(command));
+        catalog
+    }
+
+    /// Refuses words that would begin nothing that is there for the caller. `text`: what they become.
+    pub(super) fn must_begin(&self, says: &str, text: &str) -> Result<(), Problem> {
+        let catalog = self.seen_catalog();
+        let hearing = Hearing {
+            catalog: &catalog,
+            channel: "",
+        };
+        let question = |question: &Question| {
+            let detail = format!(
+                "`{}` is a question, and no task; other routes answer those",
+                question.word()
+            );
+            Problem::new("bad_request", detail)
+        };
+        if let Ok(Typed::Ask(asked)) = parse(says, &hearing) {
+            return Err(question(&asked));
+        }
+        let (text, _) = take_code(text);
+        match parse(&text, &hearing) {
+            Ok(Typed::Invoke(_)) => Ok(()),
+            Ok(Typed::Ask(asked)) => Err(question(&asked)),
+            Err(refusal) => {
+                let words = render::plain(&refusal.message(), &catalog.people);
+                Err(Problem::new(refusal.word(), words))
+            }
         }
     }
 

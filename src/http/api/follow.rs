@@ -136,13 +136,11 @@ async fn read(store: &Store, run: RunId, sender: &watch::Sender<Told>) {
 
 async fn look(store: &Store, run: RunId) -> Result<Told, StoreError> {
     // The run first: what ends it stands in the history that is read after.
-    let ended = store
-        .run(run)
-        .await?
-        .is_none_or(|it| it.outcome().is_some());
+    let known = store.run(run).await?;
+    let ended = known.as_ref().is_none_or(|it| it.outcome().is_some());
     let history = store.history(run).await?;
     let events = history.entries.iter().filter_map(|entry| {
-        let (word, said) = shape::event(entry)?;
+        let (word, said) = shape::event(entry, known.as_ref())?;
         Some(Happened {
             sequence: entry.sequence,
             word,

@@ -100,6 +100,7 @@ static ROUTES: &[Route] = &[
     route!(POST "/api/v1/task/{name}" Run tasks::start),
     route!(POST "/api/v1/decision" Read tasks::judge),
     route!(GET "/api/v1/runs" Read runs::list),
+    route!(POST "/api/v1/runs" Run tasks::say_words),
     route!(GET "/api/v1/run/{run}" Read runs::look),
     route!(GET "/api/v1/run/{run}/events" Read runs::follow),
     route!(POST "/api/v1/run/{run}/cancel" Run runs::cancel),

@@ -4,8 +4,8 @@ use serde_json::{Map, Value, json};
 
 use super::problem::rule_json;
 use crate::domain::{
-    ApprovalTerms, Arguments, Command, Entry, Fact, Identity, Parameter, ParameterKind, PersonId,
-    Phase, Project, Run, RunEvent, StepResult, StepState, Value as Given,
+    ApprovalTerms, Arguments, Command, Entry, Fact, Identity, Parameter, ParameterKind, People,
+    PersonId, Phase, Project, Run, RunEvent, StepResult, StepState, Value as Given, render,
 };
 
 /// A task: a command that runs to completion.
@@ -167,7 +167,8 @@ fn ended(result: &StepResult) -> (&'static str, Option<&str>) {
 }
 
 /// One event of a run: its word, and what it says. `None` for what is no event of a run.
-pub(super) fn event(entry: &Entry) -> Option<(&'static str, Value)> {
+/// `run`: as it stands now, for the line that its thread has of it.
+pub(super) fn event(entry: &Entry, run: Option<&Run>) -> Option<(&'static str, Value)> {
     let (word, said) = match &entry.fact {
         Fact::Decided { rule, .. } => {
             let rule = rule.as_ref().map(rule_json);
@@ -181,8 +182,19 @@ pub(super) fn event(entry: &Entry) -> Option<(&'static str, Value)> {
         fields.insert("sequence".to_owned(), json!(entry.sequence));
         fields.insert("at".to_owned(), json!(entry.at));
         fields.insert("event".to_owned(), json!(word));
+        let line = run.and_then(|run| line(run, &entry.fact));
+        fields.insert("line".to_owned(), json!(line));
     }
     Some((word, said))
+}
+
+/// The line of the run's thread, in words; persons by their ids.
+fn line(run: &Run, fact: &Fact) -> Option<String> {
+    let Fact::Run { happened, .. } = fact else {
+        return None;
+    };
+    let message = render::line(run, happened, "")?;
+    Some(render::plain(&message, &People::default()))
 }
 
 /// As the ledger has it, without the plans: those hold addresses and programs that are nobody's business here.

@@ -116,7 +116,44 @@ pub(super) async fn start(api: Arc<Api>, asked: Asked) -> Result<Reply, Problem>
     asked.query.only(&[])?;
     let command = asked.command(asked.name("name"))?;
     let text = words(&asked.fields(&FIELDS)?, &asked, command)?;
-    match say(&api, &asked, text).await? {
+    begin(&api, &asked, text).await
+}
+
+/// Begins a task in the words that would be typed in chat.
+pub(super) async fn say_words(api: Arc<Api>, asked: Asked) -> Result<Reply, Problem> {
+    asked.query.only(&[])?;
+    let fields = asked.fields(&["says", "project", CODE_WORD])?;
+    let says = fields.needed("says")?;
+    let project = match fields.text("project")? {
+        Some(name) => asked.project(name)?,
+        None => {
+            let mut seen = asked.projects();
+            match (seen.next(), seen.next()) {
+                (Some(only), None) => only,
+                _ => {
+                    let detail = "`project` is missing: there is more than one";
+                    return Err(Problem::new("missing", detail));
+                }
+            }
+        }
+    };
+    let mut text = says.to_owned();
+    let code = fields.text(CODE_WORD)?;
+    let more = [
+        Some(("project", project.name.as_str())),
+        code.map(|it| (CODE_WORD, it)),
+    ];
+    for (name, value) in more.into_iter().flatten() {
+        let said = say_pair(name, value).ok_or_else(|| unsayable(name))?;
+        text.push(' ');
+        text.push_str(&said);
+    }
+    asked.must_begin(says, &text)?;
+    begin(&api, &asked, text).await
+}
+
+async fn begin(api: &Api, asked: &Asked, text: String) -> Result<Reply, Problem> {
+    match say(api, asked, text).await? {
         Said::Waiting(run) => Ok(Said::waiting(run)),
         Said::Answered(words) => Ok(Reply::ok(json!({ "said": words }))),
         Said::Run(run) => {

@@ -117,6 +117,7 @@ fn filled(template: &str, run: &str) -> String {
 fn body_of(template: &str) -> Value {
     match template {
         "/api/v1/task/{name}" => touch("shop"),
+        "/api/v1/runs" => json!({ "says": "touch one", "project": "shop" }),
         "/api/v1/decision" => json!({ "task": "touch", "project": "shop", "environment": "one" }),
         "/api/v1/run/{run}/cancel" | "/api/v1/run/{run}/join" => json!({}),
         "/api/v1/run/{run}/approval" => json!({ "decision": "reject", "reason": "not now" }),

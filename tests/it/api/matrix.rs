@@ -28,6 +28,7 @@ const ROWS: &[(&str, &str, &str, About)] = &[
     ("POST", "/api/v1/task/{name}", "run", About::Body),
     ("POST", "/api/v1/decision", "read", About::Body),
     ("GET", "/api/v1/runs", "read", About::Nothing),
+    ("POST", "/api/v1/runs", "run", About::Body),
     ("GET", "/api/v1/run/{run}", "read", About::Run),
     ("GET", "/api/v1/run/{run}/events", "read", About::Run),
     ("POST", "/api/v1/run/{run}/cancel", "run", About::Run),
@@ -108,6 +109,7 @@ fn refusal(role: &str, scope: &str, about: About, project: &str) -> Option<(u16,
 fn body_of(path: &str, project: &str) -> Value {
     match path {
         "/api/v1/task/{name}" => touch(project),
+        "/api/v1/runs" => json!({ "says": "touch one", "project": project }),
         "/api/v1/decision" => json!({ "task": "touch", "project": project, "environment": "one" }),
         "/api/v1/run/{run}/approval" => json!({ "decision": "approve", "plan": "00000000" }),
         _ => json!({}),

@@ -194,14 +194,13 @@ impl People {
                         return true;
                     }
                     match press(&slack, &said, wish).await {
-                        Press::NothingThere => true,
                         Press::NotYet => false,
                         // The files change meanwhile, and consent to what they said before is void.
                         Press::Acknowledged if wish.kind.pressed == Some("Approve") => {
                             *pressed = Some(Instant::now());
                             false
                         }
-                        Press::Acknowledged => true,
+                        Press::Acknowledged | Press::NothingThere => true,
                     }
                 });
                 let done = futures_util::future::join_all(presses).await;
