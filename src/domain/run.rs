@@ -598,7 +598,9 @@ pub fn apply(run: &Run, event: &RunEvent, at: Timestamp) -> Result<Run, DoesNotF
 fn change(run: &mut Run, event: &RunEvent, at: Timestamp) -> bool {
     match event {
         RunEvent::Approved { by, .. } => match &mut run.phase {
-            Phase::AwaitingApproval { approvers, .. } if !approvers.contains(by) => {
+            Phase::AwaitingApproval { approvers, .. }
+                if !approvers.contains(by) && run.cancelled_by.is_none() =>
+            {
                 approvers.push(by.clone());
                 true
             }

@@ -4,6 +4,7 @@
 mod again;
 mod approvals;
 mod calls;
+mod clicks;
 mod glass;
 mod limits;
 mod locks;
