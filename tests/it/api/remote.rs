@@ -158,7 +158,10 @@ async fn who_runs_what_waits_for_consent_is_told_how_it_went_on() {
         let request = house.request(Method::POST, &path, "ana");
         house.send(request.json(&body)).await.is(200, "");
     };
-    let (ran, ()) = tokio::join!(runs, consents);
+    let both = async { tokio::join!(runs, consents) };
+    let (ran, ()) = tokio::time::timeout(super::PATIENCE, both)
+        .await
+        .expect("it waits for consent, and ends when it is given");
     let (code, out, err) = told(&ran);
     assert_eq!((code, err.as_str()), (Some(0), ""), "{out}");
     assert!(out.starts_with("⏸ touch two waits for consent"), "{out}");
