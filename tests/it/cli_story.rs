@@ -686,30 +686,3 @@ fn the_policy_in_the_documentation_fits_on_a_page_and_decides_as_it_reads() {
         (Some(0), counted, "")
     );
 }
-
-#[test]
-fn who_types_a_command_whose_file_is_broken_is_told_so() {
-    let home = Home::of_files(&[
-        ("runbooks/people.yaml", PEOPLE),
-        (
-            "runbooks/lab.yaml",
-            "project: lab\nabout: A laboratory.\nowner: crew\nchannels: [lab]\nrules:\n  - { may: everything, who: crew }\n  - otherwise: ask Ann\n",
-        ),
-        (
-            "commands/look.yaml",
-            "command: look\ndoes: Looks.\nsteps: [{ name: x, run: [uptime], effect: read }]\n",
-        ),
-        (
-            "commands/mend.yaml",
-            "command: mend\ndoes: Mends.\nstpes: []\n",
-        ),
-    ]);
-    let told = tell(&home, &["try"], "/as ann\n/ops mend\n");
-    assert!(
-        told.out
-            .contains("the file of mend has a mistake, so nobody can run it now; nothing was done"),
-        "{}",
-        told.out
-    );
-    assert!(told.err.contains("commands/mend.yaml:3"), "{}", told.err);
-}
