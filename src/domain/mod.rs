@@ -27,6 +27,7 @@ pub mod render;
 mod rotation;
 mod rules_changed;
 mod run;
+mod run_event;
 #[cfg(test)]
 mod run_tests;
 mod runbook;
@@ -65,6 +66,7 @@ pub use refusal::*;
 pub use rotation::*;
 pub use rules_changed::*;
 pub use run::*;
+pub use run_event::*;
 pub use runbook::*;
 pub use second_factor::*;
 pub use summary::*;
