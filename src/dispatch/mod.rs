@@ -528,9 +528,7 @@ impl Walk<'_> {
         decision: &Decision,
     ) -> Result<Conclusion, StoreError> {
         let (decided, rule) = match decision {
-            Decision::Hold { hold, rule } => {
-                (Decided::Hold(hold_word(hold).to_owned()), Some(rule))
-            }
+            Decision::Hold { hold, rule } => (Decided::Hold(hold.word().to_owned()), Some(rule)),
             Decision::Deny { rule, .. } => (
                 Decided::Deny(render::decision_in_words(decision)),
                 rule.as_ref(),
@@ -628,17 +626,6 @@ fn why_again(invocation: &Invocation) -> Refusal {
 
 fn reason_parameter() -> ParameterName {
     ParameterName::parse("reason").expect("`reason` is a name")
-}
-
-fn hold_word(hold: &Hold) -> &'static str {
-    match hold {
-        Hold::Late { .. } => "late",
-        Hold::Frozen { .. } => "frozen",
-        Hold::TooMany { .. } => "too_many",
-        Hold::Locked { .. } => "locked",
-        Hold::Running { .. } => "running",
-        Hold::JustDone { .. } => "just_done",
-    }
 }
 
 /// The form that asks for what is missing.

@@ -472,6 +472,20 @@ pub enum Hold {
     },
 }
 
+impl Hold {
+    /// The stable word: in the ledger, and for programs.
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::Late { .. } => "late",
+            Self::Frozen { .. } => "frozen",
+            Self::TooMany { .. } => "too_many",
+            Self::Locked { .. } => "locked",
+            Self::Running { .. } => "running",
+            Self::JustDone { .. } => "just_done",
+        }
+    }
+}
+
 /// Another run, as much of it as a hold tells.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OtherRun {

@@ -11,8 +11,7 @@ use super::reply::Reply;
 use super::say::{Said, inbound, other_run, say};
 use super::{Api, shape};
 use crate::domain::{
-    CODE_WORD, Command, Decision, EnvironmentName, Hold, Phase, Project, Run, render, say_pair,
-    target_of,
+    CODE_WORD, Command, Decision, EnvironmentName, Phase, Project, Run, render, say_pair, target_of,
 };
 use crate::store::RunsAsked;
 
@@ -195,7 +194,7 @@ pub(super) async fn judge(api: Arc<Api>, asked: Asked) -> Result<Reply, Problem>
             Some(rule),
             Some(shape::consent(terms)),
         ),
-        Decision::Hold { rule, hold } => ("hold", Some(because(hold)), Some(rule), None),
+        Decision::Hold { rule, hold } => ("hold", Some(hold.word()), Some(rule), None),
         Decision::Deny { rule, .. } => ("deny", Some("denied"), rule.as_ref(), None),
     };
     let other = match because {
@@ -211,17 +210,6 @@ pub(super) async fn judge(api: Arc<Api>, asked: Asked) -> Result<Reply, Problem>
         "says": judged.invocation.typed_in_full(),
         "detail": render::plain(&judged.message, people),
     })))
-}
-
-fn because(hold: &Hold) -> &'static str {
-    match hold {
-        Hold::Late { .. } => "late",
-        Hold::Frozen { .. } => "frozen",
-        Hold::TooMany { .. } => "too_many",
-        Hold::Locked { .. } => "locked",
-        Hold::Running { .. } => "running",
-        Hold::JustDone { .. } => "just_done",
-    }
 }
 
 /// The body in our grammar: every value behind its name and in quotes, so that none can be anything else.
